@@ -1,0 +1,1 @@
+//! Aliases, :include: lists and .forward files.

@@ -1,0 +1,1 @@
+//! The message in hand.

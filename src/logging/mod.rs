@@ -1,0 +1,1 @@
+//! Mail records, debug flags, and what -v prints.

@@ -1,0 +1,1 @@
+//! Macros and the templates they are expanded in.

@@ -1,0 +1,1 @@
+//! Mailer definitions: the M lines.

@@ -1,0 +1,3 @@
+//! The `sendmail` program.
+
+fn main() {}

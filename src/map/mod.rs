@@ -1,0 +1,1 @@
+//! Maps: the K lines and their classes.

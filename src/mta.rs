@@ -1,0 +1,1 @@
+//! The shared handles made from one configuration.

@@ -1,0 +1,1 @@
+//! Rulesets: matching, rewriting, resolving.

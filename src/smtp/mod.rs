@@ -1,0 +1,1 @@
+//! The words of RFC 5321, used by server and client alike.

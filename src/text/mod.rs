@@ -1,0 +1,1 @@
+//! Bytes, intervals and dates.

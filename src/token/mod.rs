@@ -1,0 +1,1 @@
+//! Tokens, the currency of rewriting.

@@ -1,0 +1,1 @@
+//! System tests: drive the built program.
