@@ -1,1 +1,19 @@
 //! RFC 5322: headers, addresses, bodies.
+//!
+//! Reading order:
+//! - [`header`]: one header field, its conditions, and what is known of its name;
+//! - [`headers`]: the ordered list of fields of a message;
+//! - [`collector`]: lines of input in, header fields out, until the header ends;
+//! - [`address`]: address lists, comments and phrases around a core address;
+//! - [`body`]: the text after the header, in memory or in a file.
+
+pub mod address;
+pub mod body;
+pub mod collector;
+pub mod header;
+pub mod headers;
+
+pub use body::{Body, BodyReader, BodyType};
+pub use collector::{HeaderCollector, LineUse};
+pub use header::{FlagLetters, HeaderConditions, HeaderField, HeaderTraits};
+pub use headers::Headers;
