@@ -1,0 +1,98 @@
+//! `DaemonPortOptions` and `ClientPortOptions`: one socket each.
+//!
+//! Source: guide 5.6.
+
+use super::queueing::DeliveryMode;
+
+/// The address family of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PortFamily {
+    /// IPv4.
+    #[default]
+    Inet,
+    /// IPv6.
+    Inet6,
+    /// UNIX domain.
+    Local,
+}
+
+/// A port by number or by service name, looked up when the socket is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortName {
+    /// A number.
+    Number(u16),
+    /// A name of /etc/services.
+    Service(Vec<u8>),
+}
+
+/// One daemon socket.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DaemonPort {
+    /// `Name=`, else `DaemonN`.
+    pub name: Vec<u8>,
+    /// `Port=`; `None` is smtp.
+    pub port: Option<PortName>,
+    /// `Addr=`: address, host name or socket path; `None` is any.
+    pub address: Option<Vec<u8>>,
+    /// `Family=`.
+    pub family: PortFamily,
+    /// `Listen=`: backlog; `None` is ten.
+    pub listen: Option<u32>,
+    /// `SndBufSize=` in bytes.
+    pub send_buffer_size: Option<u32>,
+    /// `RcvBufSize=` in bytes.
+    pub receive_buffer_size: Option<u32>,
+    /// `children=`: own MaxDaemonChildren.
+    pub max_children: Option<u32>,
+    /// `DeliveryMode=`.
+    pub delivery_mode: Option<DeliveryMode>,
+    /// `refuseLA=`.
+    pub refuse_la: Option<u32>,
+    /// `delayLA=`.
+    pub delay_la: Option<u32>,
+    /// `queueLA=`.
+    pub queue_la: Option<u32>,
+    /// `Modifiers=` letters.
+    pub modifiers: Vec<u8>,
+    /// `InputMailFilters=`; `None` is the general list.
+    pub input_mail_filters: Option<Vec<Vec<u8>>>,
+}
+
+impl DaemonPort {
+    /// Tells whether a modifier letter was given.
+    pub fn has_modifier(&self, letter: u8) -> bool {
+        self.modifiers.contains(&letter)
+    }
+
+    /// Gives `${daemon_flags}`: each modifier, upper case ones doubled, between blanks.
+    pub fn flags_text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        for &letter in &self.modifiers {
+            if !text.is_empty() {
+                text.push(b' ');
+            }
+            text.push(letter);
+            if letter.is_ascii_uppercase() {
+                text.push(letter);
+            }
+        }
+        text
+    }
+}
+
+/// How outgoing sockets of one family are made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientPort {
+    /// `Family=`.
+    pub family: PortFamily,
+    /// `Port=`: local port.
+    pub port: Option<PortName>,
+    /// `Addr=`: local address.
+    pub address: Option<Vec<u8>>,
+    /// `SndBufSize=` in bytes.
+    pub send_buffer_size: Option<u32>,
+    /// `RcvBufSize=` in bytes.
+    pub receive_buffer_size: Option<u32>,
+    /// `Modifiers=` letters.
+    pub modifiers: Vec<u8>,
+}
