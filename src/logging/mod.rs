@@ -1,1 +1,11 @@
-//! Mail records, debug flags, and what -v prints.
+//! What the program tells: mail records, debug output, narration, traffic.
+//!
+//! - [`record`]: lines for the mail log, gated by LogLevel
+//! - [`debug`]: which debug categories are on (`-d`)
+//! - [`narrator`]: progress told to the caller of `-v`
+//! - [`traffic`]: the log of everything said on connections (`-X`)
+
+pub mod debug;
+pub mod narrator;
+pub mod record;
+pub mod traffic;

@@ -1,2 +1,35 @@
-//! All system calls; the only room with unsafe code.
+//! All system calls: the only room with unsafe code, libc or nix.
+//!
+//! Nothing here knows mail. Each wrapper is safe to call and named after what
+//! it achieves. In reading order:
+//!
+//! - [`identity`]: users and groups, and the [`identity::Credentials`] resolved from them
+//! - [`clock`]: [`clock::Timestamp`], the system clock and one set by hand
+//! - [`file`](mod@file): directories held open, facts of a descriptor, syncing
+//! - [`lock`]: `flock` guards
+//! - [`signal`]: blocked signals and the thread that waits for them
+//! - [`socket`]: listeners, outgoing connections, addresses
+//! - [`host`]: names, load and free space of this machine
+//! - [`process`]: this process: ids, title, daemonizing, limits
+//! - [`posix_regex`]: regular expressions of the C library
+//! - [`syslog`]: the writer to the log daemon
+//! - [`spawn`]: children with an identity of their own
+//! - [`safe_open`]: opening a path without trusting anything on the way
+//! - [`privilege`]: the one door to root's rights
+//! - [`helper`]: the small process behind that door
 #![allow(unsafe_code)]
+
+pub mod clock;
+pub mod file;
+pub mod helper;
+pub mod host;
+pub mod identity;
+pub mod lock;
+pub mod posix_regex;
+pub mod privilege;
+pub mod process;
+pub mod safe_open;
+pub mod signal;
+pub mod socket;
+pub mod spawn;
+pub mod syslog;

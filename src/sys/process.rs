@@ -1,0 +1,326 @@
+//! This process: who runs it, what it inherited, how it becomes a daemon.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use nix::unistd::{ForkResult, Gid, Uid};
+
+use super::identity::Credentials;
+
+/// Returns the user who started this process.
+pub fn real_user() -> u32 {
+    Uid::current().as_raw()
+}
+
+/// Returns the user whose rights this process has.
+pub fn effective_user() -> u32 {
+    Uid::effective().as_raw()
+}
+
+/// Returns the group of the user who started this process.
+pub fn real_group() -> u32 {
+    Gid::current().as_raw()
+}
+
+/// Returns the group whose rights this process has.
+pub fn effective_group() -> u32 {
+    Gid::effective().as_raw()
+}
+
+/// Returns the id of this process.
+pub fn process_id() -> u32 {
+    std::process::id()
+}
+
+/// Returns the name this session logged in by, if the system recorded it.
+pub fn login_name() -> Option<Vec<u8>> {
+    unsafe extern "C" {
+        // The libc crate does not name it for this system.
+        fn getlogin_r(name: *mut libc::c_char, size: libc::size_t) -> libc::c_int;
+    }
+    let mut buffer = [0_u8; 256];
+    // SAFETY: the buffer is valid for the whole call.
+    let code = unsafe { getlogin_r(buffer.as_mut_ptr().cast(), buffer.len()) };
+    if code != 0 {
+        return None;
+    }
+    CStr::from_bytes_until_nul(&buffer)
+        .ok()
+        .map(|name| name.to_bytes().to_vec())
+}
+
+/// Returns the terminal of standard error, input or output, such as `/dev/pts/3`.
+pub fn terminal_name() -> Option<Vec<u8>> {
+    [2, 0, 1].into_iter().find_map(|fd| {
+        let mut buffer = [0_u8; 256];
+        // SAFETY: the buffer is valid for the whole call; any descriptor number may be asked for.
+        let code = unsafe { libc::ttyname_r(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+        let name = CStr::from_bytes_until_nul(&buffer).ok()?;
+        (code == 0).then(|| name.to_bytes().to_vec())
+    })
+}
+
+/// Sets the umask and returns the old one; before the first thread only.
+pub fn set_umask(umask: u32) -> u32 {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask)).bits()
+}
+
+/// Changes the working directory; before the first thread only.
+///
+/// # Errors
+/// As `chdir(2)`.
+pub fn change_directory(path: &Path) -> io::Result<()> {
+    std::env::set_current_dir(path)
+}
+
+/// Gives set-group-id and set-user-id rights up for good.
+///
+/// # Errors
+/// The system refused; the caller must end.
+pub fn drop_set_ids() -> io::Result<()> {
+    let (gid, uid) = (Gid::current(), Uid::current());
+    nix::unistd::setresgid(gid, gid, gid)?;
+    nix::unistd::setresuid(uid, uid, uid)?;
+    if effective_user() != uid.as_raw() || effective_group() != gid.as_raw() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(())
+}
+
+/// Gives only the set-group-id right up for good.
+///
+/// # Errors
+/// The system refused; the caller must end.
+pub fn drop_set_group_id() -> io::Result<()> {
+    let gid = Gid::current();
+    nix::unistd::setresgid(gid, gid, gid)?;
+    if effective_group() != gid.as_raw() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(())
+}
+
+/// Becomes another user for good (RunAsUser), in all threads.
+///
+/// # Errors
+/// The system refused; the caller must end.
+pub fn become_user(credentials: &Credentials) -> io::Result<()> {
+    let groups: Vec<Gid> = credentials
+        .groups
+        .iter()
+        .copied()
+        .map(Gid::from_raw)
+        .collect();
+    let (uid, gid) = (
+        Uid::from_raw(credentials.uid),
+        Gid::from_raw(credentials.gid),
+    );
+    nix::unistd::setgroups(&groups)?;
+    nix::unistd::setresgid(gid, gid, gid)?;
+    nix::unistd::setresuid(uid, uid, uid)?;
+    if Uid::effective() != uid || Uid::current() != uid || Gid::effective() != gid {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(())
+}
+
+/// Opens `/dev/null` on every descriptor of 0 to 2 that is closed.
+///
+/// Without this the next file opened, a queue file say, would become standard
+/// error and collect messages.
+///
+/// # Errors
+/// `/dev/null` cannot be opened.
+pub fn fill_standard_descriptors() -> io::Result<()> {
+    loop {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        if null.as_raw_fd() > 2 {
+            return Ok(());
+        }
+        // Lowest free descriptor, below 3: it stays open for good, and children may have it.
+        super::file::set_close_on_exec(&null, false)?;
+        std::mem::forget(null);
+    }
+}
+
+/// Puts `/dev/null` on descriptors 0, 1 and 2, whatever they were.
+///
+/// # Errors
+/// `/dev/null` cannot be opened.
+pub fn detach_standard_descriptors() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(&null)?;
+    nix::unistd::dup2_stdout(&null)?;
+    nix::unistd::dup2_stderr(&null)?;
+    Ok(())
+}
+
+/// Closes every descriptor from 3 up that was inherited; before anything is opened.
+pub fn close_inherited_descriptors() {
+    // SAFETY: called first thing in main, when no value of this program owns a descriptor.
+    unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
+}
+
+/// Lifts the limits a caller may have set to make us fail half-way: file size and processor time.
+pub fn reset_limits() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    for resource in [Resource::RLIMIT_FSIZE, Resource::RLIMIT_CPU] {
+        let infinite = nix::sys::resource::RLIM_INFINITY;
+        if setrlimit(resource, infinite, infinite).is_err() {
+            // Without rights only the soft limit can be lifted.
+            if let Ok((_, hard)) = getrlimit(resource) {
+                let _ = setrlimit(resource, hard, hard);
+            }
+        }
+    }
+}
+
+/// Raises the limit of open descriptors as far as allowed and returns it.
+pub fn raise_descriptor_limit() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return 256;
+    };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    }
+}
+
+/// Which process one is after a fork.
+#[derive(Debug)]
+pub enum Forked<T> {
+    /// The process that forked.
+    Parent(T),
+    /// The new process.
+    Child,
+}
+
+/// Forks for work after the caller has gone (delivery mode b on the command line).
+///
+/// The child leads a session of its own. Only while this process has a single
+/// thread: a lock another thread holds would stay locked in the child.
+///
+/// # Errors
+/// As `fork(2)`.
+pub fn fork_background() -> io::Result<Forked<u32>> {
+    // SAFETY: by contract there is a single thread, so the child is a full copy.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => {
+            Ok(Forked::Parent(u32::try_from(child.as_raw()).unwrap_or(0)))
+        }
+        ForkResult::Child => {
+            let _ = nix::unistd::setsid();
+            Ok(Forked::Child)
+        }
+    }
+}
+
+/// The two processes after [`daemonize`].
+#[derive(Debug)]
+pub enum Daemonized {
+    /// The process that was started: it should exit with this status now.
+    Starter {
+        /// 0 if the daemon reported to be ready, else what it reported.
+        exit_status: u8,
+    },
+    /// The daemon, which owes its starter a report.
+    Daemon(StartReport),
+}
+
+/// The daemon's way to release the process that started it.
+#[derive(Debug)]
+pub struct StartReport {
+    pipe: Option<File>,
+}
+
+impl StartReport {
+    /// Makes a report nobody waits for (foreground daemon).
+    pub fn nobody() -> Self {
+        StartReport { pipe: None }
+    }
+
+    /// Tells the starter that the daemon stands, or with which status it failed.
+    pub fn send(mut self, exit_status: u8) {
+        if let Some(mut pipe) = self.pipe.take() {
+            let _ = pipe.write_all(&[exit_status]);
+        }
+    }
+}
+
+/// The status a starter exits with if its daemon vanished without a report.
+/// Source: sysexits.h, EX_OSERR.
+const VANISHED: u8 = 71;
+
+/// Forks into the background; the starter waits until the daemon reports.
+///
+/// The daemon leads a session of its own without a terminal. Standard
+/// descriptors are left alone, so that start-up errors can still be seen; see
+/// [`detach_standard_descriptors`]. Only while there is a single thread.
+///
+/// # Errors
+/// As `fork(2)`.
+pub fn daemonize() -> io::Result<Daemonized> {
+    let (mut read, write) = super::file::pipe()?;
+    match fork_background()? {
+        Forked::Child => {
+            drop(read);
+            Ok(Daemonized::Daemon(StartReport { pipe: Some(write) }))
+        }
+        Forked::Parent(_) => {
+            drop(write);
+            let mut status = [VANISHED];
+            let exit_status = match read.read(&mut status) {
+                Ok(1) => status[0],
+                _ => VANISHED,
+            };
+            Ok(Daemonized::Starter { exit_status })
+        }
+    }
+}
+
+/// Shows `title` as this process's command line in `ps`.
+///
+/// Needs root's rights to point the kernel at a longer text; without them
+/// nothing changes. The text is leaked: the kernel reads it as long as we run.
+/// Returns whether the title is shown.
+pub fn set_title(title: &str) -> bool {
+    const PR_SET_MM: i32 = 35;
+    const PR_SET_MM_ARG_START: u64 = 8;
+    const PR_SET_MM_ARG_END: u64 = 9;
+    let mut text = title.replace('\0', " ").into_bytes();
+    text.push(0);
+    let text: &'static [u8] = text.leak();
+    let start = text.as_ptr() as u64;
+    let end = start + text.len() as u64;
+    let set = |what: u64, address: u64| {
+        // SAFETY: changes only which of our own readable memory the kernel shows as argv.
+        unsafe { libc::prctl(PR_SET_MM, what, address, 0_u64, 0_u64) == 0 }
+    };
+    // The kernel insists on start <= end after each step, whichever way we move.
+    if set(PR_SET_MM_ARG_END, end) {
+        set(PR_SET_MM_ARG_START, start)
+    } else {
+        set(PR_SET_MM_ARG_START, start) && set(PR_SET_MM_ARG_END, end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_itself() {
+        assert!(process_id() > 0);
+        assert_eq!(real_user(), effective_user());
+        assert_eq!(real_group(), effective_group());
+    }
+
+    #[test]
+    fn a_report_to_nobody_is_harmless() {
+        StartReport::nobody().send(0);
+    }
+}
