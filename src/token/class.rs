@@ -1,0 +1,123 @@
+//! Classes: sets of phrases, compared without regard to case.
+
+use std::collections::HashMap;
+
+use super::buffer::{HASH_START, Token, hash_more};
+
+/// The members of one class.
+///
+/// A member may be a phrase of several tokens; the matcher asks with the
+/// tokens written one after the other without blanks, so a phrase is stored
+/// just as it stands in the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct ClassSet {
+    words: Vec<Vec<u8>>,
+    by_hash: HashMap<u32, Vec<u32>, Spread>,
+    longest: usize,
+}
+
+/// Uses the word hash as it is; it is well mixed already.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spread;
+
+impl std::hash::BuildHasher for Spread {
+    type Hasher = Identity;
+    fn build_hasher(&self) -> Identity {
+        Identity(0)
+    }
+}
+
+struct Identity(u64);
+
+impl std::hash::Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    fn write_u32(&mut self, value: u32) {
+        self.0 = u64::from(value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl ClassSet {
+    /// Makes an empty class.
+    pub fn new() -> ClassSet {
+        ClassSet::default()
+    }
+
+    /// Adds a member and says whether it is new; empty words are ignored.
+    pub fn insert(&mut self, word: &[u8]) -> bool {
+        if word.is_empty() || self.contains(word) {
+            return false;
+        }
+        let index = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
+        let hash = hash_more(HASH_START, word);
+        self.by_hash.entry(hash).or_default().push(index);
+        self.longest = self.longest.max(word.len());
+        self.words.push(word.to_vec());
+        true
+    }
+
+    /// Says whether `word` is a member, letter case ignored.
+    pub fn contains(&self, word: &[u8]) -> bool {
+        self.contains_hashed(hash_more(HASH_START, word), |member| {
+            member.eq_ignore_ascii_case(word)
+        })
+    }
+
+    /// Says whether a single token is a member.
+    #[inline]
+    pub(crate) fn contains_token(&self, token: &Token, bytes: &[u8]) -> bool {
+        self.contains_hashed(token.hash, |member| member.eq_ignore_ascii_case(bytes))
+    }
+
+    #[inline]
+    pub(crate) fn contains_hashed(&self, hash: u32, same: impl Fn(&[u8]) -> bool) -> bool {
+        !self.words.is_empty()
+            && self.by_hash.get(&hash).is_some_and(|indexes| {
+                indexes
+                    .iter()
+                    .filter_map(|&i| self.words.get(i as usize))
+                    .any(|member| same(member))
+            })
+    }
+
+    /// Returns the length of the longest member in octets.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Returns the members in the order they were added, in their own spelling.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.words.iter().map(Vec::as_slice)
+    }
+
+    /// Returns how many members there are.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Says whether the class has no members.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_in_any_case() {
+        let mut class = ClassSet::new();
+        assert!(class.insert(b"Marret"));
+        assert!(!class.insert(b"marret"));
+        assert!(class.contains(b"MARRET"));
+        assert!(!class.contains(b"llevant"));
+        assert_eq!(class.iter().collect::<Vec<_>>(), [b"Marret".as_slice()]);
+    }
+}

@@ -1,0 +1,202 @@
+//! The `$` symbols of rules, and text that carries them in-band.
+//!
+//! A line of the configuration mixes words with symbols such as `$*` or `$:`.
+//! Between the reading of the line and its cutting into tokens the symbols
+//! travel inside the text as single octets from 0x80 on, some followed by an
+//! argument of two octets; a real octet that could be taken for one is preceded
+//! by 0xFF. Such text is called *marked*. Addresses are *plain* text and never
+//! take this form.
+//!
+//! Source: guide 5.1.1, 5.1.2 and 5.2.
+
+/// Octet before a literal octet that could be taken for a mark.
+pub const QUOTE: u8 = 0xff;
+
+/// One `$` symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Mark {
+    /// `$*`: zero or more tokens.
+    AnyTokens = 0x80,
+    /// `$+`: one or more tokens.
+    SomeTokens,
+    /// `$-`: exactly one token.
+    OneToken,
+    /// `$=x`: a phrase of class x; the argument is the class.
+    InClass,
+    /// `$~x`: a token outside of class x; the argument is the class.
+    NotInClass,
+    /// `$1` to `$9`; the argument is the digit as a character.
+    Position,
+    /// `$#`: a mailer.
+    Mailer,
+    /// `$@`: a host, an argument of a map, an early return, or no tokens at all.
+    Host,
+    /// `$:`: a user, a default of a map, or apply only once.
+    User,
+    /// `$>`: call of a ruleset.
+    Call,
+    /// `$?x`: begin of a conditional; the argument is the macro.
+    If,
+    /// `$|`: otherwise; outside of a conditional the separator of two values.
+    Else,
+    /// `$.`: end of a conditional.
+    EndIf,
+    /// `$[`: begin of a host name to be made canonical.
+    HostBegin,
+    /// `$]`: its end.
+    HostEnd,
+    /// `$(`: begin of a map lookup.
+    LookupBegin,
+    /// `$)`: its end.
+    LookupEnd,
+    /// `$&x`: the value of macro x at run time; the argument is the macro.
+    Deferred,
+    /// `$x` in text that is not expanded yet; the argument is the macro.
+    Macro,
+}
+
+/// All marks with the character after the dollar sign.
+const MARKS: &[(Mark, u8)] = &[
+    (Mark::AnyTokens, b'*'),
+    (Mark::SomeTokens, b'+'),
+    (Mark::OneToken, b'-'),
+    (Mark::InClass, b'='),
+    (Mark::NotInClass, b'~'),
+    (Mark::Position, 0),
+    (Mark::Mailer, b'#'),
+    (Mark::Host, b'@'),
+    (Mark::User, b':'),
+    (Mark::Call, b'>'),
+    (Mark::If, b'?'),
+    (Mark::Else, b'|'),
+    (Mark::EndIf, b'.'),
+    (Mark::HostBegin, b'['),
+    (Mark::HostEnd, b']'),
+    (Mark::LookupBegin, b'('),
+    (Mark::LookupEnd, b')'),
+    (Mark::Deferred, b'&'),
+    (Mark::Macro, 0),
+];
+
+impl Mark {
+    /// Finds the mark written as `$` and `character`; positions are not among them.
+    pub fn from_character(character: u8) -> Option<Mark> {
+        MARKS
+            .iter()
+            .find(|(_, c)| *c == character && *c != 0)
+            .map(|&(mark, _)| mark)
+    }
+
+    /// Finds the mark an octet of marked text stands for.
+    pub fn from_octet(octet: u8) -> Option<Mark> {
+        MARKS
+            .get(usize::from(octet.checked_sub(0x80)?))
+            .map(|&(mark, _)| mark)
+    }
+
+    /// Returns the octet of marked text.
+    pub fn octet(self) -> u8 {
+        self as u8
+    }
+
+    /// Returns the character behind the dollar sign; zero for positions and plain macros.
+    pub fn character(self) -> u8 {
+        MARKS[usize::from(self as u8 - 0x80)].1
+    }
+
+    /// Says whether an argument of two octets follows in marked text.
+    pub fn has_argument(self) -> bool {
+        matches!(
+            self,
+            Mark::InClass
+                | Mark::NotInClass
+                | Mark::Position
+                | Mark::If
+                | Mark::Deferred
+                | Mark::Macro
+        )
+    }
+
+    /// Appends this mark, and its argument if it has one, to marked text.
+    pub fn push(self, argument: u16, text: &mut Vec<u8>) {
+        text.push(self.octet());
+        if self.has_argument() {
+            text.extend_from_slice(&argument.to_be_bytes());
+        }
+    }
+}
+
+/// Appends plain `text` to marked text.
+pub fn push_plain(text: &[u8], marked: &mut Vec<u8>) {
+    for &octet in text {
+        if Mark::from_octet(octet).is_some() || octet == QUOTE {
+            marked.push(QUOTE);
+        }
+        marked.push(octet);
+    }
+}
+
+/// One unit of marked text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A literal octet.
+    Octet(u8),
+    /// A symbol with its argument (zero if it has none).
+    Symbol(Mark, u16),
+}
+
+/// Reads the unit at `at` in marked text and returns it with the offset behind it.
+pub fn unit_at(text: &[u8], at: usize) -> Option<(Unit, usize)> {
+    let &octet = text.get(at)?;
+    if octet == QUOTE {
+        return match text.get(at + 1) {
+            Some(&literal) => Some((Unit::Octet(literal), at + 2)),
+            None => Some((Unit::Octet(octet), at + 1)),
+        };
+    }
+    let Some(mark) = Mark::from_octet(octet) else {
+        return Some((Unit::Octet(octet), at + 1));
+    };
+    if !mark.has_argument() {
+        return Some((Unit::Symbol(mark, 0), at + 1));
+    }
+    match (text.get(at + 1), text.get(at + 2)) {
+        (Some(&high), Some(&low)) => {
+            Some((Unit::Symbol(mark, u16::from_be_bytes([high, low])), at + 3))
+        }
+        _ => Some((Unit::Octet(octet), at + 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mark_survives_its_octet() {
+        for &(mark, character) in MARKS {
+            assert_eq!(Mark::from_octet(mark.octet()), Some(mark));
+            if character != 0 {
+                assert_eq!(Mark::from_character(character), Some(mark));
+            }
+        }
+    }
+
+    #[test]
+    fn plain_text_with_high_octets_reads_back_as_itself() {
+        let plain: Vec<u8> = (1..=255).collect();
+        let mut marked = Vec::new();
+        push_plain(&plain, &mut marked);
+        let mut back = Vec::new();
+        let mut at = 0;
+        while let Some((unit, next)) = unit_at(&marked, at) {
+            match unit {
+                Unit::Octet(octet) => back.push(octet),
+                Unit::Symbol(..) => panic!("a mark appeared"),
+            }
+            at = next;
+        }
+        assert_eq!(back, plain);
+    }
+}

@@ -1,0 +1,80 @@
+//! What separates tokens.
+
+/// What the tokenizer does on meeting a character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A token of its own.
+    Operator,
+    /// Part of a word.
+    Atom,
+    /// The double quote.
+    Quote,
+    /// White space, and parentheses where they enclose comments.
+    Space,
+}
+
+/// Characters that separate tokens in every configuration.
+///
+/// Source: guide, option OperatorChars.
+const BUILT_IN_OPERATORS: &[u8] = b"()<>,;\r\n";
+
+/// The rules for cutting addresses and for joining them again.
+#[derive(Debug, Clone)]
+pub struct AddressSyntax {
+    kinds: [Kind; 256],
+    operators: Vec<u8>,
+    /// What stands between two words when tokens are joined (BlankSub).
+    pub space_substitute: u8,
+    /// Level of the configuration file (V line).
+    pub level: u8,
+    /// Whether octets from 0x80 to 0x9f and 0xff may stand in addresses.
+    pub eight_bit_addresses: bool,
+}
+
+impl AddressSyntax {
+    /// Operators of a configuration that sets none (observed: 8.17.1.9).
+    pub const DEFAULT_OPERATORS: &'static [u8] = b".:@[]";
+
+    /// Makes the syntax from the value of OperatorChars and the level of the file.
+    pub fn new(operators: &[u8], level: u8) -> AddressSyntax {
+        let mut kinds = [Kind::Atom; 256];
+        for space in *b"\t\n\x0b\x0c\r ()" {
+            kinds[usize::from(space)] = Kind::Space;
+        }
+        kinds[usize::from(b'"')] = Kind::Quote;
+        for &operator in operators.iter().chain(BUILT_IN_OPERATORS) {
+            let kind = &mut kinds[usize::from(operator)];
+            if *kind == Kind::Atom {
+                *kind = Kind::Operator;
+            }
+        }
+        AddressSyntax {
+            kinds,
+            operators: operators.to_vec(),
+            space_substitute: b' ',
+            level,
+            eight_bit_addresses: false,
+        }
+    }
+
+    /// Returns the operators as the configuration gave them.
+    pub fn operators(&self) -> &[u8] {
+        &self.operators
+    }
+
+    #[inline]
+    pub(crate) fn kind(&self, character: u8) -> Kind {
+        self.kinds[usize::from(character)]
+    }
+
+    /// Says whether `character` separates tokens.
+    pub fn is_operator(&self, character: u8) -> bool {
+        self.kind(character) == Kind::Operator || matches!(character, b'(' | b')')
+    }
+}
+
+impl Default for AddressSyntax {
+    fn default() -> Self {
+        AddressSyntax::new(Self::DEFAULT_OPERATORS, 10)
+    }
+}
