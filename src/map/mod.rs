@@ -6,6 +6,7 @@
 //! - [`definition`]: one K line, its flags and its error texts.
 //! - [`set`]: all maps of a configuration; the door the rewriting engine uses.
 
+pub mod berkeley;
 pub mod definition;
 pub mod lookup;
 pub mod set;
