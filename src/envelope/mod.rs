@@ -1,1 +1,30 @@
-//! The message in hand.
+//! The message in hand: envelope, sender, recipients and what became of them.
+//!
+//! In reading order:
+//! - `id`: [`QueueId`], the name of a message in logs and in the queue;
+//! - `outcome`: [`DeliveryStatus`], what became of one recipient;
+//! - `dsn`: [`Notify`], [`Return`], [`EnvelopeDsn`], the parameters of RFC 3461;
+//! - `recipient`: [`Recipient`], [`RecipientState`], [`ControllingUser`];
+//! - `flags`: [`EnvelopeFlags`], the letters of the `F` line of a queue file;
+//! - `transcript`: [`Transcript`], what a failure report quotes of the sessions;
+//! - `message`: [`Envelope`] and [`Sender`];
+//! - `priority`: initial priority, class and ageing;
+//! - `split`: one envelope into several, by owner, queue group or recipient limit.
+
+mod dsn;
+mod flags;
+mod id;
+mod message;
+mod outcome;
+pub mod priority;
+mod recipient;
+pub mod split;
+mod transcript;
+
+pub use dsn::{EnvelopeDsn, Notify, NotifyWhen, OriginalRecipient, Return};
+pub use flags::EnvelopeFlags;
+pub use id::{Calendar, QueueId};
+pub use message::{Envelope, Sender};
+pub use outcome::DeliveryStatus;
+pub use recipient::{ControllingUser, Recipient, RecipientState};
+pub use transcript::Transcript;

@@ -1,1 +1,30 @@
-//! The queue on disk.
+//! The queue on disk: what is accepted is here until it is delivered or returned.
+//!
+//! Nobody outside this room opens, names or removes a queue file, and nothing
+//! outside may assume that an entry in hand has files behind it.
+//!
+//! In reading order:
+//! - `id`: [`QueueIdSource`], unique names over all threads;
+//! - `directory`: [`QueueDirectory`] (`qf/ df/ xf/` layouts) and [`DirectorySync`];
+//! - `control_file`: the `qf` text; `record` holds its smaller pieces;
+//! - `entry`: [`NewEntry`] to [`LockedEntry`]; the only renamer of queue files;
+//! - `take`: an existing entry back into hand, or out of the way when damaged;
+//! - `group`: [`QueueGroup`] and [`Queue`], all groups of one configuration;
+//! - `scan`: list, select and order for a queue run;
+//! - `listing`: what mailq prints;
+//! - `quarantine`: `-Q`;
+//! - `transcript`: the `xf` file while it is needed;
+//! - `cleaning`: leftovers of a crash;
+//! - `statistics`: the statistics file, shared by delivery and mailstats.
+
+pub mod control_file;
+mod directory;
+mod entry;
+mod id;
+
+pub use control_file::ControlFileFormat;
+pub use directory::{DirectorySync, FileKind, QueueDirectory};
+pub use entry::{
+    CommitError, Committed, DeliveryTime, Durability, EntryName, LockedEntry, LockedEnvelope, NewEntry, QueueFault, SuperSafe,
+};
+pub use id::QueueIdSource;

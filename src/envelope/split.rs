@@ -1,0 +1,1 @@
+//! One envelope into several.
