@@ -60,7 +60,11 @@ impl Notify {
     ///
     /// Returns `None` for an unknown word, an empty list, or NEVER together with another word.
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let mut when = NotifyWhen { success: false, failure: false, delay: false };
+        let mut when = NotifyWhen {
+            success: false,
+            failure: false,
+            delay: false,
+        };
         let mut never = false;
         let mut words = 0;
         for word in value.split(|&b| b == b',') {
@@ -104,9 +108,17 @@ impl Notify {
 
 impl From<NotifyParameter> for Notify {
     fn from(parameter: NotifyParameter) -> Self {
-        let NotifyParameter { success, failure, delay } = parameter;
+        let NotifyParameter {
+            success,
+            failure,
+            delay,
+        } = parameter;
         if success || failure || delay {
-            Notify::On(NotifyWhen { success, failure, delay })
+            Notify::On(NotifyWhen {
+                success,
+                failure,
+                delay,
+            })
         } else {
             Notify::Never
         }

@@ -71,7 +71,11 @@ impl EnvelopeFlags {
 
     /// Writes the letters in the reference program's order.
     pub fn to_letters(self) -> Vec<u8> {
-        LETTERS.iter().filter(|(flag, _)| self.contains(*flag)).map(|&(_, letter)| letter).collect()
+        LETTERS
+            .iter()
+            .filter(|(flag, _)| self.contains(*flag))
+            .map(|&(_, letter)| letter)
+            .collect()
     }
 }
 

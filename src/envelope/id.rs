@@ -97,7 +97,11 @@ impl Calendar {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 { march_month + 2 } else { march_month - 10 };
+        let month = if march_month < 10 {
+            march_month + 2
+        } else {
+            march_month - 10
+        };
         let year = year_of_era + era * 400 + i64::from(month < 2);
         Self {
             year: u32::try_from(year).unwrap_or(1900),
@@ -130,7 +134,10 @@ mod tests {
     fn composes_the_observed_example() {
         // 2026-11-22 05:06:27 UTC, sequence 142, pid 23828.
         let calendar = Calendar::from_unix(1_795_323_987);
-        assert_eq!(QueueId::compose(calendar, 142, 23_828).as_str(), "6AM56R2M023828");
+        assert_eq!(
+            QueueId::compose(calendar, 142, 23_828).as_str(),
+            "6AM56R2M023828"
+        );
     }
 
     #[test]

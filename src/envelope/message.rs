@@ -81,8 +81,6 @@ pub struct Envelope {
     pub message_status: Option<Vec<u8>>,
     /// What was said in the sessions of this attempt.
     pub transcript: Transcript,
-    /// Records of the queue file this program does not know, written back as they were.
-    pub unknown_records: Vec<Vec<u8>>,
     /// Queue group (index into the configured groups) the message lives in.
     pub queue_group: usize,
     /// The log text of the message id (`msgid=`).
@@ -97,7 +95,10 @@ impl Envelope {
 
     /// Counts the recipients that still have to be delivered to.
     pub fn open_recipients(&self) -> usize {
-        self.recipients.iter().filter(|recipient| recipient.state.is_open()).count()
+        self.recipients
+            .iter()
+            .filter(|recipient| recipient.state.is_open())
+            .count()
     }
 
     /// Tells whether this message is itself a delivery report.

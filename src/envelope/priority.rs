@@ -20,7 +20,11 @@ pub struct PriorityFactors {
 
 impl Default for PriorityFactors {
     fn default() -> Self {
-        Self { class: 1_800, recipient: 30_000, retry: 90_000 }
+        Self {
+            class: 1_800,
+            recipient: 30_000,
+            retry: 90_000,
+        }
     }
 }
 
@@ -61,7 +65,10 @@ mod tests {
     fn observed_priorities() {
         let factors = PriorityFactors::default();
         assert_eq!(initial_priority(15, 0, 1, &factors), 30_015);
-        assert_eq!(initial_priority(35, -60, 4, &factors), 35 + 60 * 1_800 + 4 * 30_000);
+        assert_eq!(
+            initial_priority(35, -60, 4, &factors),
+            35 + 60 * 1_800 + 4 * 30_000
+        );
         assert_eq!(after_attempt(30_015, &factors), 120_015);
     }
 

@@ -28,7 +28,13 @@ impl Transcript {
             self.truncated = true;
             return;
         }
-        let one_line = |b: &u8| if matches!(b, b'\r' | b'\n' | 0) { b' ' } else { *b };
+        let one_line = |b: &u8| {
+            if matches!(b, b'\r' | b'\n' | 0) {
+                b' '
+            } else {
+                *b
+            }
+        };
         self.text.extend(line.iter().map(one_line));
         self.text.push(b'\n');
     }

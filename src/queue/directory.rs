@@ -93,7 +93,11 @@ impl QueueDirectory {
     ) -> io::Result<Self> {
         let sub_folder = |name: &str| {
             let path = base.join(name);
-            if path.is_dir() { path } else { base.to_path_buf() }
+            if path.is_dir() {
+                path
+            } else {
+                base.to_path_buf()
+            }
         };
         Ok(Self {
             base: base.to_path_buf(),
@@ -156,35 +160,47 @@ impl QueueDirectory {
     /// Creates a file that must not exist yet.
     pub(super) fn create(&self, kind: FileKind, id: &QueueId) -> io::Result<File> {
         let name = kind.file_name(id);
-        self.folder(kind).handle.create_new(name.as_bytes(), self.file_mode)
+        self.folder(kind)
+            .handle
+            .create_new(name.as_bytes(), self.file_mode)
     }
 
     /// Opens a file for reading; links are not followed.
     pub(super) fn open_file(&self, kind: FileKind, id: &QueueId) -> io::Result<File> {
-        self.folder(kind).handle.open_file(kind.file_name(id).as_bytes())
+        self.folder(kind)
+            .handle
+            .open_file(kind.file_name(id).as_bytes())
     }
 
     /// Reads the facts of a file without following a link.
     pub(super) fn facts(&self, kind: FileKind, id: &QueueId) -> io::Result<FileFacts> {
-        self.folder(kind).handle.facts(kind.file_name(id).as_bytes())
+        self.folder(kind)
+            .handle
+            .facts(kind.file_name(id).as_bytes())
     }
 
     /// Renames a file of an entry from one kind to another, replacing what is there.
     pub(super) fn rename(&self, from: FileKind, to: FileKind, id: &QueueId) -> io::Result<()> {
         let (old, new) = (from.file_name(id), to.file_name(id));
         let into = &self.folder(to).handle;
-        self.folder(from).handle.rename(old.as_bytes(), into, new.as_bytes())
+        self.folder(from)
+            .handle
+            .rename(old.as_bytes(), into, new.as_bytes())
     }
 
     /// Gives the body of an entry a second name, in `into`.
     pub(super) fn link_body(&self, id: &QueueId, into: &Self, new: &QueueId) -> io::Result<()> {
         let (old, new) = (FileKind::Body.file_name(id), FileKind::Body.file_name(new));
-        self.body.handle.link(old.as_bytes(), &into.body.handle, new.as_bytes())
+        self.body
+            .handle
+            .link(old.as_bytes(), &into.body.handle, new.as_bytes())
     }
 
     /// Removes a file of an entry.
     pub(super) fn remove(&self, kind: FileKind, id: &QueueId) -> io::Result<()> {
-        self.folder(kind).handle.remove(kind.file_name(id).as_bytes())
+        self.folder(kind)
+            .handle
+            .remove(kind.file_name(id).as_bytes())
     }
 
     /// Lists the entries of the folder files of a kind lie in.
@@ -275,7 +291,10 @@ impl Folder {
             if !rounds.running {
                 break;
             }
-            rounds = self.finished.wait(rounds).unwrap_or_else(PoisonError::into_inner);
+            rounds = self
+                .finished
+                .wait(rounds)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         rounds.running = true;
         rounds.started += 1;
@@ -289,7 +308,9 @@ impl Folder {
             if rounds.failed.len() >= FAILURES_KEPT {
                 rounds.failed.remove(0);
             }
-            rounds.failed.push((round, error.raw_os_error().unwrap_or(5)));
+            rounds
+                .failed
+                .push((round, error.raw_os_error().unwrap_or(5)));
         }
         drop(rounds);
         self.finished.notify_all();
@@ -322,9 +343,18 @@ mod tests {
         std::fs::create_dir(base.path().join("df")).unwrap();
         let directory = open(base.path());
         let id = QueueId::parse(b"abc").unwrap();
-        assert_eq!(directory.path_of(FileKind::Body, &id), base.path().join("df/dfabc"));
-        assert_eq!(directory.path_of(FileKind::Control, &id), base.path().join("qfabc"));
-        assert_eq!(directory.path_of(FileKind::Transcript, &id), base.path().join("xfabc"));
+        assert_eq!(
+            directory.path_of(FileKind::Body, &id),
+            base.path().join("df/dfabc")
+        );
+        assert_eq!(
+            directory.path_of(FileKind::Control, &id),
+            base.path().join("qfabc")
+        );
+        assert_eq!(
+            directory.path_of(FileKind::Transcript, &id),
+            base.path().join("xfabc")
+        );
         directory.sync_names().unwrap();
     }
 

@@ -172,13 +172,21 @@ pub struct NewEntry {
 #[derive(Debug)]
 enum PendingBody {
     Memory(Vec<u8>),
-    File { writer: BufWriter<File>, made: MadeFile, length: u64 },
+    File {
+        writer: BufWriter<File>,
+        made: MadeFile,
+        length: u64,
+    },
 }
 
 impl NewEntry {
     /// Begins an entry named `id` in a directory; touches no disk yet.
     pub fn create(directory: &Arc<QueueDirectory>, id: QueueId) -> Self {
-        Self { directory: Arc::clone(directory), id, body: PendingBody::Memory(Vec::new()) }
+        Self {
+            directory: Arc::clone(directory),
+            id,
+            body: PendingBody::Memory(Vec::new()),
+        }
     }
 
     /// Gives the identifier.
@@ -199,8 +207,15 @@ impl NewEntry {
             let so_far = std::mem::take(memory);
             self.body = self.begin_file(&so_far)?;
         }
-        if let PendingBody::File { writer, made, length } = &mut self.body {
-            writer.write_all(bytes).map_err(|source| made.failed("write", source))?;
+        if let PendingBody::File {
+            writer,
+            made,
+            length,
+        } = &mut self.body
+        {
+            writer
+                .write_all(bytes)
+                .map_err(|source| made.failed("write", source))?;
             *length += bytes.len() as u64;
         }
         Ok(())
@@ -222,7 +237,9 @@ impl NewEntry {
         match &mut self.body {
             PendingBody::Memory(memory) => Ok(Body::Memory(memory.clone())),
             PendingBody::File { writer, made, .. } => {
-                writer.flush().map_err(|source| made.failed("write", source))?;
+                writer
+                    .flush()
+                    .map_err(|source| made.failed("write", source))?;
                 Body::from_file(made.another_handle()?)
                     .map_err(|source| made.failed("read", source))
             }
@@ -250,14 +267,23 @@ impl NewEntry {
         envelope: &Envelope,
         durability: Durability,
     ) -> Result<(LockedEntry, Committed), CommitError> {
-        let Self { directory, id, body } = self;
+        let Self {
+            directory,
+            id,
+            body,
+        } = self;
         if durability == Durability::Memory {
             let stored = Stored::Memory(match body {
                 PendingBody::Memory(memory) => MemoryBody::Bytes(memory),
                 PendingBody::File { writer, made, .. } => MemoryBody::File(finish(writer, made)?),
             });
             let kind = FileKind::Control;
-            let entry = LockedEntry { directory, id, kind, stored };
+            let entry = LockedEntry {
+                directory,
+                id,
+                kind,
+                stored,
+            };
             return Ok((entry, Committed { durability }));
         }
         let made = match body {
@@ -274,8 +300,19 @@ impl NewEntry {
         let kind = FileKind::Control;
         let lock = store_control(&directory, &id, kind, envelope, durability)?;
         made.keep();
-        let stored = Stored::Files { lock, foreign_body: None };
-        Ok((LockedEntry { directory, id, kind, stored }, Committed { durability }))
+        let stored = Stored::Files {
+            lock,
+            foreign_body: None,
+        };
+        Ok((
+            LockedEntry {
+                directory,
+                id,
+                kind,
+                stored,
+            },
+            Committed { durability },
+        ))
     }
 
     /// Makes the message durable and gives it back, body and identifier filled in, with its entry.
@@ -303,8 +340,14 @@ impl NewEntry {
     fn begin_file(&self, so_far: &[u8]) -> Result<PendingBody, CommitError> {
         let made = MadeFile::create(&self.directory, FileKind::Body, &self.id)?;
         let mut writer = BufWriter::with_capacity(MEMORY_BODY_BYTES, made.another_handle()?);
-        writer.write_all(so_far).map_err(|source| made.failed("write", source))?;
-        Ok(PendingBody::File { writer, made, length: so_far.len() as u64 })
+        writer
+            .write_all(so_far)
+            .map_err(|source| made.failed("write", source))?;
+        Ok(PendingBody::File {
+            writer,
+            made,
+            length: so_far.len() as u64,
+        })
     }
 }
 
@@ -387,25 +430,32 @@ impl MadeFile {
         }
     }
 
-    fn owning(
-        directory: &Arc<QueueDirectory>,
-        kind: FileKind,
-        id: &QueueId,
-        file: File,
-    ) -> Self {
-        Self { directory: Arc::clone(directory), kind, id: id.clone(), file, kept: false }
+    fn owning(directory: &Arc<QueueDirectory>, kind: FileKind, id: &QueueId, file: File) -> Self {
+        Self {
+            directory: Arc::clone(directory),
+            kind,
+            id: id.clone(),
+            file,
+            kept: false,
+        }
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), CommitError> {
-        (&self.file).write_all(bytes).map_err(|source| self.failed("write", source))
+        (&self.file)
+            .write_all(bytes)
+            .map_err(|source| self.failed("write", source))
     }
 
     fn sync(&self) -> Result<(), CommitError> {
-        self.file.sync_data().map_err(|source| self.failed("sync", source))
+        self.file
+            .sync_data()
+            .map_err(|source| self.failed("sync", source))
     }
 
     fn another_handle(&self) -> Result<File, CommitError> {
-        self.file.try_clone().map_err(|source| self.failed("open", source))
+        self.file
+            .try_clone()
+            .map_err(|source| self.failed("open", source))
     }
 
     fn failed(&self, step: &'static str, source: io::Error) -> CommitError {
@@ -444,7 +494,10 @@ enum Stored {
     Memory(MemoryBody),
     /// A locked control file and a body file; `foreign_body` is where the body lies if not in
     /// our own directory (`d` line).
-    Files { lock: FileLock, foreign_body: Option<PathBuf> },
+    Files {
+        lock: FileLock,
+        foreign_body: Option<PathBuf>,
+    },
 }
 
 /// The body of an entry without control file.
@@ -462,8 +515,17 @@ impl LockedEntry {
         lock: FileLock,
         foreign_body: Option<PathBuf>,
     ) -> Self {
-        let EntryName { directory, id, kind } = name;
-        Self { directory, id, kind, stored: Stored::Files { lock, foreign_body } }
+        let EntryName {
+            directory,
+            id,
+            kind,
+        } = name;
+        Self {
+            directory,
+            id,
+            kind,
+            stored: Stored::Files { lock, foreign_body },
+        }
     }
 
     /// Gives the identifier.
@@ -478,7 +540,11 @@ impl LockedEntry {
 
     /// Gives the name under which it can be taken again.
     pub fn name(&self) -> EntryName {
-        EntryName { directory: Arc::clone(&self.directory), id: self.id.clone(), kind: self.kind }
+        EntryName {
+            directory: Arc::clone(&self.directory),
+            id: self.id.clone(),
+            kind: self.kind,
+        }
     }
 
     /// Opens the body.
@@ -489,10 +555,13 @@ impl LockedEntry {
         let opened = match &self.stored {
             Stored::Memory(MemoryBody::Bytes(bytes)) => return Ok(Body::Memory(bytes.clone())),
             Stored::Memory(MemoryBody::File(made)) => made.file.try_clone(),
-            Stored::Files { foreign_body: Some(path), .. } => open_foreign(path),
-            Stored::Files { foreign_body: None, .. } => {
-                self.directory.open_file(FileKind::Body, &self.id)
-            }
+            Stored::Files {
+                foreign_body: Some(path),
+                ..
+            } => open_foreign(path),
+            Stored::Files {
+                foreign_body: None, ..
+            } => self.directory.open_file(FileKind::Body, &self.id),
         };
         opened
             .and_then(Body::from_file)
@@ -545,9 +614,18 @@ impl LockedEntry {
         if let Stored::Memory(MemoryBody::File(made)) = &self.stored {
             made.sync()?;
         }
-        let lock = store_control(&self.directory, &self.id, kind, envelope, Durability::Synced)?;
+        let lock = store_control(
+            &self.directory,
+            &self.id,
+            kind,
+            envelope,
+            Durability::Synced,
+        )?;
         self.kind = kind;
-        let stored = Stored::Files { lock, foreign_body: None };
+        let stored = Stored::Files {
+            lock,
+            foreign_body: None,
+        };
         if let Stored::Memory(MemoryBody::File(made)) = std::mem::replace(&mut self.stored, stored)
         {
             made.keep();
@@ -572,8 +650,16 @@ impl LockedEntry {
         };
         let lock = store_control(directory, &id, kind, envelope, Durability::Synced)?;
         made.keep();
-        let stored = Stored::Files { lock, foreign_body: None };
-        Ok(LockedEntry { directory: Arc::clone(directory), id, kind, stored })
+        let stored = Stored::Files {
+            lock,
+            foreign_body: None,
+        };
+        Ok(LockedEntry {
+            directory: Arc::clone(directory),
+            id,
+            kind,
+            stored,
+        })
     }
 
     /// Links our body under another identifier, or copies it where that cannot be.
@@ -582,7 +668,10 @@ impl LockedEntry {
         directory: &Arc<QueueDirectory>,
         id: &QueueId,
     ) -> Result<MadeFile, CommitError> {
-        if let Stored::Files { foreign_body: None, .. } = &self.stored {
+        if let Stored::Files {
+            foreign_body: None, ..
+        } = &self.stored
+        {
             if self.directory.link_body(&self.id, directory, id).is_ok() {
                 let path = || directory.path_of(FileKind::Body, id);
                 let file = directory

@@ -36,8 +36,14 @@ impl QueueIdSource {
     /// Makes a source whose sequence starts at `start` (any number), so that restarts differ.
     pub fn new(start: u32) -> Self {
         let sequence = u16::try_from(start % u32::from(IDS_PER_SECOND)).unwrap_or(0);
-        let place = Place { second: i64::MIN, used: 0, sequence };
-        Self { state: Mutex::new(place) }
+        let place = Place {
+            second: i64::MIN,
+            used: 0,
+            sequence,
+        };
+        Self {
+            state: Mutex::new(place),
+        }
     }
 
     /// Draws the next identifier, waiting for the next second if this one is used up.
@@ -53,7 +59,10 @@ impl QueueIdSource {
 
     /// Takes a place in `second`, or in the latest second seen if the clock went back.
     fn draw(&self, second: i64) -> Option<(i64, u16)> {
-        let mut place = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut place = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if second > place.second {
             place.second = second;
             place.used = 0;
@@ -98,7 +107,10 @@ mod tests {
         let all: Vec<_> = std::thread::scope(|scope| {
             let draw = || (0..200).filter_map(|_| source.draw(7)).collect::<Vec<_>>();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(draw)).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), 800);
     }

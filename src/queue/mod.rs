@@ -20,11 +20,14 @@
 pub mod control_file;
 mod directory;
 mod entry;
+mod group;
 mod id;
 
 pub use control_file::ControlFileFormat;
 pub use directory::{DirectorySync, FileKind, QueueDirectory};
 pub use entry::{
-    CommitError, Committed, DeliveryTime, Durability, EntryName, LockedEntry, LockedEnvelope, NewEntry, QueueFault, SuperSafe,
+    CommitError, Committed, DeliveryTime, Durability, EntryName, LockedEntry, LockedEnvelope,
+    NewEntry, QueueFault, SuperSafe,
 };
+pub use group::QueueGroup;
 pub use id::QueueIdSource;
