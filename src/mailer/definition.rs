@@ -2,6 +2,9 @@
 //!
 //! Source: guide 5.4.
 
+use crate::macros::{MacroId, Template};
+use crate::token::RulesetId;
+
 use super::MailerFlags;
 
 /// How a mailer is called, derived from its path.
@@ -15,13 +18,13 @@ pub enum Invocation {
     File,
 }
 
-/// The rulesets of `S=` or `R=`, as indexes of the rule book; `None` calls nothing.
+/// The rulesets of `S=` or `R=`, `None` calls nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RewritePair {
     /// For envelope addresses.
-    pub envelope: Option<u16>,
+    pub envelope: Option<RulesetId>,
     /// For header addresses.
-    pub header: Option<u16>,
+    pub header: Option<RulesetId>,
 }
 
 /// Whom a mailer runs as (`U=`).
@@ -43,7 +46,7 @@ pub struct Mailer {
     /// `F=`.
     pub flags: MailerFlags,
     /// `A=`: one template for each word.
-    pub argv: Vec<Vec<u8>>,
+    pub argv: Vec<Template>,
     /// `S=`.
     pub sender_rewriting: RewritePair,
     /// `R=`.
@@ -55,7 +58,7 @@ pub struct Mailer {
     /// `L=`: longest line in bytes without its end; zero is no limit.
     pub line_limit: u32,
     /// `D=`: colon-separated working directories, expanded for each delivery.
-    pub directory: Option<Vec<u8>>,
+    pub directory: Option<Template>,
     /// `U=`.
     pub identity: Option<MailerIdentity>,
     /// `N=`: nice increment.
@@ -71,7 +74,7 @@ pub struct Mailer {
     /// `m=`: most transactions of one connection; zero is no limit.
     pub max_messages: u32,
     /// `/=`: directory to chroot into.
-    pub root: Option<Vec<u8>>,
+    pub root: Option<Template>,
     /// `T=`, first part: type of the MTA names (`dns`).
     pub mta_type: Option<Vec<u8>>,
     /// `T=`, second part: type of the addresses (`rfc822`).
@@ -130,12 +133,8 @@ impl Mailer {
     ///
     /// Source: guide 5.4, field A=.
     pub fn speaks_smtp(&self) -> bool {
-        self.invocation() != Invocation::File && !self.argv.iter().any(|word| mentions_user(word))
+        self.invocation() != Invocation::File && !self.argv.iter().any(|word| word.uses(MacroId::U))
     }
-}
-
-fn mentions_user(source: &[u8]) -> bool {
-    source.windows(2).any(|pair| pair == b"$u") || source.windows(4).any(|name| name == b"${u}")
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::macros::Template;
+
 /// Options about moving mail on.
 #[derive(Debug, Clone)]
 pub struct Delivering {
@@ -17,7 +19,7 @@ pub struct Delivering {
     /// Deepest nesting of aliases.
     pub max_alias_recursion: u32,
     /// Colon-separated list of .forward paths, expanded for each user; `None` is no forwarding.
-    pub forward_path: Option<Vec<u8>>,
+    pub forward_path: Option<Template>,
     /// Keep the sender in the expansion of a list it is on.
     pub me_too: bool,
     /// Also look for users by full name.
@@ -59,7 +61,7 @@ pub struct Delivering {
     /// Who gets a copy of each bounce.
     pub postmaster_copy: Option<Vec<u8>>,
     /// Who gets bounces of bounces; empty drops them.
-    pub double_bounce_address: Vec<u8>,
+    pub double_bounce_address: Template,
     /// File for what could not even be bounced.
     pub dead_letter_drop: Option<PathBuf>,
     /// `Return-Receipt-To:` asks for a success notice.
@@ -98,7 +100,7 @@ impl Default for Delivering {
             send_mime_errors: true,
             error_header: None,
             postmaster_copy: None,
-            double_bounce_address: b"postmaster".to_vec(),
+            double_bounce_address: Template::plain(b"postmaster"),
             dead_letter_drop: None,
             rrt_implies_dsn: false,
             use_errors_to: false,

@@ -2,6 +2,8 @@
 //!
 //! Source: guide 5.6.
 
+use crate::macros::Template;
+
 /// What happens to eight-bit data that nobody declared (`EightBitMode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EightBitMode {
@@ -46,7 +48,7 @@ pub struct HeaderOptions {
     /// Keep UNIX `From ` lines at the head of messages.
     pub save_from_line: bool,
     /// The `From ` line of files and mailers.
-    pub unix_from_line: Vec<u8>,
+    pub unix_from_line: Template,
     /// What happens to undeclared eight-bit data.
     pub eight_bit_mode: EightBitMode,
     /// Strip input to seven bits.
@@ -74,7 +76,7 @@ impl Default for HeaderOptions {
             must_quote_chars: b".'".to_vec(),
             operator_chars: None,
             save_from_line: false,
-            unix_from_line: b"".to_vec(),
+            unix_from_line: Template::default(),
             eight_bit_mode: EightBitMode::Mime,
             seven_bit_input: false,
             default_char_set: b"unknown-8bit".to_vec(),

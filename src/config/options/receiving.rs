@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
+use crate::macros::Template;
+
 /// Options about the SMTP server.
 #[derive(Debug, Clone)]
 pub struct Receiving {
     /// Greeting text, expanded for each connection.
-    pub smtp_greeting_message: Vec<u8>,
+    pub smtp_greeting_message: Template,
     /// Take HELO and EHLO names that are no host names.
     pub allow_bogus_helo: bool,
     /// New connections in a second; zero is no limit.
@@ -48,7 +50,7 @@ pub struct Receiving {
 impl Default for Receiving {
     fn default() -> Self {
         Self {
-            smtp_greeting_message: b"".to_vec(),
+            smtp_greeting_message: Template::default(),
             allow_bogus_helo: false,
             connection_rate_throttle: 0,
             connection_rate_window_size: Duration::from_secs(60),

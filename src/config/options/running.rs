@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use crate::macros::Template;
+
 /// How errors of command-line mail are told (`ErrorMode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ErrorMode {
@@ -68,9 +70,9 @@ pub struct Running {
     /// How errors of command-line mail are told.
     pub error_mode: ErrorMode,
     /// File of the daemon's process id; macros are expanded.
-    pub pid_file: Vec<u8>,
+    pub pid_file: Template,
     /// Put before the process title.
-    pub process_title_prefix: Option<Vec<u8>>,
+    pub process_title_prefix: Option<Template>,
     /// File of the HELP texts; `None` when no line set it.
     pub help_file: Option<PathBuf>,
     /// File of the statistics; `None` keeps none.
@@ -105,7 +107,7 @@ impl Default for Running {
             log_level: 9,
             verbose: false,
             error_mode: ErrorMode::Print,
-            pid_file: b"/var/run/sendmail.pid".to_vec(),
+            pid_file: Template::plain(b"/var/run/sendmail.pid"),
             process_title_prefix: None,
             help_file: None,
             status_file: None,
