@@ -90,10 +90,12 @@ impl Body {
 
     /// Returns a reader from the first byte; several readers do not disturb each other.
     pub fn reader(&self) -> BodyReader<'_> {
-        BodyReader {
-            body: self,
-            offset: 0,
-        }
+        self.reader_at(0)
+    }
+
+    /// Returns a reader from the byte at `offset`.
+    pub fn reader_at(&self, offset: u64) -> BodyReader<'_> {
+        BodyReader { body: self, offset }
     }
 }
 

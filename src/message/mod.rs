@@ -5,13 +5,19 @@
 //! - [`headers`]: the ordered list of fields of a message;
 //! - [`collector`]: lines of input in, header fields out, until the header ends;
 //! - [`address`]: address lists, comments and phrases around a core address;
-//! - [`body`]: the text after the header, in memory or in a file.
+//! - [`address_lines`]: address headers rewritten and folded;
+//! - [`body`]: the text after the header, in memory or in a file;
+//! - [`line_writer`]: lines as a mailer wants them;
+//! - [`mime`]: conversion between 8-bit and 7-bit bodies.
 
 pub mod address;
+pub mod address_lines;
 pub mod body;
 pub mod collector;
 pub mod header;
 pub mod headers;
+pub mod line_writer;
+pub mod mime;
 
 pub use body::{Body, BodyReader, BodyType};
 pub use collector::{HeaderCollector, LineUse};
