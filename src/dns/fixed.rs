@@ -149,12 +149,12 @@ impl Resolver for FixedResolver {
         patience: Patience,
     ) -> Result<CanonicalName, ResolveFailure> {
         let host = host.strip_suffix(b".").unwrap_or(host);
-        let answer = self.query(host, RecordType::Any, patience)?;
-        let name = answer
-            .records
-            .iter()
-            .find(|record| !matches!(record.data, RecordData::Cname(_)))
-            .map_or_else(|| answer.canonical_name(host), |record| record.name.clone());
+        let name = [RecordType::Aaaa, RecordType::A, RecordType::Mx]
+            .into_iter()
+            .map(|kind| self.query(host, kind, patience))
+            .reduce(|known, next| if known.is_ok() { known } else { next })
+            .unwrap_or(Err(ResolveFailure::NotFound))?
+            .canonical_name(host);
         Ok(CanonicalName {
             name,
             ttl: Some(FIXED_TTL),
