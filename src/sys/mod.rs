@@ -13,15 +13,19 @@
 //! - [`process`]: this process: ids, title, daemonizing, limits
 //! - [`posix_regex`]: regular expressions of the C library
 //! - [`syslog`]: the writer to the log daemon
-//! - [`spawn`]: children with an identity of their own
-//! - [`safe_open`]: opening a path without trusting anything on the way
+//! - [`spawn`]: children with an identity of their own; [`child`] forks them
+//! - [`safe_open`]: opening a path without trusting anything on the way; [`walk`] does it,
+//!   [`thread_identity`] lends it a user's rights
 //! - [`privilege`]: the one door to root's rights
-//! - [`helper`]: the small process behind that door
+//! - [`helper`]: the small process behind that door; [`helper_process`] is its
+//!   inside, [`wire`] the language spoken between the two
 #![allow(unsafe_code)]
 
+pub mod child;
 pub mod clock;
 pub mod file;
 pub mod helper;
+mod helper_process;
 pub mod host;
 pub mod identity;
 pub mod lock;
@@ -33,3 +37,6 @@ pub mod signal;
 pub mod socket;
 pub mod spawn;
 pub mod syslog;
+mod thread_identity;
+mod walk;
+mod wire;

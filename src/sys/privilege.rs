@@ -53,12 +53,12 @@ impl Privileged for Direct {
         super::socket::listen(spec)
     }
 
-    fn open_as(&self, _request: &OpenRequest) -> Result<Opened, OpenError> {
-        unimplemented!("sys: open_as")
+    fn open_as(&self, request: &OpenRequest) -> Result<Opened, OpenError> {
+        super::walk::open(request)
     }
 
-    fn spawn(&self, _plan: SpawnPlan) -> io::Result<Box<dyn Running>> {
-        unimplemented!("sys: spawn")
+    fn spawn(&self, plan: SpawnPlan) -> io::Result<Box<dyn Running>> {
+        Ok(Box::new(super::child::Child::start(plan)?))
     }
 
     fn give_to(&self, file: BorrowedFd<'_>, uid: u32, gid: u32) -> io::Result<()> {

@@ -5,6 +5,8 @@
 //! closed, signals have their default dispositions and an empty mask, and the
 //! child leads a session and process group of its own, so that a mailer and all
 //! it started can be ended together.
+//!
+//! This file holds the vocabulary; the fork itself is in [`super::child`].
 
 use std::fs::File;
 use std::io;
