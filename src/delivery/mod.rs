@@ -1,1 +1,15 @@
 //! Moving mail out.
+//!
+//! In reading order:
+//! - `plan`: recipients into transactions;
+//! - `controlling`: whose rights a delivery has;
+//! - `argv`: the command line of a mailer;
+//! - `program`, `file`: running a program, appending to a file;
+//! - `record`: the `to=` lines of the log.
+
+pub mod argv;
+pub mod controlling;
+pub mod file;
+pub mod plan;
+pub mod program;
+pub mod record;

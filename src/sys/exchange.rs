@@ -148,8 +148,16 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let input = child.stdin.take().map(std::os::fd::OwnedFd::from).map(File::from);
-        let output = child.stdout.take().map(std::os::fd::OwnedFd::from).map(File::from);
+        let input = child
+            .stdin
+            .take()
+            .map(std::os::fd::OwnedFd::from)
+            .map(File::from);
+        let output = child
+            .stdout
+            .take()
+            .map(std::os::fd::OwnedFd::from)
+            .map(File::from);
         let exchange = Exchange::new(input, output, None).unwrap();
         (child, exchange)
     }

@@ -23,6 +23,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod exchange;
 pub mod file;
 pub mod helper;
 mod helper_process;

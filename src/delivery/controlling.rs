@@ -1,0 +1,234 @@
+//! Whose rights a delivery has.
+//!
+//! A program or file runs with the rights of the user whose .forward or list
+//! named it, other mail with those of the local user who sent it, and everything
+//! else as DefaultUser. Root's rights are never used for a recipient: root's own
+//! mail runs as DefaultUser as well, unless the mailer has F=S.
+//!
+//! Observed: 8.17.1.9 (`ctladdr=` of the log, ids of mailers).
+
+use std::io;
+
+use crate::config::options::AccountSpec;
+use crate::config::options::Security;
+use crate::envelope::{ControllingUser, Envelope, Recipient};
+use crate::mailer::{Invocation, Mailer};
+use crate::sys::identity::{Credentials, User, UserDatabase};
+
+/// The user a delivery is made for, and how the log shows him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controlling {
+    /// The address shown in the log: the user, or the alias that named a program.
+    pub shown: Vec<u8>,
+    /// The login name; not an account where an alias stands for DefaultUser.
+    pub name: Vec<u8>,
+    /// The user id.
+    pub uid: u32,
+    /// The group id shown in the log.
+    pub shown_gid: u32,
+}
+
+impl From<&ControllingUser> for Controlling {
+    fn from(user: &ControllingUser) -> Self {
+        Controlling {
+            shown: user.name.clone(),
+            name: user.name.clone(),
+            uid: user.uid,
+            shown_gid: user.gid,
+        }
+    }
+}
+
+/// Finds the user a recipient's delivery is made for.
+pub fn controlling(envelope: &Envelope, recipient: &Recipient) -> Option<Controlling> {
+    let own = recipient.controlling_user.as_ref().filter(|user| {
+        // A plain local user does not control the delivery to his own mailbox.
+        let is_himself = recipient
+            .triple
+            .as_ref()
+            .is_some_and(|triple| triple.user.eq_ignore_ascii_case(&user.name));
+        !is_himself
+    });
+    own.or(envelope.sender.controlling.as_ref())
+        .map(Controlling::from)
+}
+
+/// Resolves the credentials a mailer runs with; `None` keeps those of this program (F=S).
+///
+/// # Errors
+/// The group lookup failed: the delivery must wait.
+pub fn credentials(
+    mailer: &Mailer,
+    security: &Security,
+    users: &dyn UserDatabase,
+    controlling: Option<&Controlling>,
+    recipient_user: &[u8],
+) -> io::Result<Option<Credentials>> {
+    if let Some(identity) = mailer.identity {
+        if mailer.has(b'S') {
+            return Ok(Some(Credentials {
+                uid: 0,
+                gid: identity.gid,
+                groups: vec![identity.gid, 0],
+            }));
+        }
+        return plain(identity.uid, identity.gid, security, users).map(Some);
+    }
+    if mailer.has(b'S') && mailer.invocation() != Invocation::File {
+        return Ok(None);
+    }
+    if mailer.has(b'o')
+        && !mailer.has(b'S')
+        && let Some(user) = users.user_by_name(recipient_user)?
+        && user.uid != 0
+    {
+        return of_user(&user, security, users).map(Some);
+    }
+    match controlling {
+        Some(owner) if owner.uid != 0 => of_controlling(owner, security, users).map(Some),
+        _ => Ok(Some(of_default(&security.default_user))),
+    }
+}
+
+fn of_default(account: &AccountSpec) -> Credentials {
+    Credentials {
+        uid: account.uid,
+        gid: account.gid,
+        groups: vec![account.gid],
+    }
+}
+
+fn of_controlling(
+    owner: &Controlling,
+    security: &Security,
+    users: &dyn UserDatabase,
+) -> io::Result<Credentials> {
+    if let Some(user) = users.user_by_name(&owner.name)?
+        && user.uid == owner.uid
+    {
+        return of_user(&user, security, users);
+    }
+    if owner.uid == security.default_user.uid {
+        return Ok(of_default(&security.default_user));
+    }
+    plain(owner.uid, owner.shown_gid, security, users)
+}
+
+fn of_user(user: &User, security: &Security, users: &dyn UserDatabase) -> io::Result<Credentials> {
+    if security.dont_init_groups {
+        return Ok(Credentials {
+            uid: user.uid,
+            gid: user.gid,
+            groups: vec![user.gid],
+        });
+    }
+    users.credentials_of(user)
+}
+
+fn plain(
+    uid: u32,
+    gid: u32,
+    security: &Security,
+    users: &dyn UserDatabase,
+) -> io::Result<Credentials> {
+    let groups = match users.user_by_uid(uid)? {
+        Some(user) if !security.dont_init_groups => {
+            let mut groups = vec![gid];
+            groups.extend(
+                users
+                    .groups_of(&user)?
+                    .into_iter()
+                    .filter(|g| *g != user.gid && *g != gid),
+            );
+            groups
+        }
+        _ => vec![gid],
+    };
+    Ok(Credentials { uid, gid, groups })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailer::{MailerFlags, MailerTable, MailerTriple};
+    use crate::sys::identity::FixedUsers;
+    use std::path::PathBuf;
+
+    fn ann() -> ControllingUser {
+        ControllingUser {
+            name: b"ann".to_vec(),
+            uid: 1001,
+            gid: 1001,
+            home: PathBuf::from("/home/ann"),
+            alias: Vec::new(),
+        }
+    }
+
+    fn security() -> Security {
+        Security {
+            default_user: AccountSpec {
+                name: b"mail".to_vec(),
+                uid: 8,
+                gid: 8,
+            },
+            ..Security::default()
+        }
+    }
+
+    fn local() -> (Mailer, MailerTriple) {
+        let mut table = MailerTable::default();
+        let mailer = Mailer::new(b"local", b"/bin/mail");
+        let id = table.insert(mailer.clone()).unwrap();
+        let triple = MailerTriple {
+            mailer: id,
+            host: Vec::new(),
+            user: b"bob".to_vec(),
+        };
+        (mailer, triple)
+    }
+
+    #[test]
+    fn the_local_sender_controls_a_plain_delivery() {
+        let (_, triple) = local();
+        let mut envelope = Envelope::default();
+        envelope.sender.controlling = Some(ann());
+        let mut recipient = Recipient::new(&b"bob"[..]);
+        recipient.triple = Some(triple);
+        recipient.controlling_user = Some(ControllingUser {
+            name: b"bob".to_vec(),
+            uid: 1002,
+            ..ann()
+        });
+        assert_eq!(controlling(&envelope, &recipient).unwrap().uid, 1001);
+    }
+
+    #[test]
+    fn root_is_never_borrowed() {
+        let (mailer, _) = local();
+        let users = FixedUsers::default();
+        let root = Controlling {
+            shown: b"root".to_vec(),
+            name: b"root".to_vec(),
+            uid: 0,
+            shown_gid: 0,
+        };
+        for owner in [None, Some(&root)] {
+            let taken = credentials(&mailer, &security(), &users, owner, b"bob")
+                .unwrap()
+                .unwrap();
+            assert_eq!((taken.uid, taken.gid, taken.groups), (8, 8, vec![8]));
+        }
+    }
+
+    #[test]
+    fn flag_s_keeps_the_rights_of_the_program() {
+        let (mut mailer, _) = local();
+        mailer.flags = MailerFlags::from_bytes(b"S");
+        let users = FixedUsers::default();
+        assert!(
+            credentials(&mailer, &security(), &users, None, b"bob")
+                .unwrap()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! Delivery to a file: append the message under a lock, or leave no trace.
+//!
+//! The file is opened as the controlling user and judged on the open descriptor:
+//! no links, no execute bits, no device but those that swallow everything. What
+//! was appended is synced before the recipient counts as delivered to; a failed
+//! append is cut off again.
+//!
+//! Source: guide 4.9 and 5.4 (mailer *file*).
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::config::options::Security;
+use crate::safefile::DontBlameSendmail;
+use crate::smtp::ExitStatus;
+use crate::sys::file::FileKind;
+use crate::sys::identity::Credentials;
+use crate::sys::lock::{FileLock, LockError};
+use crate::sys::privilege::Privileged;
+use crate::sys::safe_open::{OpenError, OpenRequest, OpenRules, Purpose};
+
+use super::program::Letter;
+
+/// Permission bits of a file made by a delivery.
+/// Observed: 8.17.1.9 makes it 0600 with the configuration's TempFileMode.
+const NEW_FILE_MODE: u32 = 0o600;
+
+/// How long another program may hold the file's lock before the delivery is put off.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause between two tries for the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why nothing was appended.
+#[derive(Debug)]
+pub struct FileFailure {
+    /// The exit status that stands for it.
+    pub exit: ExitStatus,
+    /// What is wrong, in words for log and transcript.
+    pub reason: String,
+}
+
+/// Appends the message to a file with the rights of `credentials`.
+///
+/// # Errors
+/// [`FileFailure`]; the file is as it was.
+pub fn append(
+    privileged: &dyn Privileged,
+    security: &Security,
+    path: &Path,
+    credentials: Option<Credentials>,
+    letter: &mut Letter<'_>,
+) -> Result<(), FileFailure> {
+    let request = request(security, path, credentials);
+    let opened = privileged
+        .open_as(&request)
+        .map_err(|error| refused(&error))?;
+    if opened.facts.kind != FileKind::Regular {
+        return write_all(&opened.file, letter).map_err(|error| broken(&error));
+    }
+    let lock = wait_for_lock(opened.file)?;
+    let mut file = lock.file();
+    let before = file
+        .seek(SeekFrom::End(0))
+        .map_err(|error| broken(&error))?;
+    let written = write_all(file, letter).and_then(|()| file.sync_data());
+    written.map_err(|error| {
+        // Half a message in a mailbox would be read as a whole one.
+        let _ = file.set_len(before);
+        broken(&error)
+    })
+}
+
+fn request(security: &Security, path: &Path, credentials: Option<Credentials>) -> OpenRequest {
+    let relaxed = |word| security.dont_blame_sendmail.allows(word);
+    let mut rules = OpenRules::REGULAR_ONLY | OpenRules::DEVICES_ALLOWED;
+    if !relaxed(DontBlameSendmail::FILE_DELIVERY_TO_SYM_LINK) {
+        rules = rules | OpenRules::NO_FINAL_LINK;
+    }
+    if !relaxed(DontBlameSendmail::FILE_DELIVERY_TO_HARD_LINK) {
+        rules = rules | OpenRules::NO_HARD_LINKS;
+    }
+    if !relaxed(DontBlameSendmail::RUN_WRITABLE_PROGRAM) {
+        rules = rules | OpenRules::NO_EXECUTE_BITS;
+    }
+    OpenRequest {
+        path: path.to_path_buf(),
+        credentials,
+        purpose: Purpose::AppendDelivery {
+            create_mode: Some(NEW_FILE_MODE),
+        },
+        rules,
+        root: security.safe_file_environment.clone(),
+    }
+}
+
+fn wait_for_lock(file: File) -> Result<FileLock, FileFailure> {
+    let until = Instant::now() + LOCK_PATIENCE;
+    let mut file = file;
+    loop {
+        match FileLock::try_exclusive(file) {
+            Ok(lock) => return Ok(lock),
+            Err((unlocked, LockError::Busy)) if Instant::now() < until => {
+                file = unlocked;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err((_, error)) => {
+                return Err(FileFailure {
+                    exit: ExitStatus::TempFail,
+                    reason: format!("cannot lock: {error}"),
+                });
+            }
+        }
+    }
+}
+
+fn write_all(file: &File, letter: &mut Letter<'_>) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    letter(&mut out)?;
+    out.flush()
+}
+
+fn refused(error: &OpenError) -> FileFailure {
+    let exit = match error {
+        OpenError::Io(source) if is_transient(source) => ExitStatus::TempFail,
+        _ => ExitStatus::CantCreate,
+    };
+    FileFailure {
+        exit,
+        reason: format!("cannot open: {error}"),
+    }
+}
+
+fn broken(error: &io::Error) -> FileFailure {
+    FileFailure {
+        exit: ExitStatus::IoError,
+        reason: format!("I/O error: {error}"),
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::WouldBlock
+            | io::ErrorKind::OutOfMemory
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::StaleNetworkFileHandle
+    )
+}
+
+/// Puts together the path of a file recipient: SafeFileEnvironment's prefix is not repeated.
+pub fn path_inside(security: &Security, path: &[u8]) -> PathBuf {
+    let path = crate::sys::file::path_buf_of(path.to_vec());
+    match &security.safe_file_environment {
+        Some(root) => match path.strip_prefix(root) {
+            Ok(inside) => Path::new("/").join(inside),
+            Err(_) => path,
+        },
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::privilege::Unprivileged;
+    use std::fs;
+
+    fn append_to(path: &Path, text: &[u8]) -> Result<(), FileFailure> {
+        let mut letter = |out: &mut dyn Write| out.write_all(text);
+        append(&Unprivileged, &Security::default(), path, None, &mut letter)
+    }
+
+    #[test]
+    fn messages_follow_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        append_to(&path, b"one\n").unwrap();
+        append_to(&path, b"two\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn a_failed_append_leaves_the_file_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        append_to(&path, b"one\n").unwrap();
+        let mut letter = |out: &mut dyn Write| {
+            out.write_all(&[b'x'; 100_000])?;
+            Err(io::Error::other("the body is gone"))
+        };
+        let failure = append(
+            &Unprivileged,
+            &Security::default(),
+            &path,
+            None,
+            &mut letter,
+        )
+        .unwrap_err();
+        assert_eq!(failure.exit, ExitStatus::IoError);
+        assert_eq!(fs::read(&path).unwrap(), b"one\n");
+    }
+
+    #[test]
+    fn links_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        append_to(&path, b"one\n").unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(
+            append_to(&link, b"two\n").unwrap_err().exit,
+            ExitStatus::CantCreate
+        );
+        fs::hard_link(&path, folder.path().join("hard")).unwrap();
+        assert_eq!(
+            append_to(&path, b"two\n").unwrap_err().exit,
+            ExitStatus::CantCreate
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! Delivery through a program: run it, write the message to it, read its exit status.
+//!
+//! The program's output is read while the message is written and goes to the
+//! transcript. Its exit status decides; a program that stops reading early is
+//! believed when it exits with 0, one that dies by a signal is tried again later.
+//!
+//! Observed: 8.17.1.9 (statuses of mailers that die, are missing or do not read).
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::smtp::ExitStatus;
+use crate::sys::exchange::Exchange;
+use crate::sys::identity::Credentials;
+use crate::sys::privilege::Privileged;
+use crate::sys::spawn::{Ended, Running, SpawnPlan, Stdio};
+
+/// How long one look at a program's output lasts before its end is looked for.
+///
+/// A program may leave a child behind that keeps its output open, so the end of
+/// output alone does not tell that it is done.
+const OUTPUT_SLICE: Duration = Duration::from_millis(100);
+
+/// One call of a mailer program.
+pub struct Call {
+    /// The file to execute.
+    pub program: PathBuf,
+    /// The words of its command line.
+    pub argv: Vec<Vec<u8>>,
+    /// Its whole environment.
+    pub environment: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Working directories to try in order.
+    pub directories: Vec<PathBuf>,
+    /// Whose rights it has; `None` keeps ours.
+    pub credentials: Option<Credentials>,
+    /// Its root directory.
+    pub chroot: Option<PathBuf>,
+    /// Nice increment.
+    pub nice: i32,
+    /// Longest time it may take after its input ended (W=); zero is no limit.
+    pub wait: Duration,
+}
+
+/// What a program did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ProgramEnd {
+    /// Its exit status, or the one that stands for its fate.
+    pub exit: ExitStatus,
+    /// What it wrote to standard output and standard error, up to a limit.
+    pub output: Vec<u8>,
+    /// What went wrong around it, for the log.
+    pub trouble: Option<String>,
+}
+
+impl ProgramEnd {
+    fn without_output(exit: ExitStatus, trouble: String) -> Self {
+        ProgramEnd {
+            exit,
+            output: Vec::new(),
+            trouble: Some(trouble),
+        }
+    }
+}
+
+/// A function that writes the message as the mailer wants it.
+pub type Letter<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
+
+/// Runs a program with the message as its standard input.
+pub fn run(privileged: &dyn Privileged, call: Call, letter: &mut Letter<'_>) -> ProgramEnd {
+    let shown = call.program.display().to_string();
+    let wait = call.wait;
+    let mut running = match privileged.spawn(plan(call)) {
+        Ok(running) => running,
+        Err(error) => {
+            let exit = if is_transient(&error) {
+                ExitStatus::TempFail
+            } else {
+                ExitStatus::Unavailable
+            };
+            return ProgramEnd::without_output(exit, format!("cannot exec {shown}: {error}"));
+        }
+    };
+    let mut exchange = match Exchange::new(running.stdin(), running.stdout(), None) {
+        Ok(exchange) => exchange,
+        Err(error) => {
+            running.kill_group();
+            return ProgramEnd::without_output(ExitStatus::TempFail, error.to_string());
+        }
+    };
+    let written = match letter(&mut exchange) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    };
+    if let Err(error) = written {
+        // Half a message must not be taken for a whole one: the program never sees its end.
+        running.kill_group();
+        let _ = running.wait(None);
+        return ProgramEnd {
+            exit: ExitStatus::IoError,
+            output: exchange.output().to_vec(),
+            trouble: Some(format!("writing the message to {shown}: {error}")),
+        };
+    }
+    exchange.close_input();
+    let limit = (!wait.is_zero()).then(|| Instant::now() + wait);
+    let (exit, trouble) = finish(running.as_mut(), &mut exchange, limit, &shown);
+    ProgramEnd {
+        exit,
+        output: exchange.output().to_vec(),
+        trouble,
+    }
+}
+
+fn plan(call: Call) -> SpawnPlan {
+    SpawnPlan {
+        environment: call.environment,
+        directories: call.directories,
+        credentials: call.credentials,
+        chroot: call.chroot,
+        nice: call.nice,
+        stdin: Stdio::Pipe,
+        stdout: Stdio::Pipe,
+        stderr: Stdio::SameAsStdout,
+        ..SpawnPlan::new(call.program, call.argv)
+    }
+}
+
+/// Errors of fork and exec after which another attempt may work.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock
+            | io::ErrorKind::OutOfMemory
+            | io::ErrorKind::ExecutableFileBusy
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn finish(
+    running: &mut dyn Running,
+    exchange: &mut Exchange,
+    limit: Option<Instant>,
+    shown: &str,
+) -> (ExitStatus, Option<String>) {
+    loop {
+        let silent = exchange.read_for(OUTPUT_SLICE).unwrap_or(true);
+        let until = if silent { limit } else { Some(Instant::now()) };
+        match running.wait(until) {
+            Ok(Ended::Exited(number)) => {
+                // What it said last may still be in the pipe.
+                let _ = exchange.read_for(Duration::from_millis(1));
+                let exit =
+                    u8::try_from(number).map_or(ExitStatus::TempFail, ExitStatus::from_number);
+                return (exit, None);
+            }
+            Ok(Ended::Signaled(number)) => {
+                let trouble = format!("mailer {shown} died with signal {number}");
+                return (ExitStatus::TempFail, Some(trouble));
+            }
+            Ok(Ended::StillRunning) => {
+                if limit.is_some_and(|limit| Instant::now() >= limit) {
+                    running.kill_group();
+                    let _ = running.wait(None);
+                    let trouble = format!("mailer {shown} exceeded its time limit");
+                    return (ExitStatus::TempFail, Some(trouble));
+                }
+            }
+            Err(error) => {
+                let trouble = format!("waiting for mailer {shown}: {error}");
+                return (ExitStatus::TempFail, Some(trouble));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::privilege::Unprivileged;
+
+    fn shell(script: &str, wait: Duration) -> Call {
+        Call {
+            program: PathBuf::from("/bin/sh"),
+            argv: vec![b"sh".to_vec(), b"-c".to_vec(), script.as_bytes().to_vec()],
+            environment: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
+            directories: vec![PathBuf::from("/")],
+            credentials: None,
+            chroot: None,
+            nice: 0,
+            wait,
+        }
+    }
+
+    fn run_with(script: &str, text: &[u8]) -> ProgramEnd {
+        let mut letter = |out: &mut dyn Write| out.write_all(text);
+        run(&Unprivileged, shell(script, Duration::ZERO), &mut letter)
+    }
+
+    #[test]
+    fn exit_status_and_output_come_back() {
+        let end = run_with("cat; echo bad >&2; exit 67", b"hello\n");
+        assert_eq!(end.exit, ExitStatus::NoUser);
+        assert_eq!(end.output, b"hello\nbad\n");
+    }
+
+    #[test]
+    fn a_program_that_reads_nothing_is_believed() {
+        let end = run_with("exit 0", &vec![b'x'; 500_000]);
+        assert_eq!(end.exit, ExitStatus::Ok);
+    }
+
+    #[test]
+    fn a_program_that_dies_is_tried_again() {
+        let end = run_with("kill -9 $$", b"");
+        assert_eq!(end.exit, ExitStatus::TempFail);
+    }
+
+    #[test]
+    fn a_missing_program_is_unavailable() {
+        let mut call = shell("", Duration::ZERO);
+        call.program = PathBuf::from("/no/such/program");
+        let end = run(&Unprivileged, call, &mut |_: &mut dyn Write| Ok(()));
+        assert_eq!(end.exit, ExitStatus::Unavailable);
+    }
+
+    #[test]
+    fn a_program_that_never_ends_is_ended() {
+        let mut letter = |_: &mut dyn Write| Ok(());
+        let end = run(
+            &Unprivileged,
+            shell("sleep 60", Duration::from_millis(50)),
+            &mut letter,
+        );
+        assert_eq!(end.exit, ExitStatus::TempFail);
+    }
+
+    #[test]
+    fn a_child_left_behind_does_not_hold_us() {
+        let started = Instant::now();
+        let end = run_with("sleep 3 & exit 0", b"");
+        assert_eq!(end.exit, ExitStatus::Ok);
+        assert!(started.elapsed() < Duration::from_secs(3));
+    }
+}
