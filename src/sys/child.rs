@@ -138,6 +138,15 @@ impl Child {
         self.watch.as_ref()
     }
 
+    /// Ends the child's process group, unless the child was waited for already.
+    pub(super) fn kill_group_now(&self) {
+        // After the wait the number may be somebody else's.
+        if self.ended.is_none() {
+            // SAFETY: signals processes only; the group is the child's own since setsid.
+            unsafe { libc::kill(-self.process, libc::SIGKILL) };
+        }
+    }
+
     /// Looks whether the child has ended, without waiting.
     pub(super) fn poll_end(&mut self) -> io::Result<Ended> {
         if let Some(ended) = self.ended {
@@ -200,11 +209,7 @@ impl Running for Child {
     }
 
     fn kill_group(&mut self) {
-        // Only while not waited for: after that the number may be somebody else's.
-        if self.ended.is_none() {
-            // SAFETY: signals processes only; the group is the child's own since setsid.
-            unsafe { libc::kill(-self.process, libc::SIGKILL) };
-        }
+        self.kill_group_now();
     }
 
     fn process_id(&self) -> u32 {
