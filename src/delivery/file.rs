@@ -23,10 +23,6 @@ use crate::sys::safe_open::{OpenError, OpenRequest, OpenRules, Purpose};
 
 use super::program::Letter;
 
-/// Permission bits of a file made by a delivery.
-/// Observed: 8.17.1.9 makes it 0600 with the configuration's TempFileMode.
-const NEW_FILE_MODE: u32 = 0o600;
-
 /// How long another program may hold the file's lock before the delivery is put off.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -42,18 +38,28 @@ pub struct FileFailure {
     pub reason: String,
 }
 
-/// Appends the message to a file with the rights of `credentials`.
+/// The file a message is appended to.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its path, seen from SafeFileEnvironment where that is set.
+    pub path: PathBuf,
+    /// Whose rights open it; `None` keeps ours.
+    pub credentials: Option<Credentials>,
+    /// Permission bits of a file that has to be made (TempFileMode).
+    pub new_mode: u32,
+}
+
+/// Appends the message to a file with the rights of the target's user.
 ///
 /// # Errors
 /// [`FileFailure`]; the file is as it was.
 pub fn append(
     privileged: &dyn Privileged,
     security: &Security,
-    path: &Path,
-    credentials: Option<Credentials>,
+    target: &Target,
     letter: &mut Letter<'_>,
 ) -> Result<(), FileFailure> {
-    let request = request(security, path, credentials);
+    let request = request(security, target);
     let opened = privileged
         .open_as(&request)
         .map_err(|error| refused(&error))?;
@@ -73,7 +79,7 @@ pub fn append(
     })
 }
 
-fn request(security: &Security, path: &Path, credentials: Option<Credentials>) -> OpenRequest {
+fn request(security: &Security, target: &Target) -> OpenRequest {
     let relaxed = |word| security.dont_blame_sendmail.allows(word);
     let mut rules = OpenRules::REGULAR_ONLY | OpenRules::DEVICES_ALLOWED;
     if !relaxed(DontBlameSendmail::FILE_DELIVERY_TO_SYM_LINK) {
@@ -86,10 +92,10 @@ fn request(security: &Security, path: &Path, credentials: Option<Credentials>) -
         rules = rules | OpenRules::NO_EXECUTE_BITS;
     }
     OpenRequest {
-        path: path.to_path_buf(),
-        credentials,
+        path: target.path.clone(),
+        credentials: target.credentials.clone(),
         purpose: Purpose::AppendDelivery {
-            create_mode: Some(NEW_FILE_MODE),
+            create_mode: Some(target.new_mode),
         },
         rules,
         root: security.safe_file_environment.clone(),
@@ -170,9 +176,17 @@ mod tests {
     use crate::sys::privilege::Unprivileged;
     use std::fs;
 
+    fn append_with(path: &Path, letter: &mut Letter<'_>) -> Result<(), FileFailure> {
+        let target = Target {
+            path: path.to_path_buf(),
+            credentials: None,
+            new_mode: 0o600,
+        };
+        append(&Unprivileged, &Security::default(), &target, letter)
+    }
+
     fn append_to(path: &Path, text: &[u8]) -> Result<(), FileFailure> {
-        let mut letter = |out: &mut dyn Write| out.write_all(text);
-        append(&Unprivileged, &Security::default(), path, None, &mut letter)
+        append_with(path, &mut |out: &mut dyn Write| out.write_all(text))
     }
 
     #[test]
@@ -193,14 +207,7 @@ mod tests {
             out.write_all(&[b'x'; 100_000])?;
             Err(io::Error::other("the body is gone"))
         };
-        let failure = append(
-            &Unprivileged,
-            &Security::default(),
-            &path,
-            None,
-            &mut letter,
-        )
-        .unwrap_err();
+        let failure = append_with(&path, &mut letter).unwrap_err();
         assert_eq!(failure.exit, ExitStatus::IoError);
         assert_eq!(fs::read(&path).unwrap(), b"one\n");
     }

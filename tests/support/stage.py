@@ -71,7 +71,7 @@ def build_root(program):
         return root + path
 
     for d in ("/usr/sbin", "/etc/mail", "/dev", "/proc", "/run/sendmail/mta", "/run/sendmail/msp",
-              "/var/lib/sendmail", "/var/mail", "/var/spool/mqueue", "/var/spool/mqueue-client",
+              "/var/lib/sendmail/host_status", "/var/mail", "/var/spool/mqueue", "/var/spool/mqueue-client",
               "/var/log", "/root", "/home", "/project", "/usr-sbin", "/usr-share", "/usr/share"):
         os.makedirs(inside(d))
     for d in ("bin", "lib", "lib32", "lib64", "libx32", "local", "libexec", "include"):

@@ -52,6 +52,7 @@ SUBMIT_MC = r"""divert(-1)dnl
 divert(0)dnl
 VERSIONID(`stage submission')
 OSTYPE(`debian')dnl
+DOMAIN(`debian-msp')dnl
 define(`confDOMAIN_NAME', `mx.stage.test')dnl
 define(`confTO_IDENT', `0')dnl
 FEATURE(`msp', `[127.0.0.1]', `25')dnl
