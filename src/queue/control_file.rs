@@ -1,15 +1,582 @@
-//! Queue control files: the `qf` text format.
+//! Queue control files: the `qf` text format, version 8.
+//!
+//! The text is the contract with other programs that share the queue directory,
+//! so record order, flag letters and the closing dot are kept exactly. One record
+//! is one letter and its value; lines that begin with white space continue the
+//! record before them. Files of versions 0 to 8 are read, version 8 is written.
+//!
+//! Entry points: [`ControlFileFormat::parse`] and [`ControlFileFormat::write`].
+//! Neither touches the file system; locking, renaming and syncing live in
+//! [`crate::queue::entry`]. Nothing that comes from outside can bring a line of its
+//! own: line ends and NULs inside a record are replaced by blanks.
+//!
+//! Bytes 0x80 to 0x9f in a header value are written after a 0xff byte, because bare
+//! they mean a macro to be expanded (0x81 and the macro's letter).
+//!
+//! Source: guide appendix B; order, quoting and messages observed: 8.17.1.9.
 
-use crate::envelope::Envelope;
+use std::path::{Path, PathBuf};
+
+use super::header_record;
+use crate::envelope::{
+    ControllingUser, Envelope, EnvelopeFlags, Notify, NotifyWhen, OriginalRecipient, Recipient,
+    Return,
+};
+use crate::macros::{MacroId, MacroNames};
+use crate::message::BodyType;
+use crate::smtp::parameter::{DeliverBy, DeliverByMode};
+use crate::sys::clock::Timestamp;
+
+/// The version written, and the greatest that is read.
+const VERSION: i64 = 8;
 
 /// What a reader and writer of control files must know of the configuration.
-#[derive(Debug, Default)]
-pub struct ControlFileFormat {}
+#[derive(Debug, Clone)]
+pub struct ControlFileFormat {
+    /// The names of macros.
+    names: MacroNames,
+    /// The macros kept with a message: the class `persistentMacros`.
+    persistent: Vec<MacroId>,
+}
+
+/// Where the body of an entry is, as the control file records it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BodyPlace<'a> {
+    /// Device (major, minor) and inode, written for entries that were read from the queue.
+    pub inode: Option<(u64, u64, u64)>,
+    /// The folder of the body, if it is not the one of the entry's own directory.
+    pub folder: Option<&'a Path>,
+}
+
+/// A control file as read.
+#[derive(Debug)]
+pub struct ParsedControlFile {
+    /// The envelope; its body is not filled in.
+    pub envelope: Envelope,
+    /// The folder of the body, from a `d` line.
+    pub body_folder: Option<PathBuf>,
+}
+
+/// What is wrong with a control file; `Display` is the text that is logged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlFileFault {
+    /// There is nothing in it, as after a crash of another program.
+    #[error("empty queue file")]
+    Empty,
+    /// The closing dot is missing: another program may be writing it, or crashed.
+    #[error("incomplete queue file read")]
+    Incomplete,
+    /// A record letter nobody knows.
+    #[error("line {line}: bad line \"{text}\"")]
+    BadLine {
+        /// Its line number.
+        line: usize,
+        /// The line, printable.
+        text: String,
+    },
+    /// A record whose value cannot be, or a line after the closing dot.
+    #[error("SECURITY ALERT: extra or bogus data in queue file: {text}")]
+    Bogus {
+        /// The line, printable.
+        text: String,
+    },
+    /// A later format than ours.
+    #[error("Version number in queue file ({0}) greater than max ({VERSION})")]
+    Version(i64),
+}
+
+impl ControlFileFault {
+    /// Gives the reason logged when the file is moved out of the way; `None` if it stays.
+    pub fn loss_reason(&self) -> Option<&'static str> {
+        match self {
+            ControlFileFault::Empty | ControlFileFault::Incomplete => None,
+            ControlFileFault::BadLine { .. } => Some("unrecognized line"),
+            ControlFileFault::Bogus { .. } => Some("bogus queue line"),
+            ControlFileFault::Version(_) => Some("unsupported queue file version"),
+        }
+    }
+}
+
+impl Default for ControlFileFormat {
+    fn default() -> Self {
+        let persistent = vec![
+            MacroId::letter(b'_'),
+            MacroId::letter(b'r'),
+            MacroId::letter(b's'),
+            MacroId::DAEMON_FLAGS,
+        ];
+        Self {
+            names: MacroNames::new(),
+            persistent,
+        }
+    }
+}
 
 impl ControlFileFormat {
-    /// Writes the control file of an envelope.
-    pub fn write(&self, envelope: &Envelope) -> Vec<u8> {
-        let _ = envelope;
-        unimplemented!("queue: control file text")
+    /// Makes the format for a configuration's macro names and further persistent macros.
+    pub fn new(names: MacroNames, more_persistent: &[MacroId]) -> Self {
+        let mut format = Self {
+            names,
+            ..Self::default()
+        };
+        format.persistent.extend_from_slice(more_persistent);
+        format
     }
+
+    /// Writes the control file of an envelope with the recipients that are still open.
+    pub fn write(&self, envelope: &Envelope, body: BodyPlace<'_>) -> Vec<u8> {
+        let mut out = Records(Vec::with_capacity(2_048));
+        self.write_envelope(envelope, body, &mut out);
+        let mut controlling = None;
+        for recipient in &envelope.recipients {
+            if recipient.state.is_open() {
+                write_recipient(recipient, &mut controlling, &mut out);
+            }
+        }
+        for field in &envelope.headers {
+            header_record::write(field, &mut out.0);
+        }
+        out.0.extend_from_slice(b".\n");
+        out.0
+    }
+
+    fn write_envelope(&self, envelope: &Envelope, body: BodyPlace<'_>, out: &mut Records) {
+        out.number(b'V', VERSION);
+        out.number(b'T', envelope.created.seconds());
+        out.number(
+            b'K',
+            envelope.last_attempt.map_or(0, |moment| moment.seconds()),
+        );
+        out.number(b'N', i64::from(envelope.attempts));
+        out.number(b'P', envelope.priority);
+        if let Some((major, minor, inode)) = body.inode {
+            out.record(b'I', format!("{major}/{minor}/{inode}").as_bytes());
+        }
+        if let Some(folder) = body.folder {
+            out.record(b'd', folder.as_os_str().as_encoded_bytes());
+        }
+        if let Some(body_type) = envelope.body_type {
+            out.record(b'B', body_type.name().as_bytes());
+        }
+        out.optional(b'M', envelope.message_status.as_deref());
+        out.record(b'F', &written_flags(envelope).to_letters());
+        for (id, _) in envelope.macros.iter() {
+            if self.persistent.contains(&id) {
+                if let Some(text) = envelope.macros.text(id) {
+                    out.record(b'$', &[self.names.written(id).as_slice(), text].concat());
+                }
+            }
+        }
+        out.optional(b'q', envelope.quarantine.as_deref());
+        let sender = &envelope.sender.address;
+        out.record(b'S', if sender.is_empty() { b"<>" } else { sender });
+        out.optional(b'Z', envelope.dsn.envid.as_deref());
+        out.optional(b'A', envelope.auth_sender.as_deref());
+        if let Some(by) = envelope.deliver_by {
+            let value = [
+                &[deliver_by_bits(by)],
+                format!(" {}", by.seconds).as_bytes(),
+            ]
+            .concat();
+            out.record(b'!', &value);
+        }
+    }
+
+    /// Reads a control file.
+    ///
+    /// # Errors
+    /// What is wrong, in the words of the log.
+    pub fn parse(&self, text: &[u8]) -> Result<ParsedControlFile, ControlFileFault> {
+        if text.is_empty() {
+            return Err(ControlFileFault::Empty);
+        }
+        let mut reading = Reading::new(self);
+        let mut records = RecordLines::new(text);
+        while let Some((line, record)) = records.next() {
+            if record.first() == Some(&b'.') {
+                return match records.next() {
+                    None => Ok(reading.finish()),
+                    Some((_, extra)) => Err(bogus(extra)),
+                };
+            }
+            reading.record(line, record)?;
+        }
+        Err(ControlFileFault::Incomplete)
+    }
+}
+
+/// Adds the flags that follow from other fields, and `s`: what is queued has been split.
+fn written_flags(envelope: &Envelope) -> EnvelopeFlags {
+    let mut flags = envelope.flags.with(EnvelopeFlags::SPLIT);
+    if let Some(ret) = envelope.dsn.ret {
+        flags.insert(EnvelopeFlags::RET_GIVEN);
+        if ret == Return::Headers {
+            flags.insert(EnvelopeFlags::NO_BODY_RETURN);
+        }
+    }
+    flags
+}
+
+fn deliver_by_bits(by: DeliverBy) -> u8 {
+    let mode = match by.mode {
+        DeliverByMode::Notify => 1,
+        DeliverByMode::Return => 2,
+    };
+    if by.trace { mode | 0x10 } else { mode }
+}
+
+fn write_recipient(
+    recipient: &Recipient,
+    controlling: &mut Option<ControllingUser>,
+    out: &mut Records,
+) {
+    if recipient.controlling_user != *controlling {
+        controlling.clone_from(&recipient.controlling_user);
+        out.record(
+            b'C',
+            &controlling.as_ref().map_or(Vec::new(), controlling_text),
+        );
+    }
+    if let Some(original) = &recipient.original {
+        out.record(b'Q', original.as_bytes());
+    }
+    out.optional(b'r', recipient.final_address.as_deref());
+    let mut value = recipient_letters(recipient);
+    value.push(b':');
+    value.extend_from_slice(&recipient.address);
+    out.record(b'R', &value);
+}
+
+fn controlling_text(user: &ControllingUser) -> Vec<u8> {
+    let numbers = format!(":{}:{}:", user.uid, user.gid);
+    [&user.name, numbers.as_bytes(), &user.alias].concat()
+}
+
+fn recipient_letters(recipient: &Recipient) -> Vec<u8> {
+    let notify = recipient.notify;
+    let letters = [
+        (recipient.primary, b'P'),
+        (notify.was_given(), b'N'),
+        (notify.on_success(), b'S'),
+        (notify.on_failure(), b'F'),
+        (notify.on_delay(), b'D'),
+        (recipient.bcc, b'B'),
+        (recipient.from_alias, b'A'),
+    ];
+    let set = letters.iter().filter(|(set, _)| *set);
+    set.map(|(_, letter)| *letter).collect()
+}
+
+/// The text being written, one record a line.
+struct Records(Vec<u8>);
+
+impl Records {
+    fn record(&mut self, letter: u8, value: &[u8]) {
+        self.0.push(letter);
+        let blank = |b: &u8| {
+            if matches!(b, b'\r' | b'\n' | 0) {
+                b' '
+            } else {
+                *b
+            }
+        };
+        self.0.extend(value.iter().map(blank));
+        self.0.push(b'\n');
+    }
+
+    fn number(&mut self, letter: u8, value: i64) {
+        self.record(letter, value.to_string().as_bytes());
+    }
+
+    fn optional(&mut self, letter: u8, value: Option<&[u8]>) {
+        if let Some(value) = value {
+            self.record(letter, value);
+        }
+    }
+}
+
+/// Records of a text with the line numbers they begin at; continuation lines joined by LF.
+struct RecordLines<'a> {
+    rest: &'a [u8],
+    line: usize,
+}
+
+impl<'a> RecordLines<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self {
+            rest: text,
+            line: 0,
+        }
+    }
+}
+
+impl<'a> Iterator for RecordLines<'a> {
+    type Item = (usize, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        self.line += 1;
+        let begins_at = self.line;
+        let mut end = 0;
+        loop {
+            let tail = self.rest.get(end..)?;
+            let Some(newline) = memchr::memchr(b'\n', tail) else {
+                let record = self.rest;
+                self.rest = &[];
+                return Some((begins_at, record));
+            };
+            let next = end + newline + 1;
+            let continues = matches!(self.rest.get(next), Some(b' ' | b'\t'));
+            if !continues || newline == 0 {
+                let record = self.rest.get(..next - 1)?;
+                self.rest = self.rest.get(next..)?;
+                return Some((begins_at, record));
+            }
+            self.line += 1;
+            end = next;
+        }
+    }
+}
+
+/// The records read so far.
+struct Reading<'f> {
+    format: &'f ControlFileFormat,
+    version: i64,
+    envelope: Envelope,
+    body_folder: Option<PathBuf>,
+    controlling: Option<ControllingUser>,
+    original: Option<OriginalRecipient>,
+    final_address: Option<Vec<u8>>,
+}
+
+impl<'f> Reading<'f> {
+    fn new(format: &'f ControlFileFormat) -> Self {
+        Self {
+            format,
+            version: 0,
+            envelope: Envelope::default(),
+            body_folder: None,
+            controlling: None,
+            original: None,
+            final_address: None,
+        }
+    }
+
+    fn record(&mut self, line: usize, record: &[u8]) -> Result<(), ControlFileFault> {
+        let Some((&letter, value)) = record.split_first() else {
+            return Err(bad_line(line, record));
+        };
+        let envelope = &mut self.envelope;
+        match letter {
+            b'V' => {
+                self.version = number(value);
+                if self.version > VERSION {
+                    return Err(ControlFileFault::Version(self.version));
+                }
+            }
+            b'T' => envelope.created = Timestamp::from_seconds(number(value)),
+            b'K' => {
+                let seconds = number(value);
+                envelope.last_attempt = (seconds != 0).then(|| Timestamp::from_seconds(seconds));
+            }
+            b'N' => envelope.attempts = u32::try_from(number(value)).unwrap_or(0),
+            b'P' => envelope.priority = number(value),
+            b'B' => match BodyType::parse(value) {
+                Some(body_type) => envelope.body_type = Some(body_type),
+                None => return Err(bogus(record)),
+            },
+            b'M' => envelope.message_status = Some(one_line(value)),
+            b'F' => self.flags(value),
+            b'$' => self.macro_value(value),
+            b'q' => envelope.quarantine = Some(one_line(value)),
+            b'S' => envelope.sender.address = one_line(value),
+            b'Z' => envelope.dsn.envid = Some(one_line(value)),
+            b'A' => envelope.auth_sender = Some(one_line(value)),
+            b'!' => envelope.deliver_by = deliver_by(value),
+            b'd' => self.body_folder = Some(PathBuf::from(os_string(value))),
+            b'C' => self.controlling = controlling_user(value),
+            b'Q' => self.original = Some(OriginalRecipient::new(one_line(value))),
+            b'r' => self.final_address = Some(one_line(value)),
+            b'R' => return self.recipient(record, value),
+            b'H' => {
+                if let Some(field) = header_record::parse(value) {
+                    envelope.headers.push(field);
+                }
+            }
+            // Where the body was (I), its old name (D), who gets errors (E) and the
+            // content length (L) of older versions: tolerated, of no use to us.
+            b'I' | b'D' | b'E' | b'L' => {}
+            _ => return Err(bad_line(line, record)),
+        }
+        Ok(())
+    }
+
+    fn flags(&mut self, letters: &[u8]) {
+        let flags = EnvelopeFlags::from_letters(letters);
+        self.envelope.flags.insert(flags);
+        if flags.contains(EnvelopeFlags::RET_GIVEN) {
+            let headers_only = flags.contains(EnvelopeFlags::NO_BODY_RETURN);
+            let ret = if headers_only {
+                Return::Headers
+            } else {
+                Return::Full
+            };
+            self.envelope.dsn.ret = Some(ret);
+        }
+    }
+
+    /// Takes a macro; one whose name this configuration does not know is of no use to it.
+    fn macro_value(&mut self, value: &[u8]) {
+        let (name, text) = match value.split_first() {
+            Some((b'{', rest)) => match memchr::memchr(b'}', rest) {
+                Some(end) => rest.split_at(end),
+                None => return,
+            },
+            Some(_) => value.split_at(1),
+            None => return,
+        };
+        let text = text
+            .strip_prefix(b"}")
+            .filter(|_| value[0] == b'{')
+            .unwrap_or(text);
+        if let Some(id) = self.format.names.find(name) {
+            self.envelope.macros.set_text(id, &one_line(text));
+        }
+    }
+
+    fn recipient(&mut self, record: &[u8], value: &[u8]) -> Result<(), ControlFileFault> {
+        let (letters, address) = if self.version == 0 {
+            (&b"PFD"[..], value)
+        } else {
+            let colon = memchr::memchr(b':', value).ok_or_else(|| bogus(record))?;
+            let (letters, rest) = value.split_at(colon);
+            (letters, rest.get(1..).unwrap_or_default())
+        };
+        let has = |letter: u8| letters.contains(&letter);
+        let when = NotifyWhen {
+            success: has(b'S'),
+            failure: has(b'F'),
+            delay: has(b'D'),
+        };
+        let notify = match (has(b'N'), when.success || when.failure || when.delay) {
+            (false, _) => Notify::Default,
+            (true, true) => Notify::On(when),
+            (true, false) => Notify::Never,
+        };
+        self.envelope.recipients.push(Recipient {
+            primary: has(b'P'),
+            bcc: has(b'B'),
+            from_alias: has(b'A'),
+            notify,
+            controlling_user: self.controlling.clone(),
+            original: self.original.take(),
+            final_address: self.final_address.take(),
+            ..Recipient::new(one_line(address))
+        });
+        Ok(())
+    }
+
+    fn finish(self) -> ParsedControlFile {
+        let mut envelope = self.envelope;
+        envelope.hop_count = envelope.headers.hop_count();
+        ParsedControlFile {
+            envelope,
+            body_folder: self.body_folder,
+        }
+    }
+}
+
+fn bad_line(line: usize, record: &[u8]) -> ControlFileFault {
+    ControlFileFault::BadLine {
+        line,
+        text: printable(record),
+    }
+}
+
+fn bogus(record: &[u8]) -> ControlFileFault {
+    ControlFileFault::Bogus {
+        text: printable(record),
+    }
+}
+
+/// Longest piece of a damaged file that is quoted in the log.
+const MAX_QUOTED: usize = 200;
+
+fn printable(text: &[u8]) -> String {
+    let plain = |&b: &u8| {
+        if (0x20..0x7f).contains(&b) {
+            char::from(b)
+        } else {
+            '?'
+        }
+    };
+    text.iter().take(MAX_QUOTED).map(plain).collect()
+}
+
+/// Makes one line of a folded value.
+fn one_line(value: &[u8]) -> Vec<u8> {
+    let mut line = value.to_vec();
+    for byte in &mut line {
+        if matches!(*byte, b'\n' | b'\r' | 0) {
+            *byte = b' ';
+        }
+    }
+    line
+}
+
+/// Reads leading digits, with a sign, as C's `atol`: what is not a number is 0.
+fn number(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        Some((b'+', rest)) => (false, rest),
+        _ => (false, text),
+    };
+    let mut value: i64 = 0;
+    for digit in digits.iter().take_while(|b| b.is_ascii_digit()) {
+        value = value
+            .saturating_mul(10)
+            .saturating_add(i64::from(digit - b'0'));
+    }
+    if negative { -value } else { value }
+}
+
+fn deliver_by(value: &[u8]) -> Option<DeliverBy> {
+    let (&bits, rest) = value.split_first()?;
+    let mode = if bits & 2 != 0 {
+        DeliverByMode::Return
+    } else {
+        DeliverByMode::Notify
+    };
+    Some(DeliverBy {
+        seconds: number(rest),
+        mode,
+        trace: bits & 0x10 != 0,
+    })
+}
+
+/// Reads `user:uid:gid:alias`; without numbers nobody can be held responsible.
+fn controlling_user(value: &[u8]) -> Option<ControllingUser> {
+    let mut parts = value.splitn(4, |&b| b == b':');
+    let name = parts.next()?.to_vec();
+    let numeric =
+        |part: Option<&[u8]>| -> Option<u32> { std::str::from_utf8(part?).ok()?.parse().ok() };
+    let uid = numeric(parts.next())?;
+    let gid = numeric(parts.next())?;
+    let alias = one_line(parts.next().unwrap_or_default());
+    let home = PathBuf::new();
+    (!name.is_empty()).then_some(ControllingUser {
+        name,
+        uid,
+        gid,
+        home,
+        alias,
+    })
+}
+
+fn os_string(value: &[u8]) -> std::ffi::OsString {
+    use std::os::unix::ffi::OsStringExt;
+    std::ffi::OsString::from_vec(value.to_vec())
 }

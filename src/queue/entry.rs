@@ -397,7 +397,7 @@ fn replace_control(
         };
         made.failed("lock", source)
     })?;
-    made.write(&directory.format().write(envelope))?;
+    made.write(&directory.format().write(envelope, body))?;
     if durability == Durability::Synced {
         made.sync()?;
     }

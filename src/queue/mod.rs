@@ -21,9 +21,10 @@ pub mod control_file;
 mod directory;
 mod entry;
 mod group;
+mod header_record;
 mod id;
 
-pub use control_file::ControlFileFormat;
+pub use control_file::{BodyPlace, ControlFileFault, ControlFileFormat, ParsedControlFile};
 pub use directory::{DirectorySync, FileKind, QueueDirectory};
 pub use entry::{
     CommitError, Committed, DeliveryTime, Durability, EntryName, LockedEntry, LockedEnvelope,

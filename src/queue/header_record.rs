@@ -1,0 +1,168 @@
+//! Header fields as records of a control file: `H?flags?Name: value`.
+//!
+//! The condition is a set of mailer flags or one macro (`?${name}?`); a field of the
+//! message itself has the empty one, `??`. See [`crate::queue::control_file`] for
+//! the quoting of bytes.
+
+use crate::message::FlagLetters;
+use crate::message::header::{Expansion, HeaderConditions, HeaderField, LATE_MACRO_MARK};
+
+/// Written before a byte that would be read as a macro mark.
+const QUOTE: u8 = 0xff;
+
+/// Tells whether a byte means something else than itself in a control file.
+fn needs_quote(byte: u8) -> bool {
+    (0x80..0xa0).contains(&byte)
+}
+
+/// Appends the record of a field.
+pub(super) fn write(field: &HeaderField, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"H?");
+    match &field.conditions.macro_name {
+        Some(name) => {
+            out.extend_from_slice(b"${");
+            out.extend(
+                name.iter()
+                    .map(|b| if b.is_ascii_graphic() { *b } else { b'_' }),
+            );
+            out.push(b'}');
+        }
+        None => out.extend(field.conditions.flags.iter()),
+    }
+    out.push(b'?');
+    out.extend(field.name.iter().map(|&b| {
+        if matches!(b, b'\r' | b'\n' | 0) {
+            b'_'
+        } else {
+            b
+        }
+    }));
+    out.push(b':');
+    write_value(field, out);
+    out.push(b'\n');
+}
+
+fn write_value(field: &HeaderField, out: &mut Vec<u8>) {
+    let value = field.value.strip_suffix(b"\n").unwrap_or(&field.value);
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            0 => out.push(b' '),
+            b'\n' => {
+                out.push(byte);
+                // A line of a value that does not begin with white space would be a record.
+                if !matches!(bytes.peek(), Some(b' ' | b'\t')) {
+                    out.push(b'\t');
+                }
+            }
+            LATE_MACRO_MARK if field.expansion == Expansion::Late => out.push(byte),
+            _ if needs_quote(byte) => out.extend_from_slice(&[QUOTE, byte]),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Reads the value of an `H` record; `None` if it is no header field.
+pub(super) fn parse(record: &[u8]) -> Option<HeaderField> {
+    let (conditions, rest) = split_conditions(record);
+    let colon = memchr::memchr(b':', rest)?;
+    let (name, value) = rest.split_at(colon);
+    let name = name.trim_ascii_end();
+    if name.is_empty() {
+        return None;
+    }
+    Some(HeaderField::from_queue(
+        name,
+        &unquote(value.get(1..)?),
+        conditions,
+    ))
+}
+
+fn split_conditions(record: &[u8]) -> (HeaderConditions, &[u8]) {
+    let nothing = || (HeaderConditions::default(), record);
+    let Some(after) = record.strip_prefix(b"?") else {
+        return nothing();
+    };
+    if let Some(named) = after.strip_prefix(b"${") {
+        let Some(end) = memchr::memmem::find(named, b"}?") else {
+            return nothing();
+        };
+        let conditions = HeaderConditions {
+            macro_name: named.get(..end).map(<[u8]>::to_vec),
+            ..HeaderConditions::default()
+        };
+        return (conditions, named.get(end + 2..).unwrap_or_default());
+    }
+    let Some(end) = memchr::memchr(b'?', after) else {
+        return nothing();
+    };
+    let flags = FlagLetters::from_bytes(after.get(..end).unwrap_or_default());
+    let conditions = HeaderConditions {
+        flags,
+        ..HeaderConditions::default()
+    };
+    (conditions, after.get(end + 1..).unwrap_or_default())
+}
+
+fn unquote(value: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(value.len());
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match bytes.peek() {
+            Some(&quoted) if byte == QUOTE && needs_quote(quoted) => {
+                plain.push(quoted);
+                bytes.next();
+            }
+            _ => plain.push(byte),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(record: &[u8]) -> Vec<u8> {
+        let field = parse(record.strip_prefix(b"H").unwrap()).unwrap();
+        let mut out = Vec::new();
+        write(&field, &mut out);
+        out.pop();
+        out
+    }
+
+    #[test]
+    fn observed_records_come_back_as_they_were() {
+        for record in [
+            &b"H?P?Return-Path: <\x81g>"[..],
+            b"H??Received: from a\n\tby b\n by c",
+            b"H?${client_addr}?X-b: 2",
+            b"H??X-c:  3",
+            b"H??X-Odd:no space",
+            b"H??Subject: \xc4\xff\x81x \xff\x9b",
+        ] {
+            assert_eq!(round_trip(record), record, "{}", record.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_quoted_byte_is_not_a_macro() {
+        let field = parse(b"??Subject: \xc4\xff\x81g").unwrap();
+        assert_eq!(field.value, b" \xc4\x81g");
+        assert_eq!(field.expansion, Expansion::Done);
+    }
+
+    #[test]
+    fn a_field_without_conditions_is_read_too() {
+        let field = parse(b"Subject: x").unwrap();
+        assert!(field.conditions.is_unconditional());
+        assert!(parse(b"??no colon").is_none());
+    }
+
+    #[test]
+    fn a_value_cannot_bring_a_record() {
+        let mut out = Vec::new();
+        write(&HeaderField::new(b"X", b" a\nRPFD:evil\0\n"), &mut out);
+        assert_eq!(out, b"H??X: a\n\tRPFD:evil \n");
+    }
+}
