@@ -429,18 +429,18 @@ impl<'f> Reading<'f> {
 
     /// Takes a macro; one whose name this configuration does not know is of no use to it.
     fn macro_value(&mut self, value: &[u8]) {
-        let (name, text) = match value.split_first() {
-            Some((b'{', rest)) => match memchr::memchr(b'}', rest) {
-                Some(end) => rest.split_at(end),
-                None => return,
-            },
-            Some(_) => value.split_at(1),
-            None => return,
+        let (name, text) = match value.strip_prefix(b"{") {
+            Some(long) => {
+                let Some(end) = memchr::memchr(b'}', long) else {
+                    return;
+                };
+                (long.get(..end), long.get(end + 1..))
+            }
+            None => (value.get(..1), value.get(1..)),
         };
-        let text = text
-            .strip_prefix(b"}")
-            .filter(|_| value[0] == b'{')
-            .unwrap_or(text);
+        let (Some(name), Some(text)) = (name, text) else {
+            return;
+        };
         if let Some(id) = self.format.names.find(name) {
             self.envelope.macros.set_text(id, &one_line(text));
         }
@@ -580,3 +580,6 @@ fn os_string(value: &[u8]) -> std::ffi::OsString {
     use std::os::unix::ffi::OsStringExt;
     std::ffi::OsString::from_vec(value.to_vec())
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::control_file::ControlFileFormat;
-use crate::envelope::QueueId;
+use crate::envelope::{Envelope, QueueId};
 use crate::sys::file::{Directory, FileFacts};
 
 /// What a queue file is for: its first letter.
@@ -35,6 +35,14 @@ pub enum FileKind {
 }
 
 impl FileKind {
+    /// Gives the kind of control file a message lives in: quarantined or not.
+    pub fn of(envelope: &Envelope) -> Self {
+        match envelope.quarantine {
+            Some(_) => FileKind::Quarantined,
+            None => FileKind::Control,
+        }
+    }
+
     /// Gives the two letters in front of the identifier.
     pub fn prefix(self) -> &'static str {
         match self {
@@ -76,7 +84,10 @@ pub struct QueueDirectory {
     body: Arc<Folder>,
     transcript: Arc<Folder>,
     file_mode: u32,
-    owner: Option<u32>,
+    /// What log lines put in front of the names of files: `.`, or the part after the common prefix.
+    label: String,
+    /// Folders a `d` line may name: those of all queue directories.
+    known_folders: Vec<PathBuf>,
     format: Arc<ControlFileFormat>,
 }
 
@@ -105,16 +116,39 @@ impl QueueDirectory {
             body: sync.folder(&sub_folder("df"))?,
             transcript: sync.folder(&sub_folder("xf"))?,
             file_mode,
-            owner: None,
+            label: ".".to_owned(),
+            known_folders: Vec::new(),
             format,
         })
     }
 
-    /// Demands that control files belong to this user (or to root) before they are believed.
+    /// Sets how log lines name the directory, when it is one of several.
     #[must_use]
-    pub fn trusting_owner(mut self, uid: u32) -> Self {
-        self.owner = Some(uid);
+    pub fn labelled(mut self, label: String) -> Self {
+        self.label = label;
         self
+    }
+
+    /// Sets the folders in which bodies of our entries may lie besides our own.
+    #[must_use]
+    pub fn accepting_bodies_in(mut self, folders: Vec<PathBuf>) -> Self {
+        self.known_folders = folders;
+        self
+    }
+
+    /// Tells whether a body may lie in a folder.
+    pub(super) fn knows_folder(&self, folder: &Path) -> bool {
+        self.known_folders.iter().any(|known| known == folder)
+    }
+
+    /// Gives the name of a file of an entry as log lines have it.
+    pub(super) fn place_of(&self, kind: FileKind, id: &QueueId) -> String {
+        let folder = self.folder_path(kind);
+        let sub_folder = match folder.strip_prefix(&self.base) {
+            Ok(rest) if !rest.as_os_str().is_empty() => format!("{}/", rest.display()),
+            _ => String::new(),
+        };
+        format!("{}/{sub_folder}{}", self.label, kind.file_name(id))
     }
 
     /// Gives the directory's path, as mailq prints it.
@@ -145,11 +179,6 @@ impl QueueDirectory {
     /// Gives the mode of new files.
     pub fn file_mode(&self) -> u32 {
         self.file_mode
-    }
-
-    /// Gives the user control files must belong to, if that is demanded.
-    pub fn trusted_owner(&self) -> Option<u32> {
-        self.owner
     }
 
     /// Gives the format of control files.

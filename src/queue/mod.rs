@@ -19,16 +19,23 @@
 
 pub mod control_file;
 mod directory;
+mod durability;
 mod entry;
 mod group;
 mod header_record;
 mod id;
+mod locked;
+mod store;
+mod take;
 
 pub use control_file::{BodyPlace, ControlFileFault, ControlFileFormat, ParsedControlFile};
 pub use directory::{DirectorySync, FileKind, QueueDirectory};
-pub use entry::{
-    CommitError, Committed, DeliveryTime, Durability, EntryName, LockedEntry, LockedEnvelope,
-    NewEntry, QueueFault, SuperSafe,
-};
+pub use durability::{CommitError, Committed, Durability, QueueFault};
+pub use entry::{EntryName, LockedEnvelope, NewEntry};
 pub use group::QueueGroup;
 pub use id::QueueIdSource;
+pub use locked::LockedEntry;
+pub use take::{Complaint, TakeError, Taken};
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,12 @@ impl FileFacts {
         std::fs::symlink_metadata(path).map(|metadata| FileFacts::from(&metadata))
     }
 
+    /// Splits the device into its major and minor numbers.
+    pub fn device_numbers(&self) -> (u64, u64) {
+        let (major, minor) = (libc::major(self.device), libc::minor(self.device));
+        (u64::from(major), u64::from(minor))
+    }
+
     /// Says whether both are the same file.
     pub fn is_same_file(&self, other: &FileFacts) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
