@@ -9,6 +9,7 @@
 //! - `transcript`: [`Transcript`], what a failure report quotes of the sessions;
 //! - `message`: [`Envelope`] and [`Sender`];
 //! - `priority`: initial priority, class and ageing;
+//! - `prepare`: default header fields, class, priority, the `from=` line;
 //! - `split`: one envelope into several, by owner, queue group or recipient limit.
 
 mod dsn;
@@ -16,6 +17,7 @@ mod flags;
 mod id;
 mod message;
 mod outcome;
+pub mod prepare;
 pub mod priority;
 mod recipient;
 pub mod split;

@@ -25,13 +25,41 @@ enum State {
 
 /// What to do with a lone CR or a lone LF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BareLineEnds {
+pub enum Bare {
     /// Report the first one and stop: the message must be refused.
     Refuse,
-    /// A lone LF is the end of a line; a lone CR is an octet like others.
-    ///
-    /// `LF . LF` ends the message too, as programs that write to a pipe need it (`-bs` on a terminal).
-    Tolerate,
+    /// Put a space in its place.
+    Space,
+    /// Take it: a lone LF ends a line, a lone CR is an octet like others.
+    Take,
+}
+
+/// How strictly line ends are taken.
+///
+/// Source: the letters `g`, `u` and `o` of `srv_features`, observed: 8.17.1.9.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineEnds {
+    /// A lone CR.
+    pub bare_cr: Bare,
+    /// A lone LF.
+    pub bare_lf: Bare,
+    /// Whether a dot before a lone LF ends the message, where a lone LF is taken.
+    pub dot_before_lf_ends: bool,
+}
+
+impl LineEnds {
+    /// The default: both are refused, and only CRLF, dot, CRLF ends a message.
+    pub const STRICT: Self = Self {
+        bare_cr: Bare::Refuse,
+        bare_lf: Bare::Refuse,
+        dot_before_lf_ends: false,
+    };
+    /// For text from a local program that ends its lines with LF.
+    pub const LOCAL: Self = Self {
+        bare_cr: Bare::Take,
+        bare_lf: Bare::Take,
+        dot_before_lf_ends: true,
+    };
 }
 
 /// The octet that was not part of CRLF.
@@ -50,7 +78,7 @@ pub enum Progress {
     More,
     /// The final dot was read; input behind it was left alone.
     End,
-    /// A lone CR or LF under [`BareLineEnds::Refuse`].
+    /// A lone CR or LF under [`Bare::Refuse`].
     Bare(BareOctet),
 }
 
@@ -58,15 +86,15 @@ pub enum Progress {
 #[derive(Debug, Clone)]
 pub struct DotDecoder {
     state: State,
-    bare: BareLineEnds,
+    ends: LineEnds,
 }
 
 impl DotDecoder {
     /// Makes a decoder at the beginning of a message.
-    pub fn new(bare: BareLineEnds) -> Self {
+    pub fn new(ends: LineEnds) -> Self {
         Self {
             state: State::LineStart,
-            bare,
+            ends,
         }
     }
 
@@ -123,19 +151,26 @@ impl DotDecoder {
 
     /// Handles a CR that turned out to be alone, and then the octet behind it.
     fn bare_cr(&mut self, octet: u8, out: &mut Vec<u8>) -> Progress {
-        if self.bare == BareLineEnds::Refuse {
-            return Progress::Bare(BareOctet::CarriageReturn);
+        match self.ends.bare_cr {
+            Bare::Refuse => return Progress::Bare(BareOctet::CarriageReturn),
+            Bare::Space => out.push(b' '),
+            Bare::Take => out.push(b'\r'),
         }
-        out.push(b'\r');
         self.state = State::InLine;
         self.step(octet, out)
     }
 
     fn bare_lf(&mut self, out: &mut Vec<u8>) -> Progress {
-        if self.bare == BareLineEnds::Refuse {
-            return Progress::Bare(BareOctet::LineFeed);
+        match self.ends.bare_lf {
+            Bare::Refuse => return Progress::Bare(BareOctet::LineFeed),
+            Bare::Space => {
+                out.push(b' ');
+                self.state = State::InLine;
+                return Progress::More;
+            }
+            Bare::Take => {}
         }
-        if self.state == State::AfterDot {
+        if self.state == State::AfterDot && self.ends.dot_before_lf_ends {
             return Progress::End;
         }
         out.push(b'\n');
@@ -209,8 +244,8 @@ impl DotEncoder {
 mod tests {
     use super::*;
 
-    fn decode(bare: BareLineEnds, input: &[u8]) -> (Progress, Vec<u8>, usize) {
-        let mut decoder = DotDecoder::new(bare);
+    fn decode(ends: LineEnds, input: &[u8]) -> (Progress, Vec<u8>, usize) {
+        let mut decoder = DotDecoder::new(ends);
         let (mut rest, mut out) = (input, Vec::new());
         let progress = decoder.decode(&mut rest, &mut out);
         (progress, out, rest.len())
@@ -218,8 +253,7 @@ mod tests {
 
     #[test]
     fn only_crlf_dot_crlf_ends_a_message() {
-        let (progress, text, left) =
-            decode(BareLineEnds::Refuse, b"a\r\n..b\r\n.c\r\n.\r\nQUIT\r\n");
+        let (progress, text, left) = decode(LineEnds::STRICT, b"a\r\n..b\r\n.c\r\n.\r\nQUIT\r\n");
         assert_eq!((progress, left), (Progress::End, 6));
         assert_eq!(text, b"a\n.b\nc\n");
     }
@@ -227,7 +261,7 @@ mod tests {
     #[test]
     fn an_empty_message_is_one_dot() {
         assert_eq!(
-            decode(BareLineEnds::Refuse, b".\r\n"),
+            decode(LineEnds::STRICT, b".\r\n"),
             (Progress::End, vec![], 0)
         );
     }
@@ -235,11 +269,11 @@ mod tests {
     #[test]
     fn disguised_ends_are_refused() {
         for input in ["a\n.\nb", "a\r\n.\nb", "a\n.\r\nb", "\n", ".\n"] {
-            let (progress, _, _) = decode(BareLineEnds::Refuse, input.as_bytes());
+            let (progress, _, _) = decode(LineEnds::STRICT, input.as_bytes());
             assert_eq!(progress, Progress::Bare(BareOctet::LineFeed), "{input:?}");
         }
         for input in ["a\r.\rb", "a\r\n.\r.", "a\r\r\n", "\r\n\rx", ".\r\r\n"] {
-            let (progress, _, _) = decode(BareLineEnds::Refuse, input.as_bytes());
+            let (progress, _, _) = decode(LineEnds::STRICT, input.as_bytes());
             assert_eq!(
                 progress,
                 Progress::Bare(BareOctet::CarriageReturn),
@@ -250,16 +284,28 @@ mod tests {
 
     #[test]
     fn a_pipe_may_end_lines_with_lf() {
-        let (progress, text, left) = decode(BareLineEnds::Tolerate, b"a\n..b\n.\nQUIT\n");
+        let (progress, text, left) = decode(LineEnds::LOCAL, b"a\n..b\n.\nQUIT\n");
         assert_eq!((progress, left), (Progress::End, 5));
         assert_eq!(text, b"a\n.b\n");
+    }
+
+    #[test]
+    fn a_space_may_stand_for_a_lone_octet() {
+        let ends = LineEnds {
+            bare_cr: Bare::Space,
+            bare_lf: Bare::Space,
+            dot_before_lf_ends: false,
+        };
+        let (progress, text, _) = decode(ends, b"a\nb\rc\n.\nd\r\n.\r\n");
+        assert_eq!(progress, Progress::End);
+        assert_eq!(text, b"a b c . d\n");
     }
 
     #[test]
     fn the_result_does_not_depend_on_how_the_octets_arrive() {
         let input = b"one\r\n..two\r\nthree\r\n.\r\n";
         for size in 1..input.len() {
-            let mut decoder = DotDecoder::new(BareLineEnds::Refuse);
+            let mut decoder = DotDecoder::new(LineEnds::STRICT);
             let (mut out, mut last) = (Vec::new(), Progress::More);
             for piece in input.chunks(size) {
                 let mut piece = piece;
@@ -278,7 +324,7 @@ mod tests {
         for message in ["", "a\n", ".\n", "..\n.a\n", "a\n\n.\n\n", "no end"] {
             let mut wire = Vec::new();
             dot_encode(message.as_bytes(), &mut wire);
-            let (progress, text, left) = decode(BareLineEnds::Refuse, &wire);
+            let (progress, text, left) = decode(LineEnds::STRICT, &wire);
             assert_eq!((progress, left), (Progress::End, 0), "{message:?}");
             assert_eq!(
                 text,

@@ -263,7 +263,7 @@ impl RcptParameters {
             .iter()
             .position(|octet| *octet == b';')
             .ok_or_else(malformed)?;
-        if !value.get(at + 1..).is_some_and(xtext::is_xtext) {
+        if at == 0 || !value.get(at + 1..).is_some_and(xtext::is_xtext) {
             return Err(malformed());
         }
         if self.orcpt.is_some() {
@@ -283,6 +283,7 @@ fn parse_size(value: Option<&[u8]>) -> Result<u64, Reply> {
         size = size
             .checked_mul(10)
             .and_then(|size| size.checked_add(u64::from(digit - b'0')))
+            .filter(|size| i64::try_from(*size).is_ok())
             .ok_or_else(too_large)?;
     }
     if value.first() == Some(&b'-') {
@@ -333,7 +334,7 @@ fn parse_deliver_by(value: Option<&[u8]>, policy: ParameterPolicy) -> Result<Del
         Some((b'R' | b'r', traces)) => (DeliverByMode::Return, traces),
         Some((b'N' | b'n', traces)) => (DeliverByMode::Notify, traces),
         Some((other, _)) => return Err(refusal(501, b"5.5.2 illegal by-mode '", &[*other], b"'")),
-        None => return Err(refusal(501, b"5.5.2 illegal by-mode '", b"\0", b"'")),
+        None => return Err(refusal(501, b"5.5.2 illegal by-mode '", b"?", b"'")),
     };
     let trace = match traces.first() {
         None => false,
