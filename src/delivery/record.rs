@@ -65,10 +65,7 @@ pub fn delivery(
     if status.exit != ExitStatus::Ok
         && let Some(reply) = &status.reply
     {
-        line.push_str(&format!(
-            ", reply={}",
-            escape_for_display(&reply.first_line())
-        ));
+        line.push_str(&format!(", reply={}", escape_for_display(reply)));
     }
     line.push_str(&format!(", stat={}", escape_for_display(&status.text)));
     log.syslog(

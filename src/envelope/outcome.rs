@@ -1,26 +1,30 @@
 //! What became of one recipient in one delivery attempt.
 
-use crate::smtp::{EnhancedStatus, ExitStatus, Reply};
+use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::clock::Timestamp;
 
 /// Describes the result of one attempt for one recipient: what is logged, shown by
 /// mailq and written into delivery reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryStatus {
-    /// The enhanced status code (`Status:` of a report, `dsn=` of the log).
-    pub enhanced: EnhancedStatus,
-    /// The reply of the remote server, if one spoke.
-    pub reply: Option<Reply>,
-    /// The host that gave the status (`Remote-MTA:`), if it was not us.
-    pub remote: Option<Vec<u8>>,
-    /// The text after `stat=`, such as `User unknown`; also the `M` line of a queue file.
-    pub text: Vec<u8>,
-    /// Who gave the diagnostic and its text, as `Diagnostic-Code:` shows it, if different from `reply`.
-    pub diagnostic: Option<Vec<u8>>,
-    /// The reason line of a report (`(reason: ...)`), without its frame.
-    pub reason: Option<Vec<u8>>,
     /// The exit status of the mailer, or the equivalent.
     pub exit: ExitStatus,
+    /// The enhanced status code of the log (`dsn=`).
+    pub enhanced: EnhancedStatus,
+    /// The enhanced status code of a report (`Status:`); often coarser than the log's.
+    pub reported: EnhancedStatus,
+    /// The text after `stat=`, such as `User unknown` or `Deferred: Connection refused by x.`.
+    pub text: Vec<u8>,
+    /// The `M` line of the queue file where it is not `text`.
+    pub waiting_because: Option<Vec<u8>>,
+    /// The text after `reply=`, if a server or a check replied.
+    pub reply: Option<Vec<u8>>,
+    /// What `(reason: ...)` and `Diagnostic-Code:` of a report quote, without the diagnostic type.
+    pub diagnostic: Option<Vec<u8>>,
+    /// The host that gave the status (`Remote-MTA:`), if it was not us.
+    pub remote: Option<Vec<u8>>,
+    /// The next host promised to report to the sender itself (it offers DSN).
+    pub reports_itself: bool,
     /// When the attempt ended.
     pub at: Timestamp,
 }
@@ -34,13 +38,15 @@ impl DeliveryStatus {
         at: Timestamp,
     ) -> Self {
         Self {
-            enhanced,
-            reply: None,
-            remote: None,
-            text: text.into(),
-            diagnostic: None,
-            reason: None,
             exit,
+            enhanced,
+            reported: enhanced,
+            text: text.into(),
+            waiting_because: None,
+            reply: None,
+            diagnostic: None,
+            remote: None,
+            reports_itself: false,
             at,
         }
     }
