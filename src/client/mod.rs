@@ -1,1 +1,23 @@
-//! The SMTP client.
+//! The SMTP and LMTP client.
+//!
+//! - [`witness`]: who is told what happens: log, transcript, `-v`;
+//! - [`outcome`]: what each reply means for a recipient;
+//! - [`session`]: from the greeting to a session that waits for MAIL;
+//! - [`transaction`]: one message through a session;
+//! - [`dialogue`]: commands out, replies in; [`answer`]: one reply; [`stream`]: the octets;
+
+pub mod answer;
+pub mod dialogue;
+pub mod outcome;
+pub mod session;
+pub mod stream;
+pub mod transaction;
+pub mod witness;
+
+pub use outcome::{Lost, Outcome, Phase};
+pub use session::{
+    BodyRequest, Conversion, Esmtp, MailCommand, Manners, Protocol, Ready, Refusal, SevenBitServer,
+};
+pub use stream::{Stream, Transport};
+pub use transaction::{Finished, MessageWriter, RcptCommand, Transaction};
+pub use witness::Witness;

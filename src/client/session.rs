@@ -1,0 +1,462 @@
+//! A session with a server as states: greeted, then ready for a message.
+//!
+//! [`Ready::open`] hears the greeting and says EHLO, HELO or LHLO. A [`Ready`]
+//! session waits for MAIL; it may be kept and used again. [`Ready::mail`]
+//! consumes it and gives a [`crate::client::transaction::Transaction`], which
+//! gives it back when the message is through, or nothing if the connection had to be closed.
+//!
+//! Source: RFC 5321 section 3 and 4, RFC 2033 (LMTP), guide 5.4 (flags a, 2, k, z).
+
+use crate::client::answer::Answer;
+use crate::client::dialogue::Dialogue;
+use crate::client::outcome::{Outcome, Phase, status};
+use crate::client::stream::Stream;
+use crate::client::transaction::Transaction;
+use crate::client::witness::Witness;
+use crate::config::options::Timeouts;
+use crate::smtp::{EnhancedStatus, ExitStatus, Extensions};
+
+/// Which protocol is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// SMTP.
+    Smtp,
+    /// LMTP: one reply per recipient after the dot (mailer flag z).
+    Lmtp,
+}
+
+/// When EHLO is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Esmtp {
+    /// Always try it (mailer flag a).
+    Always,
+    /// Only if the greeting says ESMTP.
+    IfGreeted,
+    /// Never (mailer flag 2).
+    Never,
+}
+
+/// How to behave towards a server.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// When to say EHLO.
+    pub esmtp: Esmtp,
+    /// The name we give ourselves.
+    pub helo_name: Vec<u8>,
+    /// Our own name; a server that calls itself so is ourselves. `None` asks no such question (flag k).
+    pub own_name: Option<Vec<u8>>,
+    /// What ends a command.
+    pub end_of_line: Vec<u8>,
+    /// How long to wait for each reply.
+    pub timeouts: Timeouts,
+}
+
+/// What the MAIL command says besides the sender.
+#[derive(Clone, Debug, Default)]
+pub struct MailCommand {
+    /// The sender between the angle brackets; empty for a bounce.
+    pub sender: Vec<u8>,
+    /// Size of the message in octets; 0 says nothing.
+    pub size: u64,
+    /// What the body is and may become.
+    pub body: BodyRequest,
+    /// `ENVID=` in xtext.
+    pub envelope_id: Option<Vec<u8>>,
+    /// `RET=`: `FULL` or `HDRS`.
+    pub return_what: Option<Vec<u8>>,
+    /// `AUTH=` in xtext.
+    pub auth: Option<Vec<u8>>,
+    /// `BY=`.
+    pub deliver_by: Option<Vec<u8>>,
+}
+
+/// The body as far as the dialogue cares.
+#[derive(Clone, Debug, Default)]
+pub struct BodyRequest {
+    /// The body type the sender declared, `8BITMIME` or `7BIT`.
+    pub declared: Option<Vec<u8>>,
+    /// It has octets above 127.
+    pub has_eight_bit: bool,
+    /// It may be declared 8BITMIME although the sender declared nothing.
+    pub may_declare: bool,
+    /// What to do for a server that takes seven bits only.
+    pub for_seven_bit_server: SevenBitServer,
+}
+
+/// What to do with octets above 127 for a server without 8BITMIME.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SevenBitServer {
+    /// Send them all the same (mailer flag 8, EightBitMode pass).
+    #[default]
+    SendAnyway,
+    /// Convert the message to quoted-printable or base64.
+    Convert,
+    /// Refuse the message.
+    Refuse,
+}
+
+/// What the server forces on the writer of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conversion {
+    /// Send it as it is.
+    AsIs,
+    /// Convert it to seven bits (RFC 6152 section 3).
+    ToSevenBit,
+}
+
+/// Why MAIL did not lead on.
+pub struct Refusal {
+    /// The session, if it can be used for other messages.
+    pub ready: Option<Ready>,
+    /// What that means for all recipients.
+    pub outcome: Outcome,
+}
+
+/// A session that waits for MAIL.
+pub struct Ready {
+    pub(super) dialogue: Dialogue,
+    pub(super) offers: Extensions,
+    pub(super) protocol: Protocol,
+    pub(super) timeouts: Timeouts,
+    esmtp: bool,
+    /// Messages carried so far.
+    pub(super) messages: u32,
+    /// A RSET must be sent before the next message.
+    pub(super) needs_reset: bool,
+}
+
+impl Ready {
+    /// Hears the greeting and introduces ourselves.
+    ///
+    /// # Errors
+    /// The outcome for this host; the connection is closed then.
+    pub fn open(
+        stream: Stream,
+        host: &[u8],
+        manners: &Manners,
+        witness: &mut dyn Witness,
+    ) -> Result<Ready, Outcome> {
+        let mut dialogue = Dialogue::new(stream, host, &manners.end_of_line);
+        let timeouts = &manners.timeouts;
+        let met = meet(&mut dialogue, manners, witness);
+        let (esmtp, hello) = match met {
+            Ok(met) => met,
+            Err(Unmet::Lost(outcome)) => {
+                dialogue.abandon(timeouts.quit);
+                return Err(outcome);
+            }
+            Err(Unmet::Refused(outcome)) => {
+                let _ = dialogue.quit(timeouts.quit, witness);
+                return Err(outcome);
+            }
+        };
+        if let Some(outcome) = is_ourselves(&hello, host, manners, witness) {
+            let _ = dialogue.quit(timeouts.quit, witness);
+            return Err(outcome);
+        }
+        let mut offers = Extensions::default();
+        if esmtp {
+            for line in hello.lines.iter().skip(1) {
+                offers.add_line(line);
+            }
+        }
+        dialogue.expect_enhanced_codes(offers.enhanced_status_codes);
+        Ok(Ready {
+            dialogue,
+            offers,
+            protocol: manners.protocol,
+            timeouts: timeouts.clone(),
+            esmtp,
+            messages: 0,
+            needs_reset: false,
+        })
+    }
+
+    /// What the server offers.
+    pub fn offers(&self) -> &Extensions {
+        &self.offers
+    }
+
+    /// The server's name.
+    pub fn host(&self) -> &[u8] {
+        self.dialogue.host()
+    }
+
+    /// How many messages went through this session.
+    pub fn messages(&self) -> u32 {
+        self.messages
+    }
+
+    /// The word between `cached` and `connection`: `ESMTP ` where EHLO was said.
+    pub fn kind(&self) -> &'static [u8] {
+        if self.esmtp { b"ESMTP " } else { b"" }
+    }
+
+    /// Asks whether the server is still there and makes it forget the last message.
+    ///
+    /// Gives the session back if it can be used.
+    pub fn revive(mut self, witness: &mut dyn Witness) -> Option<Ready> {
+        self.dialogue.introduce_again();
+        if self.dialogue.stream().has_pending_input() {
+            // It said goodbye while nobody listened.
+            self.dialogue.abandon(self.timeouts.quit);
+            return None;
+        }
+        self.dialogue.command(b"RSET", witness);
+        match self.dialogue.answer(self.timeouts.rset, witness) {
+            Ok(answer) if answer.code / 100 == 2 => {
+                self.needs_reset = false;
+                self.dialogue.introduce_again();
+                Some(self)
+            }
+            Ok(_) => {
+                let _ = self.dialogue.quit(self.timeouts.quit, witness);
+                None
+            }
+            Err(_) => {
+                self.dialogue.abandon(self.timeouts.quit);
+                None
+            }
+        }
+    }
+
+    /// Says MAIL.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with the outcome for all recipients.
+    pub fn mail(
+        mut self,
+        mail: &MailCommand,
+        witness: &mut dyn Witness,
+    ) -> Result<Transaction, Box<Refusal>> {
+        self.dialogue.introduce_again();
+        let refused = |ready, outcome| Box::new(Refusal { ready, outcome });
+        let host = self.dialogue.host().to_vec();
+        let (body, conversion) = match self.body_parameter(&mail.body) {
+            Ok(found) => found,
+            Err(outcome) => {
+                let text = [
+                    b"554 5.6.3 ",
+                    host.as_slice(),
+                    b" does not support 8BITMIME",
+                ]
+                .concat();
+                witness.transcript(&text);
+                return Err(refused(Some(self), outcome));
+            }
+        };
+        let command = self.mail_command(mail, body.as_deref());
+        self.dialogue.command(&command, witness);
+        self.messages = self.messages.saturating_add(1);
+        let answer = match self.dialogue.answer(self.timeouts.mail, witness) {
+            Ok(answer) => answer,
+            Err(lost) => {
+                self.dialogue.abandon(self.timeouts.quit);
+                return Err(refused(None, Outcome::lost(Phase::Mail, lost, &host)));
+            }
+        };
+        let Some(outcome) = Outcome::of_refusal(Phase::Mail, &answer, &host) else {
+            return Ok(Transaction::new(self, conversion));
+        };
+        let ready = if outcome.exit == ExitStatus::Protocol || answer.code == 421 {
+            log_protocol_error("MAIL", &outcome, &answer, &host, witness);
+            let _ = self.dialogue.quit(self.timeouts.quit, witness);
+            None
+        } else {
+            Some(self)
+        };
+        Err(refused(ready, outcome))
+    }
+
+    /// Decides about `BODY=` and conversion.
+    fn body_parameter(&self, body: &BodyRequest) -> Result<(Option<Vec<u8>>, Conversion), Outcome> {
+        if self.offers.eight_bit_mime {
+            let declared = body
+                .declared
+                .clone()
+                .or_else(|| (body.has_eight_bit && body.may_declare).then(|| b"8BITMIME".to_vec()));
+            return Ok((declared, Conversion::AsIs));
+        }
+        if !body.has_eight_bit {
+            return Ok((None, Conversion::AsIs));
+        }
+        match body.for_seven_bit_server {
+            SevenBitServer::SendAnyway => Ok((None, Conversion::AsIs)),
+            SevenBitServer::Convert => Ok((None, Conversion::ToSevenBit)),
+            SevenBitServer::Refuse => Err(Outcome::new(ExitStatus::DataError, status(5, 6, 3))),
+        }
+    }
+
+    fn mail_command(&self, mail: &MailCommand, body: Option<&[u8]>) -> Vec<u8> {
+        let mut command = [b"MAIL From:<", mail.sender.as_slice(), b">"].concat();
+        let mut add = |name: &[u8], value: &[u8]| {
+            command.push(b' ');
+            command.extend_from_slice(name);
+            command.push(b'=');
+            command.extend_from_slice(value);
+        };
+        let offers = &self.offers;
+        if offers.size.is_some() && mail.size > 0 {
+            add(b"SIZE", mail.size.to_string().as_bytes());
+        }
+        if let Some(body) = body {
+            add(b"BODY", body);
+        }
+        if offers.dsn {
+            if let Some(envelope_id) = &mail.envelope_id {
+                add(b"ENVID", envelope_id);
+            }
+            if let Some(return_what) = &mail.return_what {
+                add(b"RET", return_what);
+            }
+        }
+        if let Some(auth) = mail.auth.as_ref().filter(|_| !offers.auth.is_empty()) {
+            add(b"AUTH", auth);
+        }
+        if let Some(by) = mail
+            .deliver_by
+            .as_ref()
+            .filter(|_| offers.deliver_by.is_some())
+        {
+            add(b"BY", by);
+        }
+        command
+    }
+
+    /// Says goodbye.
+    pub fn quit(self, witness: &mut dyn Witness) {
+        let host = self.dialogue.host().to_vec();
+        if let (Some(number), _) = self.dialogue.quit(self.timeouts.quit, witness) {
+            let text = format!("exited with exit value {number}");
+            witness
+                .problem(&[b"smtpquit: mailer ", host.as_slice(), b" ", text.as_bytes()].concat());
+        }
+    }
+}
+
+/// Logs what the server should not have said.
+pub(super) fn log_protocol_error(
+    phase: &str,
+    outcome: &Outcome,
+    answer: &Answer,
+    host: &[u8],
+    witness: &mut dyn Witness,
+) {
+    if outcome.exit == ExitStatus::Protocol {
+        let text = format!(": SMTP {phase} protocol error: ");
+        witness.problem(&[host, text.as_bytes(), &answer.first_line].concat());
+    }
+}
+
+/// Why the introduction failed.
+enum Unmet {
+    /// The connection is gone.
+    Lost(Outcome),
+    /// The server does not want us; QUIT is owed.
+    Refused(Outcome),
+}
+
+/// Greeting and EHLO; gives whether EHLO was taken, and the reply to it.
+fn meet(
+    dialogue: &mut Dialogue,
+    manners: &Manners,
+    witness: &mut dyn Witness,
+) -> Result<(bool, Answer), Unmet> {
+    let timeouts = &manners.timeouts;
+    let greeting = hear(dialogue, timeouts.initial, witness)?;
+    accept(&greeting, dialogue)?;
+    if manners.protocol == Protocol::Lmtp {
+        let hello = say(dialogue, b"LHLO ", timeouts.lhlo, manners, witness)?;
+        accept_hello(&hello, dialogue)?;
+        return Ok((true, hello));
+    }
+    let esmtp = match manners.esmtp {
+        Esmtp::Always => true,
+        Esmtp::Never => false,
+        Esmtp::IfGreeted => greeting.lines.iter().any(|line| says_esmtp(line)),
+    };
+    if esmtp {
+        let hello = say(dialogue, b"EHLO ", timeouts.helo, manners, witness)?;
+        if hello.code / 100 != 5 {
+            accept_hello(&hello, dialogue)?;
+            return Ok((true, hello));
+        }
+    }
+    let hello = say(dialogue, b"HELO ", timeouts.helo, manners, witness)?;
+    accept_hello(&hello, dialogue)?;
+    Ok((false, hello))
+}
+
+fn hear(
+    dialogue: &mut Dialogue,
+    wait: std::time::Duration,
+    witness: &mut dyn Witness,
+) -> Result<Answer, Unmet> {
+    let host = dialogue.host().to_vec();
+    dialogue
+        .answer(wait, witness)
+        .map_err(|lost| Unmet::Lost(Outcome::lost(Phase::Greeting, lost, &host)))
+}
+
+fn say(
+    dialogue: &mut Dialogue,
+    verb: &[u8],
+    wait: std::time::Duration,
+    manners: &Manners,
+    witness: &mut dyn Witness,
+) -> Result<Answer, Unmet> {
+    let command = [verb, manners.helo_name.as_slice()].concat();
+    dialogue.command(&command, witness);
+    hear(dialogue, wait, witness)
+}
+
+fn accept(answer: &Answer, dialogue: &Dialogue) -> Result<(), Unmet> {
+    match Outcome::of_refusal(Phase::Greeting, answer, dialogue.host()) {
+        None => Ok(()),
+        Some(outcome) => Err(Unmet::Refused(outcome)),
+    }
+}
+
+/// Like [`accept`], but an odd reply only defers (observed: 8.17.1.9).
+fn accept_hello(answer: &Answer, dialogue: &Dialogue) -> Result<(), Unmet> {
+    match answer.code / 100 {
+        2 | 4 | 5 => accept(answer, dialogue),
+        _ => Err(Unmet::Refused(Outcome::new(
+            ExitStatus::TempFail,
+            status(4, 5, 0),
+        ))),
+    }
+}
+
+fn says_esmtp(line: &[u8]) -> bool {
+    line.to_ascii_uppercase()
+        .windows(5)
+        .any(|word| word == b"ESMTP")
+}
+
+/// A server that calls itself by our name is ourselves: the message would go round for ever.
+fn is_ourselves(
+    hello: &Answer,
+    host: &[u8],
+    manners: &Manners,
+    witness: &mut dyn Witness,
+) -> Option<Outcome> {
+    let own = manners.own_name.as_ref()?;
+    let name = hello.lines.first()?;
+    let name = name.split(|octet| octet.is_ascii_whitespace()).next()?;
+    if !name.eq_ignore_ascii_case(own) {
+        return None;
+    }
+    let text = [host, b" config error: mail loops back to me (MX problem?)"].concat();
+    witness.transcript(&[b"553 5.3.5 ", text.as_slice()].concat());
+    witness.problem(&[b"SYSERR(root): ", text.as_slice()].concat());
+    Some(Outcome {
+        diagnostic: Some(b"553 5.3.5 system config error".to_vec()),
+        ..Outcome::new(
+            ExitStatus::Config,
+            EnhancedStatus::new(5, 3, 5).unwrap_or_else(|| status(5, 0, 0)),
+        )
+    })
+}

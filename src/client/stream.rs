@@ -1,0 +1,296 @@
+//! The octets of a session: a TCP connection, a local socket or a program's pipes.
+//!
+//! Every wait has a deadline, an instant computed once by the caller, so that a
+//! server that drips one octet at a time gains nothing.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crate::sys::socket::{self, Readiness};
+use crate::sys::spawn::{Ended, Running};
+
+/// Longest line kept, in octets; the rest of a longer one is dropped.
+const MAX_LINE: usize = 2_048;
+
+/// Most octets read while waiting for one reply; a server that says more is cut off.
+const MAX_REPLY: usize = 1_048_576;
+
+/// Octets read at a time.
+const READ_SIZE: usize = 8_192;
+
+/// Octets written to a pipe at a time: what a pipe takes at once when it is ready.
+const PIPE_CHUNK: usize = 4_096;
+
+/// What the octets travel on.
+pub enum Transport {
+    /// A TCP connection.
+    Tcp(TcpStream),
+    /// A socket in the file system.
+    Local(UnixStream),
+    /// A program that speaks SMTP or LMTP on its standard input and output.
+    Program(Pipes),
+}
+
+/// A running program and our ends of its pipes.
+pub struct Pipes {
+    running: Box<dyn Running>,
+    to: File,
+    from: File,
+}
+
+impl Transport {
+    /// Takes the pipes of a program that was started with both standard input and output piped.
+    ///
+    /// # Errors
+    /// When one of the pipes is missing.
+    pub fn program(mut running: Box<dyn Running>) -> io::Result<Self> {
+        let missing = || io::Error::other("mailer without pipes");
+        let to = running.stdin().ok_or_else(missing)?;
+        let from = running.stdout().ok_or_else(missing)?;
+        Ok(Transport::Program(Pipes { running, to, from }))
+    }
+
+    fn read_end(&self) -> BorrowedFd<'_> {
+        match self {
+            Transport::Tcp(stream) => stream.as_fd(),
+            Transport::Local(stream) => stream.as_fd(),
+            Transport::Program(pipes) => pipes.from.as_fd(),
+        }
+    }
+
+    fn write_end(&self) -> BorrowedFd<'_> {
+        match self {
+            Transport::Tcp(stream) => stream.as_fd(),
+            Transport::Local(stream) => stream.as_fd(),
+            Transport::Program(pipes) => pipes.to.as_fd(),
+        }
+    }
+
+    fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(stream) => stream.read(buffer),
+            Transport::Local(stream) => stream.read(buffer),
+            Transport::Program(pipes) => pipes.from.read(buffer),
+        }
+    }
+
+    fn write_some(&mut self, octets: &[u8], left: Duration) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(stream) => {
+                stream.set_write_timeout(Some(left))?;
+                stream.write(octets)
+            }
+            Transport::Local(stream) => {
+                stream.set_write_timeout(Some(left))?;
+                stream.write(octets)
+            }
+            Transport::Program(pipes) => pipes.to.write(octets.get(..PIPE_CHUNK).unwrap_or(octets)),
+        }
+    }
+}
+
+/// A transport with a buffer of what was read too far.
+pub struct Stream {
+    transport: Transport,
+    buffer: Vec<u8>,
+    /// Where the unread part of the buffer begins.
+    start: usize,
+}
+
+impl Stream {
+    /// Wraps a transport; small packets of a TCP connection are sent at once.
+    pub fn new(transport: Transport) -> Self {
+        if let Transport::Tcp(stream) = &transport {
+            // Without it the last piece of a message waits for the server's delayed acknowledgement.
+            let _ = stream.set_nodelay(true);
+        }
+        Stream {
+            transport,
+            buffer: Vec::new(),
+            start: 0,
+        }
+    }
+
+    /// The address of the server, if there is one.
+    pub fn peer_address(&self) -> Option<IpAddr> {
+        match &self.transport {
+            Transport::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
+            Transport::Local(_) | Transport::Program(_) => None,
+        }
+    }
+
+    /// Writes everything before the deadline.
+    ///
+    /// # Errors
+    /// `TimedOut` at the deadline, otherwise what the system says.
+    pub fn write_all(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let left = deadline
+                .checked_duration_since(Instant::now())
+                .filter(|left| !left.is_zero())
+                .ok_or_else(|| io::Error::from(io::ErrorKind::TimedOut))?;
+            if matches!(self.transport, Transport::Program(_))
+                && !socket::wait_ready(
+                    self.transport.write_end(),
+                    Readiness::Write,
+                    Some(deadline),
+                )?
+            {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            match self.transport.write_some(rest, left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a line without its end before the deadline.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the server closed, `TimedOut` at the deadline.
+    pub fn read_line(&mut self, deadline: Instant) -> io::Result<Vec<u8>> {
+        let mut searched = self.start;
+        let mut total = 0usize;
+        loop {
+            let unread = self.buffer.get(searched..).unwrap_or_default();
+            if let Some(at) = memchr::memchr(b'\n', unread) {
+                let end = searched + at;
+                let line = self.buffer.get(self.start..end).unwrap_or_default();
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                let line = line.get(..MAX_LINE).unwrap_or(line).to_vec();
+                self.start = end + 1;
+                return Ok(line);
+            }
+            // Of an endless line only the beginning is kept.
+            if self.buffer.len() - self.start > MAX_LINE {
+                self.buffer.truncate(self.start + MAX_LINE);
+            }
+            if self.start > 0 {
+                self.buffer.drain(..self.start);
+                self.start = 0;
+            }
+            searched = self.buffer.len();
+            total = total.saturating_add(self.fill(deadline)?);
+            if total > MAX_REPLY {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+    }
+
+    fn fill(&mut self, deadline: Instant) -> io::Result<usize> {
+        if !socket::wait_ready(self.transport.read_end(), Readiness::Read, Some(deadline))? {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut octets = [0u8; READ_SIZE];
+        loop {
+            match self.transport.read_some(&mut octets) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    self.buffer
+                        .extend_from_slice(octets.get(..count).unwrap_or_default());
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Says whether the server has said or closed something nobody asked for.
+    pub fn has_pending_input(&self) -> bool {
+        self.start < self.buffer.len()
+            || socket::wait_ready(
+                self.transport.read_end(),
+                Readiness::Read,
+                Some(Instant::now()),
+            )
+            .unwrap_or(true)
+    }
+
+    /// Closes; a program gets until the deadline to end by itself. Gives its exit number if not 0.
+    pub fn close(self, deadline: Instant) -> Option<i32> {
+        let Transport::Program(pipes) = self.transport else {
+            return None;
+        };
+        let Pipes {
+            mut running,
+            to,
+            from,
+        } = pipes;
+        drop(to);
+        let ended = running.wait(Some(deadline));
+        drop(from);
+        match ended {
+            Ok(Ended::Exited(0)) => None,
+            Ok(Ended::Exited(number)) => Some(number),
+            Ok(Ended::Signaled(signal)) => Some(signal),
+            Ok(Ended::StillRunning) | Err(_) => {
+                running.kill_group();
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Stream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Stream::new(Transport::Local(ours)), theirs)
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[test]
+    fn lines_are_read_one_by_one_whatever_the_packets() {
+        let (mut stream, mut server) = pair();
+        server.write_all(b"220 a\r\n250-b\n25").unwrap();
+        assert_eq!(stream.read_line(soon()).unwrap(), b"220 a");
+        assert_eq!(stream.read_line(soon()).unwrap(), b"250-b");
+        server.write_all(b"0 c\r\n").unwrap();
+        assert_eq!(stream.read_line(soon()).unwrap(), b"250 c");
+        drop(server);
+        assert_eq!(
+            stream.read_line(soon()).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+    }
+
+    #[test]
+    fn the_deadline_ends_a_wait() {
+        let (mut stream, _server) = pair();
+        let deadline = Instant::now() + Duration::from_millis(5);
+        assert_eq!(
+            stream.read_line(deadline).unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
+    }
+
+    #[test]
+    fn an_endless_line_is_cut() {
+        let (mut stream, mut server) = pair();
+        let writer = std::thread::spawn(move || {
+            let _ = server.write_all(&vec![b'x'; 100_000]);
+            let _ = server.write_all(b"\r\n250 ok\r\n");
+        });
+        assert_eq!(stream.read_line(soon()).unwrap().len(), MAX_LINE);
+        assert_eq!(stream.read_line(soon()).unwrap(), b"250 ok");
+        writer.join().unwrap();
+    }
+}

@@ -1,0 +1,530 @@
+//! One message through a session: recipients, the message itself, the final dot.
+//!
+//! Where the server offers PIPELINING all RCPT commands and DATA go out in one
+//! packet (RFC 2920); MAIL is always answered first, because a refused sender
+//! must not cost a round of refused recipients. Each reply is settled with the
+//! witness the moment it arrives.
+//!
+//! Entry point: [`Transaction::deliver`]. Source: RFC 5321 section 3.3, RFC 2033
+//! section 4.2, observed: 8.17.1.9.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::client::answer::Answer;
+use crate::client::dialogue::{deadline_in, lost_by};
+use crate::client::outcome::{Lost, Outcome, Phase, status};
+use crate::client::session::{Conversion, Protocol, Ready, log_protocol_error};
+use crate::client::stream::Stream;
+use crate::client::witness::Witness;
+use crate::smtp::ExitStatus;
+
+/// Octets of the message collected before they are written.
+const WRITE_SIZE: usize = 65_536;
+
+/// One recipient as RCPT names it.
+#[derive(Clone, Debug, Default)]
+pub struct RcptCommand {
+    /// The address between the angle brackets.
+    pub address: Vec<u8>,
+    /// The value of `NOTIFY=`.
+    pub notify: Option<Vec<u8>>,
+    /// The value of `ORCPT=` in xtext.
+    pub original: Option<Vec<u8>>,
+}
+
+/// What writes the message, with line ends and doubled dots as the mailer wants them, without the final dot.
+pub type MessageWriter<'a> = dyn FnMut(&mut dyn Write, Conversion) -> io::Result<()> + 'a;
+
+/// What is left when a transaction is over.
+pub struct Finished {
+    /// The session, if the connection lives.
+    pub ready: Option<Ready>,
+    /// Recipients not settled yet, and their common outcome: sent, refused or to be tried elsewhere.
+    pub open: Option<(Vec<usize>, Outcome)>,
+    /// Recipients settled as temporary failures, which may be tried elsewhere.
+    pub deferred: Vec<usize>,
+    /// At least one recipient's message was taken.
+    pub delivered: bool,
+}
+
+/// A session whose MAIL was accepted.
+pub struct Transaction {
+    ready: Ready,
+    conversion: Conversion,
+}
+
+/// What became of the recipients of a transaction so far.
+#[derive(Default)]
+struct Progress {
+    accepted: Vec<usize>,
+    deferred: Vec<usize>,
+}
+
+/// How RCPT or DATA ended the transaction.
+enum End {
+    /// The connection is gone without a word.
+    Lost(Lost),
+    /// The server closes; QUIT is owed.
+    Closing,
+}
+
+impl Transaction {
+    pub(super) fn new(ready: Ready, conversion: Conversion) -> Self {
+        Transaction { ready, conversion }
+    }
+
+    /// Names the recipients, sends the message and hears what became of it.
+    ///
+    /// `places` are the numbers under which the witness knows the recipients, in the same order.
+    pub fn deliver(
+        mut self,
+        places: &[usize],
+        recipients: &[RcptCommand],
+        write_message: &mut MessageWriter<'_>,
+        witness: &mut dyn Witness,
+    ) -> Finished {
+        self.ready.needs_reset = true;
+        let pipelined = self.ready.offers.pipelining;
+        let mut progress = Progress::default();
+        if pipelined {
+            for recipient in recipients {
+                let command = self.rcpt_command(recipient);
+                self.ready.dialogue.command(&command, witness);
+            }
+            self.ready.dialogue.command(b"DATA", witness);
+        }
+        for (at, (place, recipient)) in places.iter().zip(recipients).enumerate() {
+            if !pipelined {
+                let command = self.rcpt_command(recipient);
+                self.ready.dialogue.command(&command, witness);
+            }
+            let answer = self
+                .ready
+                .dialogue
+                .answer(self.ready.timeouts.rcpt, witness);
+            let rest = places.get(at..).unwrap_or_default();
+            match answer {
+                Ok(answer) if answer.code == 421 => {
+                    return self.closed_by_recipient(&answer, rest, progress, witness);
+                }
+                Ok(answer) => self.settle_recipient(*place, &answer, &mut progress, witness),
+                Err(lost) => return self.lost_at_recipient(lost, rest, progress, witness),
+            }
+        }
+        if progress.accepted.is_empty() && !pipelined {
+            return self.reset(None, progress, false, witness);
+        }
+        self.data(pipelined, progress, write_message, witness)
+    }
+
+    fn rcpt_command(&self, recipient: &RcptCommand) -> Vec<u8> {
+        let mut command = [b"RCPT To:<", recipient.address.as_slice(), b">"].concat();
+        if self.ready.offers.dsn {
+            if let Some(notify) = &recipient.notify {
+                command.extend_from_slice(&[b" NOTIFY=", notify.as_slice()].concat());
+            }
+            if let Some(original) = &recipient.original {
+                command.extend_from_slice(&[b" ORCPT=", original.as_slice()].concat());
+            }
+        }
+        command
+    }
+
+    fn host(&self) -> Vec<u8> {
+        self.ready.dialogue.host().to_vec()
+    }
+
+    fn settle_recipient(
+        &mut self,
+        place: usize,
+        answer: &Answer,
+        progress: &mut Progress,
+        witness: &mut dyn Witness,
+    ) {
+        let host = self.host();
+        let Some(outcome) = Outcome::of_refusal(Phase::Recipient, answer, &host) else {
+            progress.accepted.push(place);
+            return;
+        };
+        log_protocol_error("RCPT", &outcome, answer, &host, witness);
+        if outcome.is_temporary() {
+            progress.deferred.push(place);
+        }
+        witness.settled(&[place], &outcome);
+    }
+
+    /// The server said 421 to a recipient: it and all later ones are deferred.
+    fn closed_by_recipient(
+        self,
+        answer: &Answer,
+        rest: &[usize],
+        mut progress: Progress,
+        witness: &mut dyn Witness,
+    ) -> Finished {
+        let host = self.host();
+        let outcome = Outcome::of_refusal(Phase::Recipient, answer, &host)
+            .unwrap_or_else(|| Outcome::lost(Phase::Recipient, Lost::Reset, &host));
+        let (_, last) = self.ready.dialogue.quit(self.ready.timeouts.quit, witness);
+        for (at, place) in rest.iter().enumerate() {
+            let mut own = outcome.clone();
+            if at == 0 {
+                // Observed: the log quotes what was heard last.
+                own.reply = last
+                    .as_ref()
+                    .map(|last| last.first_line.clone())
+                    .or(own.reply);
+            } else {
+                own.logged = status(4, 2, 0);
+            }
+            witness.settled(&[*place], &own);
+            progress.deferred.push(*place);
+        }
+        let open = (!progress.accepted.is_empty()).then_some((progress.accepted, outcome));
+        Finished {
+            ready: None,
+            open,
+            deferred: progress.deferred,
+            delivered: false,
+        }
+    }
+
+    /// The connection went while a recipient waited for an answer.
+    fn lost_at_recipient(
+        self,
+        lost: Lost,
+        rest: &[usize],
+        mut progress: Progress,
+        witness: &mut dyn Witness,
+    ) -> Finished {
+        let host = self.host();
+        self.ready.dialogue.abandon(self.ready.timeouts.quit);
+        let told = Outcome {
+            remote: Some(host.clone()),
+            ..Outcome::lost(Phase::DataInit, lost, &host)
+        };
+        for (at, place) in rest.iter().enumerate() {
+            let mut own = told.clone();
+            if at == 0 {
+                own.detail = None;
+                own.reply = Some([b"421 4.4.1 ", lost.text(&host).as_slice()].concat());
+            } else {
+                own.message = None;
+                own.reply = Some([b"451 4.4.1 reply: read error from ", host.as_slice()].concat());
+            }
+            witness.settled(&[*place], &own);
+            progress.deferred.push(*place);
+        }
+        let open = (!progress.accepted.is_empty()).then_some((progress.accepted, told));
+        Finished {
+            ready: None,
+            open,
+            deferred: progress.deferred,
+            delivered: false,
+        }
+    }
+
+    /// DATA and its reply, then the message.
+    fn data(
+        mut self,
+        already_sent: bool,
+        progress: Progress,
+        write_message: &mut MessageWriter<'_>,
+        witness: &mut dyn Witness,
+    ) -> Finished {
+        let host = self.host();
+        if !already_sent {
+            self.ready.dialogue.command(b"DATA", witness);
+        }
+        let wait = self.ready.timeouts.datainit;
+        let answer = match self.ready.dialogue.answer(wait, witness) {
+            Ok(answer) => answer,
+            Err(lost) => {
+                let outcome = Outcome::lost(Phase::DataInit, lost, &host);
+                return self.over(End::Lost(lost), outcome, progress, witness);
+            }
+        };
+        if let Some(mut outcome) = Outcome::of_refusal(Phase::DataInit, &answer, &host) {
+            if outcome.is_temporary() {
+                return self.over(End::Closing, outcome, progress, witness);
+            }
+            log_protocol_error("DATA-1", &outcome, &answer, &host, witness);
+            if outcome.exit == ExitStatus::Protocol {
+                outcome.diagnostic = Some(b"250 2.0.0 reset".to_vec());
+            }
+            return self.reset(Some(outcome), progress, true, witness);
+        }
+        if progress.accepted.is_empty() {
+            return self.empty_message(progress, witness);
+        }
+        match self.send_message(write_message) {
+            Ok(()) => self.final_dot(progress, witness),
+            Err(Unsent::Source) => {
+                // Half a message must not look like a whole one: no dot, and nobody waits for a reply.
+                let outcome = Outcome::new(ExitStatus::IoError, status(4, 3, 0));
+                self.over(End::Lost(Lost::Reset), outcome, progress, witness)
+            }
+            Err(Unsent::Connection(Lost::Reset)) => self.final_dot(progress, witness),
+            Err(Unsent::Connection(lost)) => {
+                witness.transcript(
+                    &[b"451 4.4.1 timeout writing message to ", host.as_slice()].concat(),
+                );
+                let mut outcome = Outcome::lost(Phase::DataFinal, lost, &host);
+                outcome.message = Some([b"timeout writing message to ", host.as_slice()].concat());
+                self.over(End::Lost(lost), outcome, progress, witness)
+            }
+        }
+    }
+
+    /// Nobody was accepted, but DATA was sent already and answered 354: end it at once.
+    fn empty_message(mut self, progress: Progress, witness: &mut dyn Witness) -> Finished {
+        self.ready.dialogue.command(b".", witness);
+        let wait = self.ready.timeouts.datafinal;
+        let alive = match self.ready.dialogue.answer(wait, witness) {
+            Ok(answer) => answer.code != 421,
+            Err(_) => false,
+        };
+        let ready = if alive {
+            Some(self.ready)
+        } else {
+            self.ready.dialogue.abandon(self.ready.timeouts.quit);
+            None
+        };
+        Finished {
+            ready,
+            open: None,
+            deferred: progress.deferred,
+            delivered: false,
+        }
+    }
+
+    fn send_message(&mut self, write_message: &mut MessageWriter<'_>) -> Result<(), Unsent> {
+        let conversion = self.conversion;
+        let end_of_line = self.ready.dialogue.end_of_line().to_vec();
+        let mut sink = Sink {
+            wait: self.ready.timeouts.datablock,
+            stream: self.ready.dialogue.stream(),
+            buffer: Vec::with_capacity(WRITE_SIZE),
+            failure: None,
+        };
+        let written = write_message(&mut sink, conversion);
+        if let Some(lost) = sink.failure {
+            return Err(Unsent::Connection(lost));
+        }
+        if written.is_err() {
+            return Err(Unsent::Source);
+        }
+        sink.buffer.push(b'.');
+        sink.buffer.extend_from_slice(&end_of_line);
+        let flushed = sink.flush();
+        match (flushed, sink.failure) {
+            (Ok(()), None) => Ok(()),
+            (_, lost) => Err(Unsent::Connection(lost.unwrap_or(Lost::Reset))),
+        }
+    }
+
+    /// The reply, or with LMTP the replies, to the final dot.
+    fn final_dot(mut self, progress: Progress, witness: &mut dyn Witness) -> Finished {
+        witness.traffic().sent(b".");
+        if witness.is_listening() {
+            witness.echo(b">>> .");
+        }
+        match self.ready.protocol {
+            Protocol::Smtp => self.one_reply(progress, witness),
+            Protocol::Lmtp => self.reply_for_each(progress, witness),
+        }
+    }
+
+    fn one_reply(mut self, progress: Progress, witness: &mut dyn Witness) -> Finished {
+        let host = self.host();
+        let wait = self.ready.timeouts.datafinal;
+        let answer = match self.ready.dialogue.answer(wait, witness) {
+            Ok(answer) => answer,
+            Err(lost) => {
+                let outcome = Outcome {
+                    remote: Some(host.clone()),
+                    ..Outcome::lost(Phase::DataFinal, lost, &host)
+                };
+                return self.over(End::Lost(lost), outcome, progress, witness);
+            }
+        };
+        let Some(outcome) = Outcome::of_refusal(Phase::DataFinal, &answer, &host) else {
+            let outcome = Outcome::sent(&answer, &host, self.ready.offers.dsn);
+            return self.still_open(outcome, progress, true);
+        };
+        log_protocol_error("DATA-2", &outcome, &answer, &host, witness);
+        if answer.code == 421 {
+            return self.over(End::Closing, outcome, progress, witness);
+        }
+        self.still_open(outcome, progress, false)
+    }
+
+    fn reply_for_each(mut self, mut progress: Progress, witness: &mut dyn Witness) -> Finished {
+        let host = self.host();
+        let wait = self.ready.timeouts.datafinal;
+        let accepted = std::mem::take(&mut progress.accepted);
+        let mut last: Option<Answer> = None;
+        for (at, place) in accepted.iter().enumerate() {
+            let answer = match self.ready.dialogue.answer(wait, witness) {
+                Ok(answer) => answer,
+                Err(lost) => {
+                    for place in accepted.get(at..).unwrap_or_default() {
+                        let mut outcome = Outcome::lost(Phase::DataFinal, lost, &host);
+                        outcome.reply =
+                            Some([b"451 4.4.1 reply: read error from ", host.as_slice()].concat());
+                        witness.settled(&[*place], &outcome);
+                        progress.deferred.push(*place);
+                    }
+                    let sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
+                    return self.over(End::Lost(lost), sent, progress, witness);
+                }
+            };
+            match Outcome::of_refusal(Phase::DataFinal, &answer, &host) {
+                None => progress.accepted.push(*place),
+                Some(mut outcome) => {
+                    log_protocol_error("DATA-3", &outcome, &answer, &host, witness);
+                    if outcome.is_temporary() {
+                        progress.deferred.push(*place);
+                    } else {
+                        outcome.detail = Some(answer.text_without_codes().to_vec());
+                    }
+                    witness.settled(&[*place], &outcome);
+                }
+            }
+            last = Some(answer);
+        }
+        let sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
+        if last.is_some_and(|answer| answer.code == 421) {
+            return self.over(End::Closing, sent, progress, witness);
+        }
+        let delivered = !progress.accepted.is_empty();
+        self.still_open(sent, progress, delivered)
+    }
+
+    /// The message is not sent, but the connection is good: RSET.
+    fn reset(
+        mut self,
+        outcome: Option<Outcome>,
+        progress: Progress,
+        keep_open: bool,
+        witness: &mut dyn Witness,
+    ) -> Finished {
+        self.ready.dialogue.command(b"RSET", witness);
+        let answered = self
+            .ready
+            .dialogue
+            .answer(self.ready.timeouts.rset, witness);
+        let open = match outcome {
+            Some(mut outcome) if keep_open => {
+                // Observed: after a protocol error the bounce quotes the reply to RSET.
+                if outcome.exit == ExitStatus::Protocol {
+                    outcome.diagnostic = answered
+                        .as_ref()
+                        .ok()
+                        .map(|answer| answer.first_line.clone());
+                }
+                (!progress.accepted.is_empty()).then_some((progress.accepted, outcome))
+            }
+            _ => None,
+        };
+        let ready = match answered {
+            Ok(answer) if answer.code != 421 => Some(self.ready),
+            _ => {
+                self.ready.dialogue.abandon(self.ready.timeouts.quit);
+                None
+            }
+        };
+        Finished {
+            ready,
+            open,
+            deferred: progress.deferred,
+            delivered: false,
+        }
+    }
+
+    fn still_open(self, outcome: Outcome, progress: Progress, delivered: bool) -> Finished {
+        Finished {
+            ready: Some(self.ready),
+            open: (!progress.accepted.is_empty()).then_some((progress.accepted, outcome)),
+            deferred: progress.deferred,
+            delivered,
+        }
+    }
+
+    /// The connection is over, too.
+    fn over(
+        self,
+        end: End,
+        outcome: Outcome,
+        progress: Progress,
+        witness: &mut dyn Witness,
+    ) -> Finished {
+        let timeouts = self.ready.timeouts;
+        match end {
+            End::Lost(_) => {
+                self.ready.dialogue.abandon(timeouts.quit);
+            }
+            End::Closing => {
+                let _ = self.ready.dialogue.quit(timeouts.quit, witness);
+            }
+        }
+        Finished {
+            ready: None,
+            delivered: outcome.exit == ExitStatus::Ok && !progress.accepted.is_empty(),
+            open: (!progress.accepted.is_empty()).then_some((progress.accepted, outcome)),
+            deferred: progress.deferred,
+        }
+    }
+}
+
+/// LMTP recipients that were delivered share one outcome without a text (observed: 8.17.1.9).
+fn sent_by_lmtp(last: Option<&Answer>, host: &[u8], reports_itself: bool) -> Outcome {
+    let logged = last
+        .and_then(|answer| Outcome::of_refusal(Phase::DataFinal, answer, host))
+        .map_or(status(2, 0, 0), |outcome| outcome.logged);
+    Outcome {
+        logged,
+        reported: status(2, 0, 0),
+        remote: Some(host.to_vec()),
+        reports_itself,
+        ..Outcome::new(ExitStatus::Ok, status(2, 0, 0))
+    }
+}
+
+/// Why the message was not written to its end.
+enum Unsent {
+    /// The message could not be read on our side.
+    Source,
+    /// The connection failed.
+    Connection(Lost),
+}
+
+/// Collects the message and writes it in large pieces, each with the deadline of a data block.
+struct Sink<'a> {
+    stream: &'a mut Stream,
+    wait: Duration,
+    buffer: Vec<u8>,
+    failure: Option<Lost>,
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if self.failure.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.buffer.extend_from_slice(octets);
+        if self.buffer.len() >= WRITE_SIZE {
+            self.flush()?;
+        }
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.stream.write_all(&self.buffer, deadline_in(self.wait));
+        self.buffer.clear();
+        if let Err(error) = &written {
+            self.failure = Some(lost_by(error));
+        }
+        written
+    }
+}
