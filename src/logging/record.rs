@@ -127,27 +127,78 @@ impl MailLog {
         if !self.is_on(level) {
             return;
         }
-        match id {
-            None => self.write(severity.into(), text),
-            Some(id) => {
-                let id = crate::text::bytes::escape_for_display(id);
-                self.write(severity.into(), format_args!("{id}: {text}"));
-            }
+        let id = id.map(shown).unwrap_or_default();
+        let text = shown(text.to_string().as_bytes());
+        let severity = severity.into();
+        for line in lines_of(&id, &text) {
+            self.write(severity, &line);
         }
     }
 
-    fn write(&self, severity: Severity, text: fmt::Arguments<'_>) {
+    fn write(&self, severity: Severity, line: &str) {
         match &self.output {
             Output::Facade => {
                 let (target, level) = severity.target_and_level();
-                log::log!(target: target, level, "{text}");
+                log::log!(target: target, level, "{line}");
             }
-            Output::Stdout => println!("{text}"),
+            Output::Stdout => println!("{line}"),
             Output::Recorded(recorded) => recorded
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .push(text.to_string()),
+                .push(line.to_owned()),
         }
+    }
+}
+
+/// The longest line, in bytes; longer texts are cut into numbered lines.
+/// Observed: 8.17.1.9 keeps lines with their time and tag below 1024.
+const MAX_LINE: usize = 979;
+
+/// What ends every line of a long text but the last.
+const CONTINUED: &str = " ...";
+
+/// Shows foreign bytes as `\ooo`, so that nobody can forge a log line.
+///
+/// Backslashes stay single: most texts were escaped by whoever quoted them.
+fn shown(text: &[u8]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for &byte in text {
+        match byte {
+            0x20..=0x7e => shown.push(char::from(byte)),
+            b'\t' => shown.push(' '),
+            _ => shown.push_str(&format!("\\{byte:03o}")),
+        }
+    }
+    shown
+}
+
+/// Puts the id in front and cuts a long text at blanks: `ID[1]: start ...`, `ID[2]: rest`.
+fn lines_of(id: &str, text: &str) -> Vec<String> {
+    let plain = if id.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{id}: {text}")
+    };
+    if plain.len() <= MAX_LINE {
+        return vec![plain];
+    }
+    let mut lines = Vec::new();
+    let mut rest = text;
+    loop {
+        let mark = format!("{id}[{}]: ", lines.len() + 1);
+        let room = MAX_LINE.saturating_sub(mark.len() + CONTINUED.len()).max(1);
+        // The text is ASCII by now, so any place is a fine one to cut.
+        let Some(chunk) = rest
+            .get(..room)
+            .filter(|_| rest.len() > room + CONTINUED.len())
+        else {
+            lines.push(format!("{mark}{rest}"));
+            return lines;
+        };
+        let end = chunk.rfind(' ').map_or(room, |blank| blank + 1);
+        let (chunk, after) = rest.split_at(end);
+        lines.push(format!("{mark}{chunk}{CONTINUED}"));
+        rest = after;
     }
 }
 
@@ -162,5 +213,30 @@ mod tests {
         log.syslog(10, Severity::Notice, None, format_args!("not this"));
         log.syslog(0, Severity::Alert, None, format_args!("this"));
         assert_eq!(*recorded.lock().unwrap(), ["AB: from=x", "this"]);
+    }
+
+    #[test]
+    fn foreign_bytes_cannot_forge_a_line() {
+        let (log, recorded) = MailLog::recording(9);
+        let text = "a\nmail\u{e9}\u{7f}";
+        log.syslog(1, Level::Info, Some(b"A\x01"), format_args!("{text}\\134"));
+        assert_eq!(
+            *recorded.lock().unwrap(),
+            ["A\\001: a\\012mail\\303\\251\\177\\134"]
+        );
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_blanks_into_numbered_lines() {
+        let words = "word ".repeat(300);
+        let lines = lines_of("AB", words.trim_end());
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("AB[1]: word ") && lines[0].ends_with("word  ..."));
+        assert!(lines[1].starts_with("AB[2]: word ") && lines[1].ends_with("word"));
+        let solid = lines_of("", &"x".repeat(2_500));
+        assert_eq!(
+            solid.iter().map(String::len).collect::<Vec<_>>(),
+            [979, 979, 565]
+        );
     }
 }

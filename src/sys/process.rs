@@ -127,6 +127,37 @@ pub fn become_user(credentials: &Credentials) -> io::Result<()> {
     Ok(())
 }
 
+/// Sets or clears the time zone of this process (TimeZoneSpec); before the first thread only.
+pub fn set_time_zone(zone: Option<&[u8]>) {
+    use std::os::unix::ffi::OsStrExt;
+    // SAFETY: by contract there is no other thread that could read the environment.
+    unsafe {
+        match zone {
+            Some(zone) if !zone.contains(&0) => {
+                std::env::set_var("TZ", std::ffi::OsStr::from_bytes(zone));
+            }
+            _ => std::env::remove_var("TZ"),
+        }
+    }
+}
+
+/// Empties the environment but for the named variables; before the first thread only.
+///
+/// Values that are long or lead out of the zone directory are dropped with the rest.
+pub fn clear_environment(kept: &[&str]) {
+    /// No honest value is longer.
+    const MAX_VALUE_BYTES: usize = 64;
+    for (name, value) in std::env::vars_os() {
+        let is_kept = kept.iter().any(|kept| name == *kept)
+            && value.len() <= MAX_VALUE_BYTES
+            && !value.as_encoded_bytes().starts_with(b"/");
+        if !is_kept {
+            // SAFETY: by contract there is no other thread that could read the environment.
+            unsafe { std::env::remove_var(name) };
+        }
+    }
+}
+
 /// Opens `/dev/null` on every descriptor of 0 to 2 that is closed.
 ///
 /// Without this the next file opened, a queue file say, would become standard

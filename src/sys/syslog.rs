@@ -176,7 +176,7 @@ fn push_escaped(line: &mut Vec<u8>, text: &[u8]) {
         match byte {
             b'\t' => line.push(b' '),
             0..0x20 | 0x7f => {
-                let _ = write!(line, "#{byte:03o}");
+                let _ = write!(line, "\\{byte:03o}");
             }
             _ => line.push(byte),
         }
@@ -212,7 +212,7 @@ mod tests {
         log(&writer, "mail", Level::Info, "AB: to=x\nevil");
         let line = received(&socket);
         assert!(line.starts_with("<22>"), "{line}");
-        let tail = format!(" sendmail[{}]: AB: to=x#012evil", std::process::id());
+        let tail = format!(" sendmail[{}]: AB: to=x\\012evil", std::process::id());
         assert!(line.ends_with(&tail), "{line}");
         writer.set_tag("other");
         log(&writer, "mail.notice", Level::Info, "x");

@@ -155,7 +155,9 @@ pub fn format_interval(interval: Duration) -> String {
     }
 }
 
-/// Prints an interval in words: `1 hour 30 minutes`, `5 days`, `0 seconds`.
+/// Prints an interval in words: `1 hour, 30 minutes`, `5 days`, `zero seconds`.
+///
+/// Observed: 8.17.1.9, in warnings about delayed messages.
 pub fn format_interval_in_words(interval: Duration) -> String {
     let Parts {
         days,
@@ -177,9 +179,9 @@ pub fn format_interval_in_words(interval: Duration) -> String {
         .map(|(number, unit)| format!("{number} {unit}{}", if number == 1 { "" } else { "s" }))
         .collect();
     if words.is_empty() {
-        "0 seconds".to_owned()
+        "zero seconds".to_owned()
     } else {
-        words.join(" ")
+        words.join(", ")
     }
 }
 
@@ -227,12 +229,17 @@ mod tests {
     #[test]
     fn printed_forms() {
         for (seconds, clock, words) in [
-            (0, "00:00:00", "0 seconds"),
+            (0, "00:00:00", "zero seconds"),
             (1, "00:00:01", "1 second"),
-            (5_400, "01:30:00", "1 hour 30 minutes"),
-            (93_784, "1+02:03:04", "1 day 2 hours 3 minutes 4 seconds"),
+            (5_400, "01:30:00", "1 hour, 30 minutes"),
+            (93_784, "1+02:03:04", "1 day, 2 hours, 3 minutes, 4 seconds"),
             (14_400, "04:00:00", "4 hours"),
             (432_000, "5+00:00:00", "5 days"),
+            (
+                696_662,
+                "8+01:31:02",
+                "1 week, 1 day, 1 hour, 31 minutes, 2 seconds",
+            ),
         ] {
             let interval = Duration::from_secs(seconds);
             assert_eq!(format_interval(interval), clock, "{seconds}");
