@@ -2,6 +2,18 @@
 //!
 //! Reading order:
 //!
-//! - [`database`]: the AliasFile list and its lookups.
+//! - [`database`]: the AliasFile list and its lookups;
+//! - [`context`]: what expansion works with;
+//! - [`expand`]: recipients in, final recipients out;
+//! - `rights`: whose rights programs, files and lists get;
+//! - `telling`: errors and progress in words;
+//! - `include`: `:include:` lists;
+//! - `forward`: ForwardPath and .forward files.
 
+pub mod context;
 pub mod database;
+pub mod expand;
+mod forward;
+mod include;
+mod rights;
+mod telling;

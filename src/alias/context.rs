@@ -1,0 +1,138 @@
+//! What expansion works with: routing, accounts, limits, listeners.
+
+use super::database::AliasDatabase;
+use crate::logging::narrator::Narrator;
+use crate::logging::record::MailLog;
+use crate::macros::Template;
+use crate::mailer::{MailerTable, MailerTriple};
+use crate::safefile::DontBlameSendmail;
+use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::sys::clock::Timestamp;
+use crate::sys::identity::UserDatabase;
+use crate::sys::privilege::Privileged;
+
+/// What an address resolves to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Routed {
+    /// A mailer, a host and a user.
+    To(MailerTriple),
+    /// The rules refuse it, or its syntax does.
+    Refused(Refusal),
+    /// It cannot be told now.
+    Deferred(Refusal),
+    /// The rules throw it away.
+    Discarded,
+}
+
+/// Why an address has no mailer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Three-digit code.
+    pub code: u16,
+    /// Enhanced status.
+    pub enhanced: EnhancedStatus,
+    /// Sysexits word.
+    pub exit: ExitStatus,
+    /// Text without codes.
+    pub text: Vec<u8>,
+    /// Whether the address is listed all the same, as failed; a syntax error is only told.
+    pub is_listed: bool,
+}
+
+/// Resolves addresses.
+pub trait Router {
+    /// Resolves an address through rulesets 3 and 0; `told` gets complaints about its
+    /// syntax that do not prevent a result.
+    fn resolve(&mut self, address: &[u8], told: &mut Vec<Refusal>) -> Routed;
+
+    /// Gives a local name to ruleset 5; none if it does not name a mailer.
+    fn resolve_local(&mut self, triple: &MailerTriple) -> Option<Routed>;
+
+    /// Expands a path of ForwardPath for a user.
+    fn forward_path(&mut self, path: &Template, user: &LocalUser<'_>) -> Vec<u8>;
+
+    /// Tells whether a user is trusted (class `t`); shells of trusted users are not checked.
+    fn is_trusted(&self, user: &[u8]) -> bool;
+}
+
+/// A user as ForwardPath sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalUser<'a> {
+    /// `$u`, the login name as addressed.
+    pub user: &'a [u8],
+    /// `$h`, the host or detail part.
+    pub host: &'a [u8],
+    /// `$z`, the home directory.
+    pub home: &'a [u8],
+}
+
+/// What the configuration says about expansion.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// MaxAliasRecursion.
+    pub max_depth: u32,
+    /// ForwardPath; none is no forwarding.
+    pub forward_path: Option<Template>,
+    /// DontBlameSendmail.
+    pub blame: DontBlameSendmail,
+    /// User, group and name of DefaultUser.
+    pub default_user: (u32, u32, Vec<u8>),
+    /// MeToo: the sender stays in the lists he is on.
+    pub me_too: bool,
+    /// No aliases and no .forward (flag -n).
+    pub no_alias: bool,
+    /// Programs, files and lists are refused: submission program, or a host not trusted.
+    pub plain_only: bool,
+    /// Sort recipients of expensive mailers last (HoldExpensive).
+    pub expensive_last: bool,
+    /// Whether we hold root's rights, so that programs can run as their users.
+    pub is_root: bool,
+    /// OldStyleHeaders: spaces separate addresses too.
+    pub old_style: bool,
+    /// Our name, for messages about shells.
+    pub host_name: Vec<u8>,
+}
+
+/// Everything expansion works with.
+pub struct ExpandContext<'a> {
+    /// Resolves addresses.
+    pub router: &'a mut dyn Router,
+    /// Mailers.
+    pub mailers: &'a MailerTable,
+    /// Alias databases.
+    pub aliases: &'a AliasDatabase,
+    /// Accounts.
+    pub users: &'a dyn UserDatabase,
+    /// Opens lists and .forward files.
+    pub privileged: &'a dyn Privileged,
+    /// Mail log.
+    pub log: &'a MailLog,
+    /// Told each step (-v).
+    pub narrator: &'a mut dyn Narrator,
+    /// Told errors.
+    pub complaints: &'a mut dyn Narrator,
+    /// Limits and policies.
+    pub limits: &'a Limits,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What expansion found, besides the recipients.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Status of the last error that has one.
+    pub exit: Option<ExitStatus>,
+    /// Number of errors told.
+    pub errors: u32,
+}
+
+impl Summary {
+    /// Returns the exit status of a program that did nothing else.
+    pub fn exit_status(&self) -> ExitStatus {
+        match self.exit {
+            Some(status) => status,
+            None if self.errors > 0 => ExitStatus::Usage,
+            None => ExitStatus::Ok,
+        }
+    }
+}

@@ -1,0 +1,669 @@
+//! Recipients in, final recipients out: aliases, lists, ruleset 5 and .forward.
+//!
+//! Every recipient named by the sender is resolved to a mailer. If the mailer may alias
+//! (F=A) its name is looked up in the alias databases; what the alias names is added
+//! to the list and treated the same way. `:include:` lists are read, names of the local
+//! mailer pass through ruleset 5 (F=5), users must exist (F=w), and a user's .forward is
+//! the last word. Loops end at a real user if one is in the loop, and at
+//! [`super::context::Limits::max_depth`] else.
+//!
+//! Entry points: [`expand_recipients`] for an envelope, [`Expansion`] step by step. How
+//! addresses are resolved is behind [`super::context::Router`], so that nothing here needs rulesets.
+//!
+//! The order of recipients is an interface (queue files, logs, `-bv`): each list is added
+//! from its last member to its first, and recipients are kept sorted by host, those
+//! without a host first. Observed: 8.17.1.9.
+//!
+//! Source: guide sections 2.6 to 2.8, 4.7 and 4.9.
+
+use std::path::PathBuf;
+
+use super::context::{ExpandContext, Refusal, Routed, Summary};
+use super::rights::Identity;
+use super::telling::shortened;
+use crate::envelope::{ControllingUser, DeliveryStatus, Envelope, Recipient, RecipientState};
+use crate::mailer::{Mailer, MailerId, MailerTriple};
+use crate::message::address::next_address;
+use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::sys::identity::User;
+
+/// Deepest nesting whatever MaxAliasRecursion says, to bound the stack.
+const MAX_DEPTH: u32 = 60;
+
+/// Expands all pending recipients of an envelope that were not resolved yet.
+pub fn expand_recipients(envelope: &mut Envelope, cx: &mut ExpandContext<'_>) -> Summary {
+    let given = std::mem::take(&mut envelope.recipients);
+    let mut expansion = Expansion::new(envelope, cx);
+    for recipient in given {
+        if recipient.state.is_open() {
+            expansion.add(recipient, true);
+        } else {
+            expansion.keep(recipient);
+        }
+    }
+    expansion.finish()
+}
+
+/// What became of an entry so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Work {
+    /// To be delivered to.
+    Ok,
+    /// Replaced by others.
+    Expanded,
+    /// Removed: a member of a loop, or a sender without MeToo.
+    Removed,
+    /// Failed or deferred, or settled before.
+    Settled(RecipientState),
+}
+
+/// A recipient being expanded.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) recipient: Recipient,
+    pub(super) work: Work,
+    pub(super) parent: Option<usize>,
+    /// A loop ended here, so it is delivered although it was expanded.
+    pub(super) self_reference: bool,
+    /// It is on the list for good: a later one of the same name is a duplicate.
+    listed: bool,
+    /// Added since the last recipient named by the sender.
+    this_pass: bool,
+    /// User and group it runs programs as, when known.
+    pub(super) identity: Option<Identity>,
+    pub(super) bogus_shell: bool,
+    pub(super) unsafe_file: bool,
+}
+
+/// Expansion in progress.
+pub struct Expansion<'e, 'c, 'x> {
+    pub(super) envelope: &'e mut Envelope,
+    pub(super) cx: &'c mut ExpandContext<'x>,
+    pub(super) entries: Vec<Entry>,
+    /// Indices of entries in list order.
+    order: Vec<usize>,
+    /// Where we are: file and line of a list.
+    pub(super) place: Vec<(Vec<u8>, usize)>,
+    /// Which address messages are about.
+    pub(super) about: Option<Vec<u8>>,
+    pub(super) summary: Summary,
+}
+
+impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
+    /// Starts with the recipients the envelope has.
+    pub fn new(envelope: &'e mut Envelope, cx: &'c mut ExpandContext<'x>) -> Self {
+        let mut expansion = Expansion {
+            cx,
+            entries: Vec::new(),
+            order: Vec::new(),
+            place: Vec::new(),
+            about: None,
+            summary: Summary::default(),
+            envelope,
+        };
+        for recipient in std::mem::take(&mut expansion.envelope.recipients) {
+            expansion.keep(recipient);
+        }
+        expansion
+    }
+
+    /// Adds the addresses of a list text, as given on the command line or in a header.
+    ///
+    /// `template` gives what all of them have in common (NOTIFY, whether they are blind).
+    pub fn add_list_text(&mut self, text: &[u8], template: &Recipient) {
+        let old_style =
+            self.cx.limits.old_style && crate::message::address_lines::looks_old_style(text);
+        let mut members = Vec::new();
+        let mut rest = text;
+        while let Some((piece, after)) = next_address(rest, old_style) {
+            rest = after;
+            let mut recipient = template.clone();
+            recipient.address = piece.to_vec();
+            members.push(recipient);
+        }
+        for member in members.into_iter().rev() {
+            self.add(member, true);
+        }
+    }
+
+    /// Takes over a recipient that needs nothing more.
+    fn keep(&mut self, recipient: Recipient) {
+        let work = if recipient.state == RecipientState::Pending && recipient.triple.is_some() {
+            Work::Ok
+        } else {
+            Work::Settled(recipient.state.clone())
+        };
+        let mut entry = Entry::new(recipient, None);
+        entry.work = work;
+        entry.listed = true;
+        self.insert(entry);
+    }
+
+    /// Resolves and expands one recipient named by the sender.
+    pub fn add(&mut self, recipient: Recipient, top: bool) {
+        let Some(entry) = self.resolved(recipient, None) else {
+            return;
+        };
+        let index = self.admit(entry, 0);
+        if top {
+            self.end_pass(index);
+        }
+        self.about = None;
+    }
+
+    /// Returns the recipients to the envelope.
+    pub fn finish(self) -> Summary {
+        let mut places = vec![0usize; self.entries.len()];
+        for (place, index) in self.order.iter().enumerate() {
+            places[*index] = place;
+        }
+        let parents: Vec<Option<usize>> = self
+            .entries
+            .iter()
+            .map(|entry| entry.parent.map(|parent| places[parent]))
+            .collect();
+        let controlling: Vec<_> = (0..self.entries.len())
+            .map(|index| self.controlling_user(index))
+            .collect();
+        let mut recipients: Vec<Option<Recipient>> = vec![None; self.entries.len()];
+        for (index, (entry, controlling)) in self.entries.into_iter().zip(controlling).enumerate() {
+            let mut recipient = entry.recipient;
+            recipient.expanded_from = parents[index].or(recipient.expanded_from);
+            recipient.controlling_user = controlling.or(recipient.controlling_user);
+            recipient.state = match entry.work {
+                Work::Ok => RecipientState::Pending,
+                Work::Expanded => RecipientState::Expanded,
+                Work::Removed => RecipientState::Dropped,
+                Work::Settled(state) => state,
+            };
+            recipients[places[index]] = Some(recipient);
+        }
+        self.envelope.recipients = recipients.into_iter().flatten().collect();
+        self.summary
+    }
+
+    /// Adds the members of an alias or of a list line; returns how many there were.
+    pub(super) fn add_members(&mut self, list: &[u8], parent: usize, depth: u32) -> usize {
+        let mut members: Vec<Entry> = Vec::new();
+        let mut rest = list;
+        self.about = None;
+        while let Some((piece, after)) = next_address(rest, false) {
+            rest = after;
+            let recipient = self.child_of(parent, piece);
+            let Some(entry) = self.resolved(recipient, Some(parent)) else {
+                continue;
+            };
+            if self.same(&self.entries[parent], &entry) {
+                self.entries[parent].self_reference = true;
+            }
+            if let Some(user) = self.loop_end(&entry) {
+                self.entries[user].self_reference = true;
+                continue;
+            }
+            members.push(entry);
+        }
+        let count = members.len();
+        for member in members.into_iter().rev() {
+            self.admit(member, depth);
+        }
+        self.about = None;
+        count
+    }
+
+    fn child_of(&self, parent: usize, address: &[u8]) -> Recipient {
+        let from = &self.entries[parent].recipient;
+        let mut child = Recipient::new(address);
+        child.primary = false;
+        child.notify = from.notify;
+        child.original = from.original.clone();
+        child.final_address = from.final_address.clone();
+        child.from_alias = from.from_alias;
+        child.bcc = from.bcc;
+        child
+    }
+
+    /// Resolves an address; none when it has only been complained about.
+    fn resolved(&mut self, mut recipient: Recipient, parent: Option<usize>) -> Option<Entry> {
+        self.about = Some(recipient.address.clone());
+        if recipient.triple.is_some() {
+            return Some(Entry::new(recipient, parent));
+        }
+        let mut told = Vec::new();
+        let routed = self.cx.router.resolve(&recipient.address, &mut told);
+        for refusal in told {
+            self.complain(refusal.code, refusal.enhanced, &refusal.text);
+        }
+        let settled = match routed {
+            Routed::To(triple) => {
+                recipient.triple = Some(triple);
+                return Some(Entry::new(recipient, parent));
+            }
+            Routed::Discarded => RecipientState::Dropped,
+            Routed::Refused(refusal) => {
+                self.complain(refusal.code, refusal.enhanced, &refusal.text);
+                if refusal.exit != ExitStatus::Usage {
+                    self.summary.exit = Some(refusal.exit);
+                }
+                if !refusal.is_listed {
+                    return None;
+                }
+                RecipientState::Failed(self.status_of(&refusal))
+            }
+            Routed::Deferred(refusal) => RecipientState::Deferred(self.status_of(&refusal)),
+        };
+        let mut entry = Entry::new(recipient, parent);
+        entry.work = Work::Settled(settled);
+        Some(entry)
+    }
+
+    /// Puts an entry on the list unless it is there, and expands it.
+    fn admit(&mut self, mut entry: Entry, depth: u32) -> usize {
+        if depth > self.cx.limits.max_depth.min(MAX_DEPTH) {
+            let text = format!(
+                "aliasing/forwarding loop broken ({depth} aliases deep; {} max)",
+                self.cx.limits.max_depth
+            );
+            self.about = None;
+            self.fail_entry(
+                &mut entry,
+                554,
+                (5, 4, 6),
+                ExitStatus::Usage,
+                text.as_bytes(),
+            );
+            return self.insert(entry);
+        }
+        self.about = Some(entry.recipient.address.clone());
+        self.set_final_address(&mut entry);
+        if self.is_mailer(&entry, self.cx.mailers.program()) {
+            self.refuse_where_unsafe(&mut entry, "programs");
+        }
+        let twin = self.order.iter().copied().find(|index| {
+            let other = &self.entries[*index];
+            (other.listed || !other.recipient.primary) && self.same(other, &entry)
+        });
+        if let Some(twin) = twin {
+            return self.merge(twin, entry);
+        }
+        let index = self.insert(entry);
+        self.expand(index, depth);
+        self.entries[index].listed = true;
+        index
+    }
+
+    fn merge(&mut self, twin: usize, entry: Entry) -> usize {
+        let other = &mut self.entries[twin];
+        other.this_pass = true;
+        if other.recipient.primary {
+            if other.self_reference {
+                other.work = entry.work;
+            }
+        } else {
+            let primary = entry.recipient.primary;
+            other.recipient.primary |= primary;
+            if entry.work == Work::Ok {
+                self.say(b"duplicate suppressed");
+            }
+        }
+        twin
+    }
+
+    fn expand(&mut self, index: usize, depth: u32) {
+        if self.entries[index].work != Work::Ok {
+            return;
+        }
+        if self.is_mailer(&self.entries[index], self.cx.mailers.include()) {
+            return self.include_list(index, depth);
+        }
+        if self.is_mailer(&self.entries[index], self.cx.mailers.file()) {
+            let mut entry = self.entries[index].clone();
+            self.refuse_where_unsafe(&mut entry, "files");
+            self.entries[index] = entry;
+        }
+        let (name, is_quoted) = unquoted(self.entries[index].user());
+        if !is_quoted && self.is_open_with(index, b'A') && !self.cx.limits.no_alias {
+            self.alias(index, depth);
+        }
+        if self.is_open_with(index, b'5') {
+            self.local_rules(index, depth);
+        }
+        if self.is_open_with(index, b'w') {
+            self.local_user(index, &name, is_quoted, depth);
+        }
+    }
+
+    fn is_open_with(&self, index: usize, flag: u8) -> bool {
+        let entry = &self.entries[index];
+        entry.work == Work::Ok && self.mailer_of(entry).is_some_and(|mailer| mailer.has(flag))
+    }
+
+    fn alias(&mut self, index: usize, depth: u32) {
+        let user = self.entries[index].user().to_vec();
+        let found = match self.look_up(&user) {
+            Err(()) => return self.defer(index, (4, 3, 0), b"alias database unavailable"),
+            Ok(None) => return,
+            Ok(Some(found)) => found,
+        };
+        self.say(&[b"aliased to ", shortened(&found).as_slice()].concat());
+        self.cx.log.syslog(
+            11,
+            log::Level::Info,
+            self.envelope.id.as_ref().map(|id| id.as_bytes()),
+            format_args!(
+                "alias {} => {}",
+                crate::text::bytes::printable(&self.entries[index].recipient.address),
+                crate::text::bytes::printable(&shortened(&found))
+            ),
+        );
+        let (uid, _, _) = &self.cx.limits.default_user;
+        let identity = Identity {
+            uid: *uid,
+            gid: 0,
+            user: None,
+            home: PathBuf::new(),
+        };
+        let entry = &mut self.entries[index];
+        entry.self_reference = false;
+        entry.work = Work::Expanded;
+        entry.identity = Some(identity);
+        entry.recipient.from_alias = true;
+        self.add_members(&found, index, depth + 1);
+        let entry = &mut self.entries[index];
+        if entry.self_reference && entry.work == Work::Expanded {
+            entry.work = Work::Ok;
+        }
+        self.list_owner(index, &user);
+    }
+
+    /// Notes the owner of a list: its errors go there.
+    fn list_owner(&mut self, index: usize, user: &[u8]) {
+        let owner_name = if user.starts_with(b"owner-") {
+            b"owner-owner".to_vec()
+        } else {
+            [b"owner-", user].concat()
+        };
+        let Ok(Some(owner)) = self.look_up(&owner_name) else {
+            return;
+        };
+        let many = owner.iter().any(|byte| b",:/|\"".contains(byte));
+        let entry = &mut self.entries[index];
+        entry.recipient.owner = Some(if many {
+            owner_name
+        } else {
+            owner.trim_ascii().to_vec()
+        });
+        let line = [
+            b"Message delivered to mailing list ",
+            &entry.recipient.address[..],
+        ]
+        .concat();
+        self.envelope.transcript.push_line(&line);
+    }
+
+    fn look_up(&self, name: &[u8]) -> Result<Option<Vec<u8>>, ()> {
+        let name = if name.eq_ignore_ascii_case(b"postmaster") {
+            b"postmaster"
+        } else {
+            name
+        };
+        self.cx.aliases.lookup(name).map_err(|_| ())
+    }
+
+    fn local_rules(&mut self, index: usize, depth: u32) {
+        let Some(triple) = self.entries[index].recipient.triple.clone() else {
+            return;
+        };
+        let Some(routed) = self.cx.router.resolve_local(&triple) else {
+            return;
+        };
+        let mut recipient = self.entries[index].recipient.clone();
+        recipient.owner = None;
+        let mut entry = Entry::new(recipient, Some(index));
+        match routed {
+            Routed::To(new) => {
+                if self.is_same_place(&triple, &new) {
+                    return;
+                }
+                entry.recipient.triple = Some(new);
+            }
+            Routed::Discarded => entry.work = Work::Settled(RecipientState::Dropped),
+            Routed::Deferred(refusal) => {
+                entry.work = Work::Settled(RecipientState::Deferred(self.status_of(&refusal)));
+            }
+            Routed::Refused(refusal) => {
+                self.complain(refusal.code, refusal.enhanced, &refusal.text);
+                self.summary.exit = Some(refusal.exit);
+                entry.work = Work::Settled(RecipientState::Failed(self.status_of(&refusal)));
+            }
+        }
+        entry.parent = self.entries[index].parent;
+        entry.identity = self.entries[index].identity.clone();
+        self.entries[index].work = Work::Removed;
+        self.admit(entry, depth + 1);
+    }
+
+    fn local_user(&mut self, index: usize, name: &[u8], is_quoted: bool, depth: u32) {
+        let user = match self.cx.users.user_by_name(name) {
+            Ok(Some(user)) => user,
+            Ok(None) => {
+                let mut entry = self.entries[index].clone();
+                self.about = Some(entry.recipient.address.clone());
+                self.fail_entry(
+                    &mut entry,
+                    550,
+                    (5, 1, 1),
+                    ExitStatus::NoUser,
+                    b"User unknown",
+                );
+                self.entries[index] = entry;
+                return;
+            }
+            Err(_) => return self.defer(index, (4, 5, 2), b"user database unavailable"),
+        };
+        let shell_is_fine = self.shell_is_fine(&user);
+        let entry = &mut self.entries[index];
+        entry.identity = Some(Identity {
+            uid: user.uid,
+            gid: user.gid,
+            user: Some(user.name.clone()),
+            home: user.home.clone(),
+        });
+        entry.bogus_shell |= !shell_is_fine;
+        if !is_quoted && !self.cx.limits.no_alias {
+            self.forward(index, &user, depth);
+        }
+    }
+
+    /// Looks for a loop that the entry would close; returns the real user at which it ends.
+    fn loop_end(&self, entry: &Entry) -> Option<usize> {
+        let chain: Vec<usize> =
+            std::iter::successors(entry.parent, |index| self.entries[*index].parent).collect();
+        let start = chain
+            .iter()
+            .position(|index| self.same(&self.entries[*index], entry))?;
+        let mut candidates = std::iter::once(chain[start]).chain(chain[..start].iter().copied());
+        candidates.find(|index| {
+            let candidate = &self.entries[*index];
+            let (name, _) = unquoted(candidate.user());
+            self.mailer_of(candidate)
+                .is_some_and(|mailer| mailer.has(b'w'))
+                && matches!(self.cx.users.user_by_name(&name), Ok(Some(_)))
+        })
+    }
+
+    /// Passes on to a single final recipient that the sender named it, and breaks loops.
+    fn end_pass(&mut self, index: usize) {
+        let is_dead = |entry: &Entry| match &entry.work {
+            Work::Ok => false,
+            Work::Expanded | Work::Removed => true,
+            Work::Settled(state) => !state.is_open(),
+        };
+        let living: Vec<usize> = self
+            .order
+            .iter()
+            .copied()
+            .filter(|index| !is_dead(&self.entries[*index]))
+            .collect();
+        let quiet_death = matches!(self.entries[index].work, Work::Expanded | Work::Removed);
+        let any_failed = self.order.iter().any(|index| {
+            self.entries[*index].this_pass && matches!(self.entries[*index].work, Work::Settled(_))
+        });
+        if quiet_death && living.is_empty() && !any_failed {
+            let mut entry = self.entries[index].clone();
+            self.about = None;
+            let text = b"aliasing/forwarding loop broken";
+            self.fail_entry(&mut entry, 554, (5, 4, 6), ExitStatus::Usage, text);
+            self.entries[index] = entry;
+        }
+        let fresh: Vec<usize> = living
+            .into_iter()
+            .filter(|index| self.entries[*index].this_pass)
+            .collect();
+        if let [only] = fresh[..] {
+            let chain = std::iter::successors(self.entries[only].parent, |index| {
+                self.entries[*index].parent
+            });
+            let has_owner = chain
+                .into_iter()
+                .any(|at| self.entries[at].recipient.owner.is_some());
+            if !has_owner {
+                self.entries[only].recipient.primary = true;
+            }
+        }
+        self.entries
+            .iter_mut()
+            .for_each(|entry| entry.this_pass = false);
+    }
+
+    fn set_final_address(&self, entry: &mut Entry) {
+        if entry.recipient.final_address.is_some() {
+            return;
+        }
+        let Some(triple) = &entry.recipient.triple else {
+            return;
+        };
+        let sender_mailer = self.envelope.sender.triple.as_ref();
+        let kind = sender_mailer
+            .and_then(|triple| self.cx.mailers.get(triple.mailer).address_type.clone())
+            .unwrap_or_else(|| b"rfc822".to_vec());
+        let printed = entry.recipient.address.as_slice();
+        let bare = printed
+            .strip_prefix(b"<")
+            .and_then(|text| text.strip_suffix(b">"));
+        let address = if triple.user.contains(&b'@') {
+            triple.user.clone()
+        } else if printed.contains(&b'@') {
+            bare.unwrap_or(printed).to_vec()
+        } else {
+            [&triple.user[..], b"@", &self.cx.limits.host_name].concat()
+        };
+        entry.recipient.final_address = Some([&kind[..], b"; ", &address].concat());
+    }
+
+    /// Inserts behind the entries whose host sorts before or equal.
+    fn insert(&mut self, entry: Entry) -> usize {
+        let index = self.entries.len();
+        let key = self.sort_key(&entry);
+        self.entries.push(entry);
+        let place = self
+            .order
+            .iter()
+            .position(|other| self.sort_key(&self.entries[*other]) > key)
+            .unwrap_or(self.order.len());
+        self.order.insert(place, index);
+        index
+    }
+
+    fn sort_key(&self, entry: &Entry) -> (bool, Vec<u8>) {
+        let expensive = self.cx.limits.expensive_last
+            && self.mailer_of(entry).is_some_and(|mailer| mailer.has(b'e'));
+        let host = entry
+            .recipient
+            .triple
+            .as_ref()
+            .map(|triple| triple.host.to_ascii_lowercase());
+        (expensive, host.unwrap_or_default())
+    }
+
+    fn mailer_of(&self, entry: &Entry) -> Option<&Mailer> {
+        entry
+            .recipient
+            .triple
+            .as_ref()
+            .map(|triple| self.cx.mailers.get(triple.mailer))
+    }
+
+    fn is_mailer(&self, entry: &Entry, mailer: Option<MailerId>) -> bool {
+        mailer.is_some() && entry.recipient.triple.as_ref().map(|triple| triple.mailer) == mailer
+    }
+
+    fn is_same_place(&self, one: &MailerTriple, other: &MailerTriple) -> bool {
+        one == other
+    }
+
+    /// Tells whether two entries are one recipient: same mailer, user and host, and for
+    /// programs and files the same user to run as.
+    fn same(&self, one: &Entry, other: &Entry) -> bool {
+        let (Some(a), Some(b)) = (&one.recipient.triple, &other.recipient.triple) else {
+            return false;
+        };
+        if !self.is_same_place(a, b) {
+            return false;
+        }
+        let mailer = Some(a.mailer);
+        if mailer != self.cx.mailers.program() && mailer != self.cx.mailers.file() {
+            return true;
+        }
+        let uid = |entry: &Entry| {
+            entry
+                .parent
+                .and_then(|parent| self.opener(parent))
+                .map(|identity| identity.uid)
+        };
+        match (uid(one), uid(other)) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
+}
+
+impl Entry {
+    fn new(recipient: Recipient, parent: Option<usize>) -> Self {
+        Entry {
+            recipient,
+            work: Work::Ok,
+            parent,
+            self_reference: false,
+            listed: false,
+            this_pass: true,
+            identity: None,
+            bogus_shell: false,
+            unsafe_file: false,
+        }
+    }
+
+    /// Returns the user part the address resolved to, empty if it did not.
+    pub(super) fn user(&self) -> &[u8] {
+        self.recipient
+            .triple
+            .as_ref()
+            .map_or(b"", |triple| &triple.user)
+    }
+}
+
+/// Takes quotes and backslashes away and tells whether there was a backslash.
+fn unquoted(user: &[u8]) -> (Vec<u8>, bool) {
+    let mut name = Vec::with_capacity(user.len());
+    let mut escaped = false;
+    for byte in user {
+        match byte {
+            b'\\' if !escaped => escaped = true,
+            b'"' if !escaped => {}
+            _ => {
+                escaped = false;
+                name.push(*byte);
+            }
+        }
+    }
+    (name, user.contains(&b'\\'))
+}
