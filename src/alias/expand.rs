@@ -18,14 +18,13 @@
 
 use std::path::PathBuf;
 
-use super::context::{ExpandContext, Refusal, Routed, Summary};
+use super::context::{ExpandContext, Routed, Summary};
 use super::rights::Identity;
 use super::telling::shortened;
-use crate::envelope::{ControllingUser, DeliveryStatus, Envelope, Recipient, RecipientState};
+use crate::envelope::{Envelope, Recipient, RecipientState};
 use crate::mailer::{Mailer, MailerId, MailerTriple};
 use crate::message::address::next_address;
-use crate::smtp::{EnhancedStatus, ExitStatus};
-use crate::sys::identity::User;
+use crate::smtp::ExitStatus;
 
 /// Deepest nesting whatever MaxAliasRecursion says, to bound the stack.
 const MAX_DEPTH: u32 = 60;

@@ -38,7 +38,7 @@ impl Expansion<'_, '_, '_> {
     pub(super) fn defer(&mut self, index: usize, enhanced: (u8, u16, u16), text: &[u8]) {
         let enhanced = enhanced_status(enhanced);
         let mut status = DeliveryStatus::local(enhanced, ExitStatus::TempFail, text, self.cx.now);
-        status.reason = Some(text.to_vec());
+        status.waiting_because = Some(text.to_vec());
         self.entries[index].work = Work::Settled(RecipientState::Deferred(status));
         if self.envelope.message_status.is_none() {
             self.envelope.message_status = Some(text.to_vec());
@@ -55,8 +55,7 @@ impl Expansion<'_, '_, '_> {
         let number = format!("{} {} ", refusal.code, refusal.enhanced);
         if refusal.exit == ExitStatus::NoUser {
             let line = [number.as_bytes(), &refusal.text].concat();
-            status.diagnostic = Some([b"X-Unix; ", line.as_slice()].concat());
-            status.reason = Some(line);
+            status.diagnostic = Some(line);
         }
         status
     }
