@@ -28,5 +28,6 @@ pub use flags::EnvelopeFlags;
 pub use id::{Calendar, QueueId};
 pub use message::{Envelope, Sender};
 pub use outcome::DeliveryStatus;
+pub use priority::{PriorityFactors, after_attempt, initial_priority, should_queue};
 pub use recipient::{ControllingUser, Recipient, RecipientState};
 pub use transcript::Transcript;

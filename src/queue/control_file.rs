@@ -18,6 +18,7 @@
 use std::path::{Path, PathBuf};
 
 use super::header_record;
+use super::summary::number;
 use crate::envelope::{
     ControllingUser, Envelope, EnvelopeFlags, Notify, NotifyWhen, OriginalRecipient, Recipient,
     Return,
@@ -524,23 +525,6 @@ fn one_line(value: &[u8]) -> Vec<u8> {
         }
     }
     line
-}
-
-/// Reads leading digits, with a sign, as C's `atol`: what is not a number is 0.
-fn number(text: &[u8]) -> i64 {
-    let text = text.trim_ascii_start();
-    let (negative, digits) = match text.split_first() {
-        Some((b'-', rest)) => (true, rest),
-        Some((b'+', rest)) => (false, rest),
-        _ => (false, text),
-    };
-    let mut value: i64 = 0;
-    for digit in digits.iter().take_while(|b| b.is_ascii_digit()) {
-        value = value
-            .saturating_mul(10)
-            .saturating_add(i64::from(digit - b'0'));
-    }
-    if negative { -value } else { value }
 }
 
 fn deliver_by(value: &[u8]) -> Option<DeliverBy> {

@@ -25,16 +25,20 @@ mod group;
 mod header_record;
 mod id;
 mod locked;
+mod scan;
 mod store;
+mod summary;
 mod take;
 
 pub use control_file::{BodyPlace, ControlFileFault, ControlFileFormat, ParsedControlFile};
 pub use directory::{DirectorySync, FileKind, QueueDirectory};
 pub use durability::{CommitError, Committed, Durability, QueueFault};
 pub use entry::{EntryName, LockedEnvelope, NewEntry};
-pub use group::QueueGroup;
+pub use group::{Queue, QueueGroup, QueueOpenError};
 pub use id::QueueIdSource;
 pub use locked::LockedEntry;
+pub use scan::{Candidate, Match, MatchField, Scan, ScanLimits, Selection};
+pub use summary::Summary;
 pub use take::{Complaint, TakeError, Taken};
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use super::control_file::{ControlFileFault, ParsedControlFile};
 use super::directory::FileKind;
 use super::entry::{EntryName, LockedEnvelope};
 use super::locked::{LockedEntry, Stored, StoredBody};
-use crate::envelope::Envelope;
 use crate::message::Body;
 use crate::sys::file::{FileFacts, FileKind as SystemFileKind};
 use crate::sys::lock::{FileLock, LockError};
@@ -233,15 +232,4 @@ pub(super) fn read_control(file: &File) -> io::Result<Vec<u8>> {
     let mut reader = file.take(MAX_CONTROL_FILE_BYTES);
     reader.read_to_end(&mut text)?;
     Ok(text)
-}
-
-/// Reads an entry that is in nobody's way: for listings, without a lock.
-pub(super) fn peek(name: &EntryName) -> io::Result<Result<Envelope, ControlFileFault>> {
-    let file = name.directory.open_file(name.kind, &name.id)?;
-    let text = read_control(&file)?;
-    Ok(name
-        .directory
-        .format()
-        .parse(&text)
-        .map(|parsed| parsed.envelope))
 }
