@@ -24,6 +24,7 @@ mod entry;
 mod group;
 mod header_record;
 mod id;
+pub mod listing;
 mod locked;
 mod scan;
 mod store;
