@@ -5,6 +5,7 @@
 //! - `controlling`: whose rights a delivery has;
 //! - `argv`: the command line of a mailer;
 //! - `program`, `file`: running a program, appending to a file;
+//! - `response`: what an outcome means for a recipient;
 //! - `record`: the `to=` lines of the log.
 
 pub mod argv;
@@ -13,3 +14,4 @@ pub mod file;
 pub mod plan;
 pub mod program;
 pub mod record;
+pub mod response;
