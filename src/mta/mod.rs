@@ -15,7 +15,7 @@ use crate::logging::narrator::{Narrator, Silent};
 use crate::logging::record::MailLog;
 use crate::logging::traffic::TrafficLog;
 use crate::map::MapSet;
-use crate::queue::{DirectorySync, QueueIdSource};
+use crate::queue::{DirectorySync, Queue, QueueIdSource};
 use crate::sys::clock::Clock;
 use crate::sys::identity::UserDatabase;
 use crate::sys::privilege::Privileged;
@@ -42,6 +42,8 @@ pub struct Mta {
     pub maps: MapSet,
     /// The alias databases.
     pub aliases: AliasDatabase,
+    /// The queue; tools that need none are made without it.
+    pub queue: Arc<Queue>,
     /// Host names and addresses.
     pub resolver: Arc<dyn Resolver>,
     /// The time.
