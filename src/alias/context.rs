@@ -83,6 +83,9 @@ pub struct Limits {
     pub no_alias: bool,
     /// Programs, files and lists are refused: submission program, or a host not trusted.
     pub plain_only: bool,
+    /// Only find out whether each recipient exists: aliases and .forward are not expanded
+    /// (RCPT when delivery comes later, VRFY).
+    pub verify_only: bool,
     /// Sort recipients of expensive mailers last (HoldExpensive).
     pub expensive_last: bool,
     /// Whether we hold root's rights, so that programs can run as their users.

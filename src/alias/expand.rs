@@ -72,6 +72,8 @@ pub(super) struct Entry {
     pub(super) identity: Option<Identity>,
     pub(super) bogus_shell: bool,
     pub(super) unsafe_file: bool,
+    /// An alias of this name exists, which is all that was asked.
+    verified: bool,
 }
 
 /// Expansion in progress.
@@ -333,7 +335,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
 
     fn is_open_with(&self, index: usize, flag: u8) -> bool {
         let entry = &self.entries[index];
-        entry.work == Work::Ok && self.mailer_of(entry).is_some_and(|mailer| mailer.has(flag))
+        entry.work == Work::Ok
+            && !entry.verified
+            && self.mailer_of(entry).is_some_and(|mailer| mailer.has(flag))
     }
 
     fn alias(&mut self, index: usize, depth: u32) {
@@ -341,6 +345,10 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         let found = match self.look_up(&user) {
             Err(()) => return self.defer(index, (4, 3, 0), b"alias database unavailable"),
             Ok(None) => return,
+            Ok(Some(_)) if self.cx.limits.verify_only => {
+                self.entries[index].verified = true;
+                return;
+            }
             Ok(Some(found)) => found,
         };
         self.say(&[b"aliased to ", shortened(&found).as_slice()].concat());
@@ -468,7 +476,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             home: user.home.clone(),
         });
         entry.bogus_shell |= !shell_is_fine;
-        if !is_quoted && !self.cx.limits.no_alias {
+        if !is_quoted && !self.cx.limits.no_alias && !self.cx.limits.verify_only {
             self.forward(index, &user, depth);
         }
     }
@@ -638,6 +646,7 @@ impl Entry {
             identity: None,
             bogus_shell: false,
             unsafe_file: false,
+            verified: false,
         }
     }
 

@@ -129,6 +129,11 @@ impl Client {
         }
     }
 
+    /// Makes the client of a connection nobody has looked at yet.
+    pub fn unknown() -> Self {
+        Self::local(b"localhost", b"")
+    }
+
     fn local(shown: &[u8], address: &[u8]) -> Self {
         Self {
             name: b"localhost".to_vec(),
