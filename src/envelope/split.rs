@@ -1,1 +1,190 @@
-//! One envelope into several.
+//! One envelope into several: by owner, by queue group, by recipient limit.
+//!
+//! Every part keeps the whole list of recipients, so that reports can say which
+//! list an address came from; those that belong to another part are `Dropped` in
+//! it. The first part is the original and keeps its identifier.
+//!
+//! Recipients of an `owner-` list move to a part whose sender is the owner, those
+//! that failed already included: their report goes to the owner. Observed: 8.17.1.9
+//! makes such a part even when the list was the only recipient.
+
+use super::message::{Envelope, Sender};
+use super::recipient::{Recipient, RecipientState};
+
+/// Moves recipients with an owner into envelopes of their own, one for each owner.
+///
+/// The original stays first; the others come in the order in which their owners
+/// appear and have no identifier yet.
+pub fn by_owner(mut original: Envelope) -> Vec<Envelope> {
+    let mut owners: Vec<Vec<u8>> = Vec::new();
+    for recipient in original.recipients.iter().filter(|r| matters(r)) {
+        if let Some(owner) = &recipient.owner {
+            if !owners.contains(owner) {
+                owners.push(owner.clone());
+            }
+        }
+    }
+    let mut parts = Vec::with_capacity(owners.len() + 1);
+    for owner in owners {
+        let mine = |recipient: &Recipient| recipient.owner.as_deref() == Some(&owner);
+        let mut part = take_out(&mut original, &mine);
+        part.sender = Sender {
+            address: owner.clone(),
+            ..Sender::default()
+        };
+        parts.push(part);
+    }
+    parts.insert(0, original);
+    parts
+}
+
+/// Splits open recipients by queue group, and each group's into pieces of at most its limit.
+///
+/// `group_of` tells the group of a recipient, `limit_of` the most recipients of a
+/// group's envelope (0 for no limit). Each part's `queue_group` is set.
+pub fn by_queue_group(
+    mut original: Envelope,
+    group_of: &dyn Fn(&Recipient) -> usize,
+    limit_of: &dyn Fn(usize) -> usize,
+) -> Vec<Envelope> {
+    let mut pieces: Vec<(usize, Vec<usize>)> = Vec::new();
+    for (index, recipient) in original.recipients.iter().enumerate() {
+        if !recipient.state.is_open() {
+            continue;
+        }
+        let group = group_of(recipient);
+        let limit = limit_of(group);
+        let has_room = |(of, members): &&mut (usize, Vec<usize>)| {
+            *of == group && (limit == 0 || members.len() < limit)
+        };
+        match pieces.iter_mut().find(has_room) {
+            Some((_, members)) => members.push(index),
+            None => pieces.push((group, vec![index])),
+        }
+    }
+    let mut pieces = pieces.into_iter();
+    if let Some((group, _)) = pieces.next() {
+        original.queue_group = group;
+    }
+    let mut parts = Vec::new();
+    for (group, members) in pieces {
+        let mut part = take_out_indices(&mut original, &members);
+        part.queue_group = group;
+        parts.push(part);
+    }
+    parts.insert(0, original);
+    parts
+}
+
+/// Tells whether a recipient still leads to a delivery or a report.
+fn matters(recipient: &Recipient) -> bool {
+    match recipient.state {
+        RecipientState::Pending | RecipientState::Deferred(_) | RecipientState::Failed(_) => true,
+        RecipientState::Expanded | RecipientState::Delivered(_) | RecipientState::Dropped => false,
+    }
+}
+
+fn take_out(original: &mut Envelope, mine: &dyn Fn(&Recipient) -> bool) -> Envelope {
+    let chosen = original.recipients.iter().enumerate();
+    let indices: Vec<usize> = chosen
+        .filter(|(_, r)| matters(r) && mine(r))
+        .map(|(index, _)| index)
+        .collect();
+    take_out_indices(original, &indices)
+}
+
+/// Makes a part of the recipients with these indices, which the original loses.
+fn take_out_indices(original: &mut Envelope, indices: &[usize]) -> Envelope {
+    let mut part = original.clone();
+    part.id = None;
+    for (index, recipient) in part.recipients.iter_mut().enumerate() {
+        if !indices.contains(&index) {
+            recipient.state = RecipientState::Dropped;
+        }
+    }
+    for &index in indices {
+        if let Some(recipient) = original.recipients.get_mut(index) {
+            recipient.state = RecipientState::Dropped;
+        }
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(recipients: &[(&str, Option<&str>)]) -> Envelope {
+        let make = |(address, owner): &(&str, Option<&str>)| Recipient {
+            owner: owner.map(|owner| owner.as_bytes().to_vec()),
+            ..Recipient::new(*address)
+        };
+        let sender = Sender {
+            address: b"ann".to_vec(),
+            ..Sender::default()
+        };
+        Envelope {
+            sender,
+            recipients: recipients.iter().map(make).collect(),
+            ..Envelope::default()
+        }
+    }
+
+    fn open(envelope: &Envelope) -> Vec<String> {
+        let open = envelope.recipients.iter().filter(|r| r.state.is_open());
+        open.map(|r| String::from_utf8_lossy(&r.address).into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn each_owner_gets_a_part() {
+        let parts = by_owner(envelope(&[
+            ("bob", Some("fay")),
+            ("cid", None),
+            ("joe", Some("fay")),
+            ("dan", Some("eve")),
+        ]));
+        let seen: Vec<_> = parts
+            .iter()
+            .map(|part| (part.sender.address.as_slice(), open(part)))
+            .collect();
+        assert_eq!(seen[0], (&b"ann"[..], vec!["cid".to_owned()]));
+        assert_eq!(
+            seen[1],
+            (&b"fay"[..], vec!["bob".to_owned(), "joe".to_owned()])
+        );
+        assert_eq!(seen[2], (&b"eve"[..], vec!["dan".to_owned()]));
+        assert!(parts.iter().all(|part| part.recipients.len() == 4));
+    }
+
+    #[test]
+    fn without_owners_nothing_is_split() {
+        assert_eq!(by_owner(envelope(&[("bob", None)])).len(), 1);
+    }
+
+    #[test]
+    fn groups_and_limits_make_pieces() {
+        let all = envelope(&[
+            ("a1", None),
+            ("b1", None),
+            ("a2", None),
+            ("a3", None),
+            ("b2", None),
+        ]);
+        let group_of = |recipient: &Recipient| usize::from(recipient.address.starts_with(b"b"));
+        let limit_of = |group: usize| if group == 0 { 2 } else { 0 };
+        let parts = by_queue_group(all, &group_of, &limit_of);
+        let seen: Vec<_> = parts
+            .iter()
+            .map(|part| (part.queue_group, open(part)))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (0, vec!["a1".to_owned(), "a2".to_owned()]),
+                (1, vec!["b1".to_owned(), "b2".to_owned()]),
+                (0, vec!["a3".to_owned()]),
+            ]
+        );
+    }
+}

@@ -12,7 +12,7 @@ use super::control_file::BodyPlace;
 use super::directory::{FileKind, QueueDirectory};
 use super::durability::{CommitError, Durability, failure};
 use super::entry::EntryName;
-use super::store::{MadeFile, replace_control, store_control};
+use super::store::{MadeFile, remove_stale, replace_control, store_control};
 use crate::envelope::{Envelope, QueueId};
 use crate::message::Body;
 use crate::sys::file::Directory;
@@ -137,11 +137,7 @@ impl LockedEntry {
             return self.become_files(envelope, kind);
         }
         // We hold the entry: a tf of this name is what a crash left.
-        if let Err(source) = self.directory.remove(FileKind::Temporary, &self.id) {
-            if source.kind() != io::ErrorKind::NotFound {
-                return Err(self.failed("remove", FileKind::Temporary, source));
-            }
-        }
+        remove_stale(&self.directory, &self.id)?;
         if kind != self.kind {
             // The old file takes the new name first, so that there is never a second entry.
             self.directory

@@ -13,10 +13,10 @@
 //! - `scan`: list, select and order for a queue run;
 //! - `listing`: what mailq prints;
 //! - `quarantine`: `-Q`;
-//! - `transcript`: the `xf` file while it is needed;
 //! - `cleaning`: leftovers of a crash;
-//! - `statistics`: the statistics file, shared by delivery and mailstats.
+//! - `durability`, `store`, `summary`: what these have in common.
 
+pub mod cleaning;
 pub mod control_file;
 mod directory;
 mod durability;
@@ -26,6 +26,7 @@ mod header_record;
 mod id;
 pub mod listing;
 mod locked;
+mod quarantine;
 mod scan;
 mod store;
 mod summary;
@@ -38,6 +39,7 @@ pub use entry::{EntryName, LockedEnvelope, NewEntry};
 pub use group::{Queue, QueueGroup, QueueOpenError};
 pub use id::QueueIdSource;
 pub use locked::LockedEntry;
+pub use quarantine::set_quarantine;
 pub use scan::{Candidate, Match, MatchField, Scan, ScanLimits, Selection};
 pub use summary::Summary;
 pub use take::{Complaint, TakeError, Taken};

@@ -48,6 +48,43 @@ pub(super) fn replace_control(
     body: BodyPlace<'_>,
     durability: Durability,
 ) -> Result<FileLock, CommitError> {
+    let text = directory.format().write(envelope, body);
+    rename_into_place(directory, id, kind, &text, durability)
+}
+
+/// Replaces the text of an entry's control file; a `tf` of its name is what a crash left.
+pub(super) fn replace_with_text(
+    directory: &Arc<QueueDirectory>,
+    id: &QueueId,
+    kind: FileKind,
+    text: &[u8],
+) -> Result<FileLock, CommitError> {
+    remove_stale(directory, id)?;
+    rename_into_place(directory, id, kind, text, Durability::Synced)
+}
+
+/// Removes a temporary file; only for who holds the entry.
+pub(super) fn remove_stale(
+    directory: &Arc<QueueDirectory>,
+    id: &QueueId,
+) -> Result<(), CommitError> {
+    match directory.remove(FileKind::Temporary, id) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failure(
+            "remove",
+            directory.path_of(FileKind::Temporary, id),
+            source,
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn rename_into_place(
+    directory: &Arc<QueueDirectory>,
+    id: &QueueId,
+    kind: FileKind,
+    text: &[u8],
+    durability: Durability,
+) -> Result<FileLock, CommitError> {
     let made = MadeFile::create(directory, FileKind::Temporary, id)?;
     let lock = FileLock::try_exclusive(made.another_handle()?).map_err(|(_, error)| {
         let source = match error {
@@ -56,7 +93,7 @@ pub(super) fn replace_control(
         };
         made.failed("lock", source)
     })?;
-    made.write(&directory.format().write(envelope, body))?;
+    made.write(text)?;
     if durability == Durability::Synced {
         made.sync()?;
     }
