@@ -6,11 +6,15 @@
 //! - `argv`: the command line of a mailer;
 //! - `program`, `file`: running a program, appending to a file;
 //! - `response`: what an outcome means for a recipient;
+//! - `output`: header and body as one mailer wants them;
+//! - `mime_limits`: MIME fields cut to their limits;
 //! - `record`: the `to=` lines of the log.
 
 pub mod argv;
 pub mod controlling;
 pub mod file;
+mod mime_limits;
+pub mod output;
 pub mod plan;
 pub mod program;
 pub mod record;
