@@ -5,8 +5,12 @@
 //! - [`session`]: from the greeting to a session that waits for MAIL;
 //! - [`transaction`]: one message through a session;
 //! - [`dialogue`]: commands out, replies in; [`answer`]: one reply; [`stream`]: the octets;
+//! - [`connect`]: addresses of a host and connections to them;
+//! - [`connections`]: sessions kept for the next message.
 
 pub mod answer;
+pub mod connect;
+pub mod connections;
 pub mod dialogue;
 pub mod outcome;
 pub mod session;
@@ -14,6 +18,7 @@ pub mod stream;
 pub mod transaction;
 pub mod witness;
 
+pub use connections::ConnectionCache;
 pub use outcome::{Lost, Outcome, Phase};
 pub use session::{
     BodyRequest, Conversion, Esmtp, MailCommand, Manners, Protocol, Ready, Refusal, SevenBitServer,

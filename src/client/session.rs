@@ -7,6 +7,8 @@
 //!
 //! Source: RFC 5321 section 3 and 4, RFC 2033 (LMTP), guide 5.4 (flags a, 2, k, z).
 
+use std::net::IpAddr;
+
 use crate::client::answer::Answer;
 use crate::client::dialogue::Dialogue;
 use crate::client::outcome::{Outcome, Phase, status};
@@ -182,6 +184,11 @@ impl Ready {
     /// The server's name.
     pub fn host(&self) -> &[u8] {
         self.dialogue.host()
+    }
+
+    /// The server's address, if it has one.
+    pub fn peer_address(&mut self) -> Option<IpAddr> {
+        self.dialogue.stream().peer_address()
     }
 
     /// How many messages went through this session.

@@ -64,7 +64,7 @@ struct Progress {
 /// How RCPT or DATA ended the transaction.
 enum End {
     /// The connection is gone without a word.
-    Lost(Lost),
+    Lost,
     /// The server closes; QUIT is owed.
     Closing,
 }
@@ -241,7 +241,7 @@ impl Transaction {
             Ok(answer) => answer,
             Err(lost) => {
                 let outcome = Outcome::lost(Phase::DataInit, lost, &host);
-                return self.over(End::Lost(lost), outcome, progress, witness);
+                return self.over(End::Lost, outcome, progress, witness);
             }
         };
         if let Some(mut outcome) = Outcome::of_refusal(Phase::DataInit, &answer, &host) {
@@ -262,7 +262,7 @@ impl Transaction {
             Err(Unsent::Source) => {
                 // Half a message must not look like a whole one: no dot, and nobody waits for a reply.
                 let outcome = Outcome::new(ExitStatus::IoError, status(4, 3, 0));
-                self.over(End::Lost(Lost::Reset), outcome, progress, witness)
+                self.over(End::Lost, outcome, progress, witness)
             }
             Err(Unsent::Connection(Lost::Reset)) => self.final_dot(progress, witness),
             Err(Unsent::Connection(lost)) => {
@@ -271,7 +271,7 @@ impl Transaction {
                 );
                 let mut outcome = Outcome::lost(Phase::DataFinal, lost, &host);
                 outcome.message = Some([b"timeout writing message to ", host.as_slice()].concat());
-                self.over(End::Lost(lost), outcome, progress, witness)
+                self.over(End::Lost, outcome, progress, witness)
             }
         }
     }
@@ -324,7 +324,7 @@ impl Transaction {
     }
 
     /// The reply, or with LMTP the replies, to the final dot.
-    fn final_dot(mut self, progress: Progress, witness: &mut dyn Witness) -> Finished {
+    fn final_dot(self, progress: Progress, witness: &mut dyn Witness) -> Finished {
         witness.traffic().sent(b".");
         if witness.is_listening() {
             witness.echo(b">>> .");
@@ -345,7 +345,7 @@ impl Transaction {
                     remote: Some(host.clone()),
                     ..Outcome::lost(Phase::DataFinal, lost, &host)
                 };
-                return self.over(End::Lost(lost), outcome, progress, witness);
+                return self.over(End::Lost, outcome, progress, witness);
             }
         };
         let Some(outcome) = Outcome::of_refusal(Phase::DataFinal, &answer, &host) else {
@@ -376,7 +376,7 @@ impl Transaction {
                         progress.deferred.push(*place);
                     }
                     let sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
-                    return self.over(End::Lost(lost), sent, progress, witness);
+                    return self.over(End::Lost, sent, progress, witness);
                 }
             };
             match Outcome::of_refusal(Phase::DataFinal, &answer, &host) {
@@ -461,7 +461,7 @@ impl Transaction {
     ) -> Finished {
         let timeouts = self.ready.timeouts;
         match end {
-            End::Lost(_) => {
+            End::Lost => {
                 self.ready.dialogue.abandon(timeouts.quit);
             }
             End::Closing => {

@@ -8,12 +8,14 @@
 //! - `response`: what an outcome means for a recipient;
 //! - `output`: header and body as one mailer wants them;
 //! - `mime_limits`: MIME fields cut to their limits;
+//! - `network`: the next host, by SMTP or LMTP;
 //! - `record`: the `to=` lines of the log.
 
 pub mod argv;
 pub mod controlling;
 pub mod file;
 mod mime_limits;
+pub mod network;
 pub mod output;
 pub mod plan;
 pub mod program;

@@ -1,0 +1,770 @@
+//! Delivery over the network: one transaction of an `[IPC]` mailer.
+//!
+//! The host of the transaction is turned into exchangers; each is tried in
+//! order until one takes the message or refuses it for good. A failed greeting
+//! or a temporary failure sends the rest to the next exchanger. A kept session
+//! is used before a new connection is made, and a host that failed a moment ago
+//! is not tried again in the same run.
+//!
+//! Every outcome goes to the [`Witness`] in the order it becomes known, with the
+//! relay it came from; this file neither logs nor bounces.
+//!
+//! Entry points: [`deliver`] for `[IPC]`, [`deliver_through`] for a mailer program
+//! that speaks SMTP or LMTP on its pipes.
+//!
+//! Source: RFC 5321 section 5.1, guide 5.4 (P=[IPC], A=), observed: 8.17.1.9.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::client::connect::{self, Patient};
+use crate::client::outcome::status;
+use crate::client::{
+    ConnectionCache, Esmtp, Finished, MailCommand, Manners, MessageWriter, Outcome, Protocol,
+    RcptCommand, Ready, Stream, Transport, Witness,
+};
+use crate::config::options::Options;
+use crate::config::options::daemon_port::{ClientPort, PortFamily, PortName};
+use crate::dns::mx::{self, MxFailure, MxList, MxRules};
+use crate::dns::{Patience, ResolveFailure, Resolver};
+use crate::host_status::{HostMemory, HostRecord, HostStatusDirectory};
+use crate::logging::traffic::TrafficLog;
+use crate::mailer::Mailer;
+use crate::smtp::ExitStatus;
+use crate::sys::clock::Clock;
+use crate::sys::file::path_of;
+use crate::sys::host::{error_text, service_port};
+use crate::sys::socket::{self, ConnectFrom};
+
+/// The port of a mailer that names none.
+const SMTP_PORT: u16 = 25;
+
+/// What one transaction needs to know besides the message.
+pub struct Call<'a> {
+    /// The mailer.
+    pub mailer: &'a Mailer,
+    /// Its argument vector, expanded: `TCP host [port]` or `FILE path`.
+    pub argv: &'a [Vec<u8>],
+    /// The options of the configuration.
+    pub options: &'a Options,
+    /// Answers questions about hosts.
+    pub resolver: &'a dyn Resolver,
+    /// The time, for the status of hosts.
+    pub clock: &'a dyn Clock,
+    /// Says whether a name is one of ours (class w).
+    pub is_ourselves: &'a dyn Fn(&[u8]) -> bool,
+    /// Our own name (`$j`); also the name in EHLO unless `HeloName` is set.
+    pub own_name: &'a [u8],
+    /// The message was never tried before.
+    pub is_first_attempt: bool,
+    /// The MAIL command.
+    pub mail: &'a MailCommand,
+    /// The recipients, in the order of the RCPT commands.
+    pub recipients: &'a [RcptCommand],
+}
+
+/// What a thread keeps from one transaction to the next.
+pub struct Memory {
+    /// Open sessions.
+    pub connections: ConnectionCache,
+    /// Hosts that failed in this run.
+    pub hosts: HostMemory,
+}
+
+impl Memory {
+    /// Makes an empty memory with the sizes the options want.
+    pub fn new(options: &Options) -> Self {
+        let delivering = &options.delivering;
+        Memory {
+            connections: ConnectionCache::new(
+                delivering.connection_cache_size,
+                delivering.connection_cache_timeout,
+            ),
+            hosts: HostMemory::default(),
+        }
+    }
+}
+
+/// Carries out one transaction; every recipient is settled with the witness when it returns.
+///
+/// `write_message` may be called several times, once for each host that gets as far as DATA.
+pub fn deliver(
+    call: &Call<'_>,
+    memory: &mut Memory,
+    write_message: &mut MessageWriter<'_>,
+    witness: &mut dyn Telling,
+) {
+    let host = call.argv.get(1).map_or(&b""[..], Vec::as_slice);
+    if call
+        .argv
+        .first()
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"FILE"))
+    {
+        let target = Target::local(host);
+        let mut walk = Walk::new(call, memory, write_message, witness);
+        walk.visit(&target, true);
+        return;
+    }
+    let port = match call.argv.get(2).map(|word| port_of(word)) {
+        None => None,
+        Some(Some(port)) => Some(port),
+        Some(None) => {
+            let shown = call.argv.get(2).cloned().unwrap_or_default();
+            return bad_port(call, &shown, witness);
+        }
+    };
+    match exchangers(call, host) {
+        Ok(list) => {
+            let mut walk = Walk::new(call, memory, write_message, witness);
+            walk.through(&list, port);
+        }
+        Err(failure) => nowhere(call, host, &failure, witness),
+    }
+}
+
+/// Carries out one transaction with a program that speaks SMTP or LMTP on its pipes.
+pub fn deliver_through(
+    call: &Call<'_>,
+    transport: Transport,
+    write_message: &mut MessageWriter<'_>,
+    witness: &mut dyn Telling,
+) {
+    let name = call.mailer.name.clone();
+    let manners = manners(call);
+    let mut told = Told::new(witness, b"");
+    let all: Vec<usize> = (0..call.recipients.len()).collect();
+    let ready = match Ready::open(Stream::new(transport), &name, &manners, &mut told) {
+        Ok(ready) => ready,
+        Err(outcome) => return told.settled(&all, &outcome),
+    };
+    match ready.mail(call.mail, &mut told) {
+        Ok(transaction) => {
+            let finished = transaction.deliver(&all, call.recipients, write_message, &mut told);
+            if let Some((places, outcome)) = &finished.open {
+                told.settled(places, outcome);
+            }
+            if let Some(ready) = finished.ready {
+                ready.quit(&mut told);
+            }
+        }
+        Err(refusal) => {
+            told.settled(&all, &refusal.outcome);
+            if let Some(ready) = refusal.ready {
+                ready.quit(&mut told);
+            }
+        }
+    }
+}
+
+/// A witness that also hears which relay an outcome came from.
+pub trait Telling: Witness {
+    /// Names the relay of the outcomes that follow (`relay=`), such as `mx.test. [192.0.2.1]`.
+    fn relay_is(&mut self, relay: &[u8]);
+}
+
+/// Lends a [`Telling`] witness and keeps the last reply for the host status.
+struct Told<'a> {
+    witness: &'a mut dyn Telling,
+    last_reply: Option<Vec<u8>>,
+}
+
+impl<'a> Told<'a> {
+    fn new(witness: &'a mut dyn Telling, relay: &[u8]) -> Self {
+        witness.relay_is(relay);
+        Told {
+            witness,
+            last_reply: None,
+        }
+    }
+}
+
+impl Witness for Told<'_> {
+    fn message(&mut self, text: &[u8]) {
+        self.witness.message(text);
+    }
+    fn echo(&mut self, line: &[u8]) {
+        self.witness.echo(line);
+    }
+    fn is_listening(&self) -> bool {
+        self.witness.is_listening()
+    }
+    fn transcript(&mut self, line: &[u8]) {
+        self.witness.transcript(line);
+    }
+    fn traffic(&self) -> &TrafficLog {
+        self.witness.traffic()
+    }
+    fn problem(&mut self, text: &[u8]) {
+        self.witness.problem(text);
+    }
+    fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {
+        self.last_reply = outcome.reply.clone().or_else(|| self.last_reply.take());
+        self.witness.settled(recipients, outcome);
+    }
+}
+
+/// One host to talk to.
+struct Target {
+    /// Its name as log and bounces show it.
+    host: Vec<u8>,
+    /// The port that `A=` names.
+    port: Option<u16>,
+    /// It is a socket in the file system.
+    is_local: bool,
+}
+
+impl Target {
+    fn local(path: &[u8]) -> Self {
+        Target {
+            host: path.to_vec(),
+            port: None,
+            is_local: true,
+        }
+    }
+}
+
+/// The walk from exchanger to exchanger.
+struct Walk<'a, 'b, 'c> {
+    call: &'a Call<'b>,
+    memory: &'a mut Memory,
+    write_message: &'a mut MessageWriter<'c>,
+    witness: &'a mut dyn Telling,
+    /// Recipients that still need a host.
+    open: Vec<usize>,
+    /// A host before this one failed for now only.
+    anything_temporary: bool,
+    until: Option<Instant>,
+}
+
+/// What one visit leaves to do.
+enum Visit {
+    /// Everybody is settled, or nobody else should be asked.
+    Done,
+    /// The next host may do better; this is what the recipients get otherwise.
+    TryNext,
+}
+
+impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
+    fn new(
+        call: &'a Call<'b>,
+        memory: &'a mut Memory,
+        write_message: &'a mut MessageWriter<'c>,
+        witness: &'a mut dyn Telling,
+    ) -> Self {
+        let all = call.options.timeouts.aconnect;
+        Walk {
+            call,
+            memory,
+            write_message,
+            witness,
+            open: (0..call.recipients.len()).collect(),
+            anything_temporary: false,
+            until: (!all.is_zero())
+                .then(|| Instant::now().checked_add(all))
+                .flatten(),
+        }
+    }
+
+    fn through(&mut self, list: &MxList, port: Option<u16>) {
+        let last = list.exchangers.len().saturating_sub(1);
+        for (at, exchanger) in list.exchangers.iter().enumerate() {
+            let target = Target {
+                host: exchanger.host.clone(),
+                port,
+                is_local: false,
+            };
+            match self.visit(&target, at == last) {
+                Visit::Done => return,
+                Visit::TryNext => {}
+            }
+        }
+    }
+
+    /// Tries one host; with `is_last` everything is settled.
+    fn visit(&mut self, target: &Target, is_last: bool) -> Visit {
+        let ready = match self.session(target) {
+            Ok(ready) => ready,
+            Err((outcome, relay)) => {
+                self.remember(target, &outcome);
+                return self.give_up(outcome, &relay, is_last);
+            }
+        };
+        let relay = self.relay_of(target, ready.1);
+        let finished = self.talk(ready.0, &relay);
+        self.conclude(target, finished, &relay, is_last)
+    }
+
+    /// A session with the host: a kept one, or a new connection.
+    fn session(&mut self, target: &Target) -> Result<(Ready, Option<IpAddr>), (Outcome, Vec<u8>)> {
+        let mailer = self.call.mailer;
+        let most = mailer.max_messages;
+        let mut told = Told::new(self.witness, &target.host);
+        let kept = self
+            .memory
+            .connections
+            .take(&mailer.name, &target.host, most, &mut told);
+        if let Some(mut ready) = kept {
+            let text = [
+                b"Using cached ",
+                ready.kind(),
+                b"connection to ",
+                target.host.as_slice(),
+                b" via ",
+                mailer.name.as_slice(),
+                b"...",
+            ]
+            .concat();
+            told.message(&text);
+            let address = ready.peer_address();
+            return Ok((ready, address));
+        }
+        let limit = self.call.options.timeouts.hoststatus;
+        let failed_before = self
+            .memory
+            .hosts
+            .recent_failure(&mailer.name, &target.host, limit)
+            .cloned()
+            .or_else(|| self.stored_failure(target, limit));
+        if let Some(outcome) = failed_before.filter(|_| !mailer.has(b'W')) {
+            return Err((outcome, target.host.clone()));
+        }
+        if target.is_local {
+            self.connect_local(target)
+        } else {
+            self.connect(target)
+        }
+    }
+
+    fn announce(&mut self, target: &Target) {
+        let mut text = [b"Connecting to ", target.host.as_slice()].concat();
+        if let Some(port) = target.port {
+            text.extend_from_slice(format!(" port {port}").as_bytes());
+        }
+        text.extend_from_slice(b" via ");
+        text.extend_from_slice(&self.call.mailer.name);
+        text.extend_from_slice(b"...");
+        self.witness.message(&text);
+    }
+
+    fn connect(&mut self, target: &Target) -> Result<(Ready, Option<IpAddr>), (Outcome, Vec<u8>)> {
+        self.announce(target);
+        let call = self.call;
+        let host = &target.host;
+        let only_to = call.options.delivering.connect_only_to.as_deref();
+        let asked = only_to.unwrap_or(host);
+        let addresses = connect::addresses_of(call.resolver, asked, patience(call))
+            .map_err(|failure| (connect::unresolved(&failure, host), host.clone()))?;
+        let patient = Patient {
+            each: each_connect(call),
+            until: self.until,
+        };
+        let source = |address: &IpAddr| source_of(call, address);
+        let port = target.port.unwrap_or(SMTP_PORT);
+        match connect::connect(&addresses, port, &source, patient) {
+            Ok((stream, address)) => {
+                let ready = self.open(target, Transport::Tcp(stream), Some(address))?;
+                Ok((ready, Some(address)))
+            }
+            Err(failed) => {
+                let reason = connect::reason(&failed.error, host);
+                let relay = relay(host, failed.address.filter(IpAddr::is_ipv4));
+                let outcome = Outcome::not_connected(&reason, host);
+                self.store(
+                    target,
+                    &outcome,
+                    failed.error.raw_os_error().unwrap_or(0),
+                    None,
+                );
+                Err((outcome, relay))
+            }
+        }
+    }
+
+    fn connect_local(
+        &mut self,
+        target: &Target,
+    ) -> Result<(Ready, Option<IpAddr>), (Outcome, Vec<u8>)> {
+        self.announce(target);
+        match socket::connect_local(path_of(&target.host), each_connect(self.call)) {
+            Ok(stream) => Ok((self.open(target, Transport::Local(stream), None)?, None)),
+            Err(error) => {
+                let outcome = Outcome::not_connected(error_text(&error).as_bytes(), &target.host);
+                Err((outcome, b"localhost".to_vec()))
+            }
+        }
+    }
+
+    fn open(
+        &mut self,
+        target: &Target,
+        transport: Transport,
+        address: Option<IpAddr>,
+    ) -> Result<Ready, (Outcome, Vec<u8>)> {
+        let relay = self.relay_of(target, address);
+        let manners = manners(self.call);
+        let mut told = Told::new(self.witness, &relay);
+        let mailer = &self.call.mailer.name;
+        self.memory
+            .connections
+            .reserve(mailer, &target.host, &mut told);
+        match Ready::open(Stream::new(transport), &target.host, &manners, &mut told) {
+            Ok(ready) => Ok(ready),
+            Err(outcome) => {
+                let said = outcome.reply.clone();
+                self.store(target, &outcome, 0, said.as_deref());
+                Err((outcome, relay))
+            }
+        }
+    }
+
+    fn relay_of(&self, target: &Target, address: Option<IpAddr>) -> Vec<u8> {
+        if target.is_local {
+            b"localhost".to_vec()
+        } else {
+            relay(&target.host, address)
+        }
+    }
+
+    /// MAIL and what follows.
+    fn talk(&mut self, ready: Ready, relay: &[u8]) -> Finished {
+        let mut told = Told::new(self.witness, relay);
+        let recipients: Vec<RcptCommand> = self
+            .open
+            .iter()
+            .filter_map(|place| self.call.recipients.get(*place).cloned())
+            .collect();
+        match ready.mail(self.call.mail, &mut told) {
+            Ok(transaction) => {
+                transaction.deliver(&self.open, &recipients, self.write_message, &mut told)
+            }
+            Err(refusal) => Finished {
+                ready: refusal.ready,
+                open: Some((self.open.clone(), refusal.outcome)),
+                deferred: Vec::new(),
+                delivered: false,
+            },
+        }
+    }
+
+    /// Settles what is final, keeps the session, and decides whether to go on.
+    fn conclude(
+        &mut self,
+        target: &Target,
+        finished: Finished,
+        relay: &[u8],
+        is_last: bool,
+    ) -> Visit {
+        let mailer = self.call.mailer.name.clone();
+        let Finished {
+            ready,
+            open,
+            mut deferred,
+            delivered,
+        } = finished;
+        let alive = ready.is_some();
+        let outcome = open.as_ref().map(|(_, outcome)| outcome.clone());
+        if let Some(outcome) = &outcome {
+            let said = outcome.diagnostic.clone().or_else(|| sent_reply(outcome));
+            self.store(target, outcome, 0, said.as_deref());
+            if alive {
+                // A live connection says nothing bad about the host itself.
+                self.memory.hosts.note(
+                    &mailer,
+                    &target.host,
+                    &Outcome::new(ExitStatus::Ok, outcome.logged),
+                );
+            } else {
+                self.memory.hosts.note(&mailer, &target.host, outcome);
+            }
+        }
+        let unfinished = match open {
+            Some((places, outcome)) if outcome.is_temporary() && !is_last && !delivered => {
+                deferred.extend(places);
+                true
+            }
+            Some((places, outcome)) => {
+                let mut told = Told::new(self.witness, relay);
+                told.settled(&places, &outcome);
+                !delivered && !is_last && !outcome_is_final(&outcome) && !deferred.is_empty()
+            }
+            None => !delivered && !is_last && !deferred.is_empty(),
+        };
+        let mut told = Told::new(self.witness, relay);
+        self.memory
+            .connections
+            .put_back(&mailer, &target.host, ready, &mut told);
+        if !unfinished {
+            return Visit::Done;
+        }
+        deferred.sort_unstable();
+        self.open = deferred;
+        self.anything_temporary = true;
+        Visit::TryNext
+    }
+
+    /// The host could not be talked to at all.
+    fn give_up(&mut self, outcome: Outcome, relay: &[u8], is_last: bool) -> Visit {
+        if !is_last {
+            self.anything_temporary |= outcome.is_temporary();
+            return Visit::TryNext;
+        }
+        let outcome = if self.anything_temporary && !outcome.is_temporary() {
+            // Another host of the list may be back later (observed: 8.17.1.9 gives no text then).
+            Outcome {
+                exit: ExitStatus::TempFail,
+                detail: None,
+                ..outcome
+            }
+        } else {
+            outcome
+        };
+        Told::new(self.witness, relay).settled(&self.open, &outcome);
+        Visit::Done
+    }
+
+    fn remember(&mut self, target: &Target, outcome: &Outcome) {
+        let mailer = &self.call.mailer.name;
+        // The second message of a run hears only the reason, not the dialogue that led to it.
+        let short = Outcome {
+            reply: None,
+            detail: outcome
+                .detail
+                .clone()
+                .filter(|_| outcome.logged == status(4, 4, 1) || outcome.logged == status(4, 4, 3)),
+            ..outcome.clone()
+        };
+        self.memory.hosts.note(mailer, &target.host, &short);
+    }
+
+    fn directory(&self) -> Option<HostStatusDirectory> {
+        let path = self.call.options.delivering.host_status_directory.clone()?;
+        Some(HostStatusDirectory::new(path))
+    }
+
+    fn stored_failure(&self, target: &Target, limit: Duration) -> Option<Outcome> {
+        let record = self.directory()?.load(&target.host)?;
+        let age = self
+            .call
+            .clock
+            .now()
+            .seconds()
+            .checked_sub(record.updated)?;
+        let is_recent = u64::try_from(age).ok()? < limit.as_secs();
+        if !is_recent || record.exit != ExitStatus::TempFail.number() {
+            return None;
+        }
+        let mut outcome = Outcome::new(
+            ExitStatus::TempFail,
+            record.status.unwrap_or_else(|| status(4, 0, 0)),
+        );
+        if record.error_number != 0 {
+            let error = std::io::Error::from_raw_os_error(record.error_number);
+            outcome.detail = Some(connect::reason(&error, &target.host));
+        }
+        Some(outcome)
+    }
+
+    /// Writes the status of a host; a folder that cannot be written costs only the knowledge.
+    fn store(&self, target: &Target, outcome: &Outcome, error_number: i32, said: Option<&[u8]>) {
+        let Some(directory) = self.directory().filter(|_| !target.is_local) else {
+            return;
+        };
+        let now = self.call.clock.now().seconds();
+        let record = HostRecord::of_outcome(outcome, error_number, said, now);
+        if let Err(error) = directory.store(&target.host, &record) {
+            log::debug!("host status: {error}");
+        }
+    }
+}
+
+/// What a server said when it took a message, as the host status shows it.
+fn sent_reply(outcome: &Outcome) -> Option<Vec<u8>> {
+    let detail = outcome
+        .detail
+        .as_ref()
+        .filter(|_| outcome.exit == ExitStatus::Ok)?;
+    Some([b"250 ", detail.as_slice()].concat())
+}
+
+fn outcome_is_final(outcome: &Outcome) -> bool {
+    outcome.exit != ExitStatus::Ok && !outcome.is_temporary()
+}
+
+/// `relay=`: the host and its address in brackets.
+fn relay(host: &[u8], address: Option<IpAddr>) -> Vec<u8> {
+    match address {
+        None => host.to_vec(),
+        Some(IpAddr::V4(v4)) => [host, format!(" [{v4}]").as_bytes()].concat(),
+        Some(IpAddr::V6(v6)) => [host, format!(" [IPv6:{v6}]").as_bytes()].concat(),
+    }
+}
+
+fn port_of(word: &[u8]) -> Option<u16> {
+    match std::str::from_utf8(word).ok()?.parse::<u16>() {
+        Ok(port) => Some(port),
+        Err(_) => service_port(word),
+    }
+}
+
+fn bad_port(call: &Call<'_>, port: &[u8], witness: &mut dyn Telling) {
+    let text = [b"554 5.3.5 ", port, b": unknown port"].concat();
+    witness.transcript(&text);
+    let all: Vec<usize> = (0..call.recipients.len()).collect();
+    let outcome = Outcome::new(ExitStatus::OsFile, status(5, 3, 5));
+    Told::new(witness, b"").settled(&all, &outcome);
+}
+
+fn patience(call: &Call<'_>) -> Patience {
+    if call.is_first_attempt {
+        Patience::First
+    } else {
+        Patience::Normal
+    }
+}
+
+/// The wait of one connection attempt; zero leaves it to the kernel.
+fn each_connect(call: &Call<'_>) -> Option<Duration> {
+    let timeouts = &call.options.timeouts;
+    let wait = if call.is_first_attempt && !timeouts.iconnect.is_zero() {
+        timeouts.iconnect
+    } else {
+        timeouts.connect
+    };
+    (!wait.is_zero()).then_some(wait)
+}
+
+fn exchangers(call: &Call<'_>, host: &[u8]) -> Result<MxList, MxFailure> {
+    if call.mailer.has(b'0') {
+        let list = mx::literal_hosts(host);
+        return if list.exchangers.is_empty() {
+            Err(MxFailure::Lookup(ResolveFailure::NotFound))
+        } else {
+            Ok(list)
+        };
+    }
+    let delivering = &call.options.delivering;
+    let rules = MxRules {
+        is_ourselves: call.is_ourselves,
+        fallback: delivering.fallback_mx_host.as_deref().unwrap_or_default(),
+        try_null_mx_list: delivering.try_null_mx_list,
+        patience: patience(call),
+    };
+    let found = mx::mail_exchangers(call.resolver, host, &rules);
+    match (&found, &delivering.fallback_smart_host) {
+        (Err(MxFailure::Lookup(failure)), Some(smart_host)) if !failure.is_temporary() => {
+            mx::mail_exchangers(call.resolver, smart_host, &rules)
+        }
+        _ => found,
+    }
+}
+
+/// Mail for this host has nowhere to go.
+fn nowhere(call: &Call<'_>, host: &[u8], failure: &MxFailure, witness: &mut dyn Telling) {
+    let outcome = match failure {
+        MxFailure::Lookup(failure) => {
+            let mut outcome = connect::unresolved(failure, host);
+            if !failure.is_temporary() {
+                outcome.diagnostic = Some(b"550 Host unknown".to_vec());
+            }
+            outcome
+        }
+        MxFailure::NullMx => Outcome {
+            diagnostic: Some(b"556 Host does not accept mail: MX 0 .".to_vec()),
+            remote: Some(host.to_vec()),
+            ..Outcome::new(ExitStatus::Unavailable, status(5, 1, 10))
+        },
+        MxFailure::LoopsBack => {
+            let text = [b"MX list for ", host, b" points back to ", call.own_name].concat();
+            witness.transcript(&[b"554 5.0.0 ", text.as_slice()].concat());
+            witness.problem(&[b"SYSERR(root): ", text.as_slice()].concat());
+            Outcome {
+                remote: Some(host.to_vec()),
+                reported: status(5, 5, 0),
+                ..Outcome::new(ExitStatus::Config, status(5, 3, 5))
+            }
+        }
+    };
+    let all: Vec<usize> = (0..call.recipients.len()).collect();
+    Told::new(witness, host).settled(&all, &outcome);
+}
+
+fn manners(call: &Call<'_>) -> Manners {
+    let mailer = call.mailer;
+    let is_network = mailer.invocation() == crate::mailer::Invocation::Network;
+    let helo_name = call
+        .options
+        .delivering
+        .helo_name
+        .as_deref()
+        .unwrap_or(call.own_name);
+    Manners {
+        protocol: if mailer.has(b'z') {
+            Protocol::Lmtp
+        } else {
+            Protocol::Smtp
+        },
+        esmtp: if mailer.has(b'2') {
+            Esmtp::Never
+        } else if mailer.has(b'a') {
+            Esmtp::Always
+        } else {
+            Esmtp::IfGreeted
+        },
+        helo_name: helo_name.to_vec(),
+        own_name: (is_network && !mailer.has(b'k') && !mailer.has(b'z'))
+            .then(|| call.own_name.to_vec()),
+        end_of_line: mailer.end_of_line.clone(),
+        timeouts: call.options.timeouts.clone(),
+    }
+}
+
+/// The source of a connection to `address` (ClientPortOptions, mailer flag R).
+fn source_of(call: &Call<'_>, address: &IpAddr) -> ConnectFrom {
+    let port = call
+        .options
+        .client_ports
+        .iter()
+        .find(|port| match port.family {
+            PortFamily::Inet => address.is_ipv4(),
+            PortFamily::Inet6 => address.is_ipv6(),
+            PortFamily::Local => false,
+        });
+    let mut from = ConnectFrom {
+        reserved_port: call.mailer.has(b'R'),
+        ..ConnectFrom::default()
+    };
+    let Some(port) = port else { return from };
+    from.address = source_address(call.resolver, port, address);
+    let size = |bytes: Option<u32>| bytes.and_then(|bytes| usize::try_from(bytes).ok());
+    from.send_buffer = size(port.send_buffer_size);
+    from.receive_buffer = size(port.receive_buffer_size);
+    from
+}
+
+fn source_address(resolver: &dyn Resolver, port: &ClientPort, to: &IpAddr) -> Option<SocketAddr> {
+    let number = match &port.port {
+        Some(PortName::Number(number)) => *number,
+        Some(PortName::Service(name)) => service_port(name).unwrap_or(0),
+        None => 0,
+    };
+    let ip = match port.address.as_deref() {
+        Some(name) => resolve_source(resolver, name, to)?,
+        None if number == 0 => return None,
+        None if to.is_ipv4() => IpAddr::from([0u8; 4]),
+        None => IpAddr::from([0u8; 16]),
+    };
+    Some(SocketAddr::new(ip, number))
+}
+
+fn resolve_source(resolver: &dyn Resolver, name: &[u8], to: &IpAddr) -> Option<IpAddr> {
+    let text = std::str::from_utf8(name).ok()?;
+    let literal = text
+        .trim_start_matches("IPv6:")
+        .trim_start_matches('[')
+        .trim_end_matches(']');
+    if let Ok(ip) = literal.parse() {
+        return Some(ip);
+    }
+    let found = resolver.addresses(name, Patience::Normal).ok()?;
+    found.into_iter().find(|ip| ip.is_ipv4() == to.is_ipv4())
+}

@@ -1,0 +1,282 @@
+//! The files under `HostStatusDirectory`: one per host, shared by all processes.
+//!
+//! A host's labels become folders in reverse order, so that `mx1.far.test` is
+//! `test./far./mx1`; an address literal keeps its order. Only names made of
+//! harmless octets become paths. Files are written in place, because the lock
+//! that SingleThreadDelivery needs is on the file itself; a reader that comes in
+//! between finds no closing dot and knows nothing.
+//!
+//! Source: guide 4.7 (HostStatusDirectory), observed: 8.17.1.9.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::host_status::record::{HostRecord, MAX_RECORD};
+use crate::sys::file::path_of;
+use crate::sys::lock::FileLock;
+
+/// Deepest nesting of folders that is walked.
+const MAX_DEPTH: usize = 32;
+
+/// The folder all host status files are under.
+#[derive(Clone, Debug)]
+pub struct HostStatusDirectory {
+    path: PathBuf,
+}
+
+/// One host as `hoststat` lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The host's name.
+    pub host: Vec<u8>,
+    /// What is known of it.
+    pub record: HostRecord,
+    /// Somebody is delivering to it now.
+    pub is_locked: bool,
+}
+
+impl HostStatusDirectory {
+    /// Names the folder; nothing is touched yet.
+    pub fn new(path: PathBuf) -> Self {
+        HostStatusDirectory { path }
+    }
+
+    /// Reads what is known of a host.
+    pub fn load(&self, host: &[u8]) -> Option<HostRecord> {
+        read_record(&File::open(self.file_of(host)?).ok()?)
+    }
+
+    /// Writes what is known of a host.
+    ///
+    /// # Errors
+    /// What the system says; the caller goes on without.
+    pub fn store(&self, host: &[u8], record: &HostRecord) -> io::Result<()> {
+        let Some(file) = self.file_of(host) else {
+            return Ok(());
+        };
+        let mut file = self.open_for_update(&file)?;
+        file.rewind()?;
+        let text = record.to_text();
+        file.write_all(&text)?;
+        file.set_len(u64::try_from(text.len()).unwrap_or(0))
+    }
+
+    /// Takes the lock of a host for SingleThreadDelivery; `None` if somebody else has it.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn lock(&self, host: &[u8]) -> io::Result<Option<FileLock>> {
+        let Some(path) = self.file_of(host) else {
+            return Ok(None);
+        };
+        Ok(FileLock::try_exclusive(self.open_for_update(&path)?).ok())
+    }
+
+    /// Lists all hosts.
+    ///
+    /// # Errors
+    /// The folder itself cannot be read; what is wrong below it is passed over.
+    pub fn list(&self) -> io::Result<Vec<Listed>> {
+        let mut found = Vec::new();
+        let mut labels = Vec::new();
+        let entries = fs::read_dir(&self.path)?;
+        walk(entries, &mut labels, &mut |path, host| {
+            let Ok(file) = File::open(path) else { return };
+            let Some(record) = read_record(&file) else {
+                return;
+            };
+            let is_locked = FileLock::try_exclusive(file).is_err();
+            found.push(Listed {
+                host,
+                record,
+                is_locked,
+            });
+        });
+        Ok(found)
+    }
+
+    /// Removes the files of hosts whose status is older than `oldest` (seconds since 1970).
+    ///
+    /// # Errors
+    /// The folder itself cannot be read.
+    pub fn purge(&self, oldest: i64) -> io::Result<()> {
+        let entries = fs::read_dir(&self.path)?;
+        walk(entries, &mut Vec::new(), &mut |path, _| {
+            let record = File::open(path).ok().and_then(|file| read_record(&file));
+            if record.is_some_and(|record| record.updated <= oldest) {
+                let _ = fs::remove_file(path);
+                // Folders go when they are empty.
+                let mut folder = path.parent();
+                while let Some(parent) = folder.filter(|parent| **parent != self.path) {
+                    if fs::remove_dir(parent).is_err() {
+                        break;
+                    }
+                    folder = parent.parent();
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The file of a host; `None` for a name that must not become a path.
+    fn file_of(&self, host: &[u8]) -> Option<PathBuf> {
+        let (labels, keeps_order) = labels_of(host)?;
+        let mut path = self.path.clone();
+        let last = labels.len().checked_sub(1)?;
+        let ordered: Vec<&[u8]> = if keeps_order {
+            labels
+        } else {
+            labels.into_iter().rev().collect()
+        };
+        for (at, label) in ordered.iter().enumerate() {
+            if at == last {
+                path.push(path_of(label));
+            } else {
+                path.push(path_of(&[label, &b"."[..]].concat()));
+            }
+        }
+        Some(path)
+    }
+
+    fn open_for_update(&self, file: &Path) -> io::Result<File> {
+        if let Some(folder) = file.parent() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(folder)?;
+        }
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(file)
+    }
+}
+
+fn labels_of(host: &[u8]) -> Option<(Vec<&[u8]>, bool)> {
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let literal = host
+        .strip_prefix(b"[")
+        .and_then(|inner| inner.strip_suffix(b"]"));
+    let name = literal.unwrap_or(host);
+    let harmless = |octet: &u8| octet.is_ascii_alphanumeric() || b"-_:.".contains(octet);
+    if name.is_empty() || name.len() > 255 || !name.iter().all(harmless) {
+        return None;
+    }
+    let labels: Vec<&[u8]> = name.split(|&octet| octet == b'.').collect();
+    if labels.iter().any(|label| label.is_empty()) {
+        return None;
+    }
+    Some((labels, literal.is_some()))
+}
+
+fn read_record(file: &File) -> Option<HostRecord> {
+    let mut text = Vec::new();
+    file.take(MAX_RECORD).read_to_end(&mut text).ok()?;
+    HostRecord::parse(&text)
+}
+
+/// Visits all files below, depth first, with the host name their place stands for.
+fn walk(entries: fs::ReadDir, labels: &mut Vec<Vec<u8>>, visit: &mut dyn FnMut(&Path, Vec<u8>)) {
+    for entry in entries.flatten() {
+        let name = entry.file_name().as_bytes().to_vec();
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        if kind.is_dir() && labels.len() < MAX_DEPTH {
+            if let (Some(label), Ok(below)) = (name.strip_suffix(b"."), fs::read_dir(entry.path()))
+            {
+                labels.push(label.to_vec());
+                walk(below, labels, visit);
+                labels.pop();
+            }
+        } else if kind.is_file() {
+            visit(&entry.path(), host_of(labels, &name));
+        }
+    }
+}
+
+fn host_of(folders: &[Vec<u8>], name: &[u8]) -> Vec<u8> {
+    let is_octet = |label: &[u8]| label.iter().all(u8::is_ascii_digit);
+    if folders.len() == 3 && folders.iter().all(|label| is_octet(label)) && is_octet(name) {
+        let mut octets: Vec<&[u8]> = folders.iter().map(Vec::as_slice).collect();
+        octets.push(name);
+        return [b"[", octets.join(&b'.').as_slice(), b"]"].concat();
+    }
+    let mut labels: Vec<&[u8]> = vec![name];
+    labels.extend(folders.iter().rev().map(Vec::as_slice));
+    labels.join(&b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(updated: i64) -> HostRecord {
+        HostRecord {
+            exit: 75,
+            updated,
+            ..HostRecord::default()
+        }
+    }
+
+    #[test]
+    fn hosts_become_folders_and_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = HostStatusDirectory::new(folder.path().to_path_buf());
+        for host in ["mx1.far.test.", "closed.test", "[127.0.0.1]", "localhost"] {
+            directory.store(host.as_bytes(), &record(5)).unwrap();
+            assert_eq!(directory.load(host.as_bytes()), Some(record(5)), "{host}");
+        }
+        assert!(folder.path().join("test./far./mx1").is_file());
+        let mut hosts: Vec<String> = directory
+            .list()
+            .unwrap()
+            .into_iter()
+            .map(|listed| String::from_utf8(listed.host).unwrap())
+            .collect();
+        hosts.sort();
+        assert_eq!(
+            hosts,
+            ["[127.0.0.1]", "closed.test", "localhost", "mx1.far.test"]
+        );
+    }
+
+    #[test]
+    fn dangerous_names_have_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = HostStatusDirectory::new(folder.path().to_path_buf());
+        for host in ["../../etc/passwd", "a/b", "", ".", "a..b", "x y"] {
+            directory.store(host.as_bytes(), &record(5)).unwrap();
+        }
+        assert!(directory.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn old_files_are_purged_with_their_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = HostStatusDirectory::new(folder.path().to_path_buf());
+        directory.store(b"a.old.test", &record(5)).unwrap();
+        directory.store(b"b.new.test", &record(50)).unwrap();
+        directory.purge(10).unwrap();
+        assert!(!folder.path().join("test./old.").exists());
+        assert_eq!(directory.load(b"b.new.test"), Some(record(50)));
+    }
+
+    #[test]
+    fn a_locked_host_is_shown_as_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = HostStatusDirectory::new(folder.path().to_path_buf());
+        directory.store(b"a.test", &record(5)).unwrap();
+        let lock = directory.lock(b"a.test").unwrap().unwrap();
+        assert!(directory.lock(b"a.test").unwrap().is_none());
+        assert!(directory.list().unwrap()[0].is_locked);
+        drop(lock);
+        assert!(!directory.list().unwrap()[0].is_locked);
+    }
+}

@@ -1,0 +1,172 @@
+//! What is kept of one host: the last outcome and when it was.
+//!
+//! The text form is that of the files under `HostStatusDirectory`, one letter
+//! and a value per line, closed by a dot. Other programs read and write them.
+//!
+//! Source: observed: 8.17.1.9 (V version, E error number, H resolver error,
+//! S exit status, D enhanced status code, R reply, U time of last use).
+
+use crate::client::Outcome;
+use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::text::bytes::parse_decimal;
+
+/// Longest file read, in octets.
+pub const MAX_RECORD: u64 = 16_384;
+
+/// The last outcome at one host.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct HostRecord {
+    /// The system's error number, 0 for none.
+    pub error_number: i32,
+    /// The resolver's error number, 0 for none.
+    pub resolver_error: i32,
+    /// The exit status: 0, or 75 for a host to leave alone for a while.
+    pub exit: u8,
+    /// The enhanced status code.
+    pub status: Option<EnhancedStatus>,
+    /// What the host said last.
+    pub reply: Option<Vec<u8>>,
+    /// When that was, in seconds since 1970.
+    pub updated: i64,
+}
+
+impl HostRecord {
+    /// Reads the text form; `None` if it is not one.
+    pub fn parse(text: &[u8]) -> Option<HostRecord> {
+        let mut record = HostRecord::default();
+        for line in text.split(|&octet| octet == b'\n') {
+            let Some((letter, value)) = line.split_first() else {
+                continue;
+            };
+            match letter {
+                b'V' => {
+                    if parse_decimal::<u32>(value)? != 0 {
+                        return None;
+                    }
+                }
+                b'E' => record.error_number = parse_decimal(value)?,
+                b'H' => record.resolver_error = parse_decimal(value)?,
+                b'S' => record.exit = parse_decimal(value)?,
+                b'D' => record.status = EnhancedStatus::parse(value),
+                b'R' => record.reply = Some(value.to_vec()),
+                b'U' => record.updated = parse_decimal(value)?,
+                b'.' => return Some(record),
+                // A newer program may say more.
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Writes the text form.
+    pub fn to_text(&self) -> Vec<u8> {
+        let mut text = format!(
+            "V0\nE{}\nH{}\nS{}\n",
+            self.error_number, self.resolver_error, self.exit
+        )
+        .into_bytes();
+        if let Some(status) = self.status {
+            text.extend_from_slice(format!("D{status}\n").as_bytes());
+        }
+        if let Some(reply) = &self.reply {
+            text.push(b'R');
+            text.extend(reply.iter().map(|octet| match octet {
+                b'\n' | b'\r' | 0 => b' ',
+                other => *other,
+            }));
+            text.push(b'\n');
+        }
+        text.extend_from_slice(format!("U{}\n.\n", self.updated).as_bytes());
+        text
+    }
+
+    /// Makes the record of an outcome.
+    ///
+    /// Only temporary failures keep a host from being tried again: a refused message says nothing
+    /// about the next one.
+    pub fn of_outcome(
+        outcome: &Outcome,
+        error_number: i32,
+        last_reply: Option<&[u8]>,
+        now: i64,
+    ) -> Self {
+        HostRecord {
+            error_number,
+            resolver_error: 0,
+            exit: if outcome.is_temporary() {
+                ExitStatus::TempFail.number()
+            } else {
+                0
+            },
+            status: Some(outcome.logged),
+            reply: last_reply.map(<[u8]>::to_vec),
+            updated: now,
+        }
+    }
+
+    /// What `hoststat` shows of it; `error_text` words a system error number.
+    pub fn shown(&self, error_text: &dyn Fn(i32) -> String) -> Vec<u8> {
+        if let Some(reply) = &self.reply {
+            return reply.clone();
+        }
+        let exit = ExitStatus::from_number(self.exit);
+        match exit.description() {
+            None => b"No status available".to_vec(),
+            Some(description) if exit == ExitStatus::TempFail && self.error_number != 0 => {
+                format!("{}: {}", description.text, error_text(self.error_number)).into_bytes()
+            }
+            Some(description) => description.text.as_bytes().to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"V0\nE111\nH0\nS75\nD4.4.1\nU1795331482\n.\n";
+
+    #[test]
+    fn the_text_form_is_read_and_written() {
+        let record = HostRecord::parse(TEXT).unwrap();
+        assert_eq!(record.to_text(), TEXT);
+        assert_eq!(
+            record.shown(&|_| "Connection refused".into()),
+            b"Deferred: Connection refused"
+        );
+        let reply = b"V0\nE0\nH0\nS0\nD2.0.0\nR250 2.0.0 ok\nU1\n.\n";
+        assert_eq!(
+            HostRecord::parse(reply).unwrap().shown(&|_| String::new()),
+            b"250 2.0.0 ok"
+        );
+        assert_eq!(HostRecord::parse(reply).unwrap().to_text(), reply);
+    }
+
+    #[test]
+    fn a_reply_cannot_add_lines() {
+        let record = HostRecord {
+            reply: Some(b"250 a\nS75\n.".to_vec()),
+            ..HostRecord::default()
+        };
+        assert_eq!(HostRecord::parse(&record.to_text()).unwrap().exit, 0);
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        for text in [&b""[..], b"V0\nE1\n", b"V1\n.\n", b"S999\n.\n", b"Ux\n.\n"] {
+            assert_eq!(HostRecord::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn mutated_records_never_panic() {
+        for position in 0..TEXT.len() {
+            for value in [0, b'\n', b'9', b'-', 255] {
+                let mut bad = TEXT.to_vec();
+                bad[position] = value;
+                let _ = HostRecord::parse(&bad);
+                let _ = HostRecord::parse(&bad[..position]);
+            }
+        }
+    }
+}
