@@ -313,29 +313,56 @@ pub fn daemonize() -> io::Result<Daemonized> {
     }
 }
 
-/// Shows `title` as this process's command line in `ps`.
+/// The text that `ps` shows as this process's command line.
 ///
-/// Needs root's rights to point the kernel at a longer text; without them
-/// nothing changes. The text is leaked: the kernel reads it as long as we run.
-/// Returns whether the title is shown.
-pub fn set_title(title: &str) -> bool {
-    const PR_SET_MM: i32 = 35;
-    const PR_SET_MM_ARG_START: u64 = 8;
-    const PR_SET_MM_ARG_END: u64 = 9;
-    let mut text = title.replace('\0', " ").into_bytes();
-    text.push(0);
-    let text: &'static [u8] = text.leak();
-    let start = text.as_ptr() as u64;
-    let end = start + text.len() as u64;
-    let set = |what: u64, address: u64| {
-        // SAFETY: changes only which of our own readable memory the kernel shows as argv.
-        unsafe { libc::prctl(PR_SET_MM, what, address, 0_u64, 0_u64) == 0 }
-    };
-    // The kernel insists on start <= end after each step, whichever way we move.
-    if set(PR_SET_MM_ARG_END, end) {
-        set(PR_SET_MM_ARG_START, start)
-    } else {
-        set(PR_SET_MM_ARG_START, start) && set(PR_SET_MM_ARG_END, end)
+/// Needs root's rights to point the kernel at our own text; without them nothing
+/// changes. The place is leaked, because the kernel reads it as long as we run.
+#[derive(Debug)]
+pub struct ProcessTitle {
+    text: &'static [std::sync::atomic::AtomicU8],
+}
+
+impl ProcessTitle {
+    /// The longest title, in bytes.
+    const MAX_BYTES: usize = 256;
+
+    /// Takes the title over; `None` if the system does not allow it.
+    pub fn take() -> Option<Self> {
+        const PR_SET_MM: i32 = 35;
+        const PR_SET_MM_ARG_START: u64 = 8;
+        const PR_SET_MM_ARG_END: u64 = 9;
+        if effective_user() != 0 {
+            return None;
+        }
+        let old = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+        let mut place: Vec<std::sync::atomic::AtomicU8> = old.into_iter().map(Into::into).collect();
+        place.resize_with(Self::MAX_BYTES, Default::default);
+        let text: &'static [_] = place.leak();
+        let start = text.as_ptr() as u64;
+        let end = start + Self::MAX_BYTES as u64;
+        let set = |what: u64, address: u64| {
+            // SAFETY: changes only which of our own readable memory the kernel shows as argv.
+            unsafe { libc::prctl(PR_SET_MM, what, address, 0_u64, 0_u64) == 0 }
+        };
+        // The kernel insists on start <= end after each step, whichever way we move.
+        let moved = if set(PR_SET_MM_ARG_END, end) {
+            set(PR_SET_MM_ARG_START, start)
+        } else {
+            set(PR_SET_MM_ARG_START, start) && set(PR_SET_MM_ARG_END, end)
+        };
+        moved.then_some(ProcessTitle { text })
+    }
+
+    /// Shows a title, cut to the place there is.
+    pub fn show(&self, title: &str) {
+        use std::sync::atomic::Ordering;
+        let bytes = title
+            .bytes()
+            .filter(|&byte| byte != 0)
+            .chain(std::iter::repeat(0));
+        for (place, byte) in self.text.iter().zip(bytes) {
+            place.store(byte, Ordering::Relaxed);
+        }
     }
 }
 
@@ -348,6 +375,27 @@ mod tests {
         assert!(process_id() > 0);
         assert_eq!(real_user(), effective_user());
         assert_eq!(real_group(), effective_group());
+    }
+
+    #[test]
+    fn a_title_shows_where_root_allows_it() {
+        // In a child, so that the test program keeps its own title.
+        let child = fork_background().unwrap();
+        let Forked::Parent(child) = child else {
+            let shown = ProcessTitle::take().is_none_or(|title| {
+                title.show("sendmail: accepting connections");
+                let shown = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+                shown.starts_with(b"sendmail: accepting connections\0")
+            });
+            // SAFETY: ends the child at once, without the test program's clean-up.
+            unsafe { libc::_exit(i32::from(!shown)) };
+        };
+        let child = nix::unistd::Pid::from_raw(i32::try_from(child).unwrap());
+        let status = nix::sys::wait::waitpid(child, None).unwrap();
+        assert!(
+            matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)),
+            "{status:?}"
+        );
     }
 
     #[test]
