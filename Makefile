@@ -10,6 +10,9 @@ help:
 	@echo 'make install  install under $$(DESTDIR)/'
 	@echo 'make check    formatting and lints'
 
+run: build
+	etc/sandbox/run target/release/sendmail
+
 build:
 	$(CARGO) build --release
 
