@@ -14,6 +14,7 @@
 pub mod argv;
 pub mod controlling;
 pub mod file;
+pub mod ledger;
 mod mime_limits;
 pub mod network;
 pub mod output;

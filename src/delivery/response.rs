@@ -4,6 +4,7 @@
 //! are a [`DeliveryStatus`]. Wording and codes are the reference's, because log
 //! readers and people know them (observed: 8.17.1.9).
 
+use crate::client::Outcome;
 use crate::envelope::DeliveryStatus;
 use crate::mailer::Mailer;
 use crate::smtp::{EnhancedStatus, ExitStatus};
@@ -37,6 +38,24 @@ fn text(exit: ExitStatus, mailer: &Mailer) -> Vec<u8> {
         .concat(),
         (_, Some(description)) => description.text.as_bytes().to_vec(),
         (_, None) => format!("unknown mailer error {}", exit.number()).into_bytes(),
+    }
+}
+
+/// Words the `stat=` text of a network outcome: `Sent (...)`, `Deferred: ...`, `User unknown`.
+pub fn outcome_text(outcome: &Outcome, mailer: &Mailer) -> Vec<u8> {
+    let detail = outcome
+        .detail
+        .as_deref()
+        .filter(|detail| !detail.is_empty());
+    let Some(detail) = detail else {
+        return match outcome.exit {
+            ExitStatus::TempFail => b"Deferred".to_vec(),
+            exit => text(exit, mailer),
+        };
+    };
+    match outcome.exit {
+        ExitStatus::TempFail => [b"Deferred: ", detail].concat(),
+        exit => [&text(exit, mailer), &b" ("[..], detail, b")"].concat(),
     }
 }
 
