@@ -33,6 +33,8 @@ pub struct Dialogue {
     /// The transcript does not say yet whom we talk to.
     needs_introduction: bool,
     enhanced_offered: bool,
+    /// The next reply is not for the transcript.
+    is_off_record: bool,
 }
 
 impl Dialogue {
@@ -51,6 +53,7 @@ impl Dialogue {
             last_command: None,
             needs_introduction: true,
             enhanced_offered: false,
+            is_off_record: false,
         }
     }
 
@@ -72,6 +75,13 @@ impl Dialogue {
     /// Believes enhanced status codes from now on.
     pub fn expect_enhanced_codes(&mut self, offered: bool) {
         self.enhanced_offered = offered;
+    }
+
+    /// Keeps the replies out of the transcript from now on, or lets them in again.
+    ///
+    /// A server that does not know EHLO is no fault worth telling the sender about.
+    pub fn off_record(&mut self, off: bool) {
+        self.is_off_record = off;
     }
 
     /// Begins the dialogue about another message, whose transcript knows nothing yet.
@@ -134,7 +144,7 @@ impl Dialogue {
         if witness.is_listening() {
             witness.echo(line);
         }
-        if !matches!(line.first(), Some(b'4' | b'5')) {
+        if self.is_off_record || !matches!(line.first(), Some(b'4' | b'5')) {
             return;
         }
         if std::mem::take(&mut self.needs_introduction) {

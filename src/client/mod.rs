@@ -18,6 +18,9 @@ pub mod stream;
 pub mod transaction;
 pub mod witness;
 
+#[cfg(test)]
+pub(crate) mod scripted_server;
+
 pub use connections::ConnectionCache;
 pub use outcome::{Lost, Outcome, Phase};
 pub use session::{

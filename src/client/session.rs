@@ -385,7 +385,10 @@ fn meet(
         Esmtp::IfGreeted => greeting.lines.iter().any(|line| says_esmtp(line)),
     };
     if esmtp {
-        let hello = say(dialogue, b"EHLO ", timeouts.helo, manners, witness)?;
+        dialogue.off_record(true);
+        let hello = say(dialogue, b"EHLO ", timeouts.helo, manners, witness);
+        dialogue.off_record(false);
+        let hello = hello?;
         if hello.code / 100 != 5 {
             accept_hello(&hello, dialogue)?;
             return Ok((true, hello));

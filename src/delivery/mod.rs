@@ -8,7 +8,7 @@
 //! - `response`: what an outcome means for a recipient;
 //! - `output`: header and body as one mailer wants them;
 //! - `mime_limits`: MIME fields cut to their limits;
-//! - `network`: the next host, by SMTP or LMTP;
+//! - `network`, `network_call`: the next host, by SMTP or LMTP;
 //! - `record`: the `to=` lines of the log.
 
 pub mod argv;
@@ -17,6 +17,9 @@ pub mod file;
 pub mod ledger;
 mod mime_limits;
 pub mod network;
+pub mod network_call;
+#[cfg(test)]
+mod network_tests;
 pub mod output;
 pub mod plan;
 pub mod program;

@@ -14,76 +14,27 @@
 //!
 //! Source: RFC 5321 section 5.1, guide 5.4 (P=[IPC], A=), observed: 8.17.1.9.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+pub use super::network_call::{Call, Memory};
+use super::network_call::{each_connect, manners, patience, port_of, source_of};
 use crate::client::connect::{self, Patient};
 use crate::client::outcome::status;
 use crate::client::{
-    ConnectionCache, Esmtp, Finished, MailCommand, Manners, MessageWriter, Outcome, Protocol,
-    RcptCommand, Ready, Stream, Transport, Witness,
+    Finished, MessageWriter, Outcome, RcptCommand, Ready, Stream, Transport, Witness,
 };
-use crate::config::options::Options;
-use crate::config::options::daemon_port::{ClientPort, PortFamily, PortName};
+use crate::dns::ResolveFailure;
 use crate::dns::mx::{self, MxFailure, MxList, MxRules};
-use crate::dns::{Patience, ResolveFailure, Resolver};
-use crate::host_status::{HostMemory, HostRecord, HostStatusDirectory};
+use crate::host_status::{HostRecord, HostStatusDirectory};
 use crate::logging::traffic::TrafficLog;
-use crate::mailer::Mailer;
 use crate::smtp::ExitStatus;
-use crate::sys::clock::Clock;
 use crate::sys::file::path_of;
-use crate::sys::host::{error_text, service_port};
-use crate::sys::socket::{self, ConnectFrom};
+use crate::sys::host::error_text;
+use crate::sys::socket;
 
 /// The port of a mailer that names none.
 const SMTP_PORT: u16 = 25;
-
-/// What one transaction needs to know besides the message.
-pub struct Call<'a> {
-    /// The mailer.
-    pub mailer: &'a Mailer,
-    /// Its argument vector, expanded: `TCP host [port]` or `FILE path`.
-    pub argv: &'a [Vec<u8>],
-    /// The options of the configuration.
-    pub options: &'a Options,
-    /// Answers questions about hosts.
-    pub resolver: &'a dyn Resolver,
-    /// The time, for the status of hosts.
-    pub clock: &'a dyn Clock,
-    /// Says whether a name is one of ours (class w).
-    pub is_ourselves: &'a dyn Fn(&[u8]) -> bool,
-    /// Our own name (`$j`); also the name in EHLO unless `HeloName` is set.
-    pub own_name: &'a [u8],
-    /// The message was never tried before.
-    pub is_first_attempt: bool,
-    /// The MAIL command.
-    pub mail: &'a MailCommand,
-    /// The recipients, in the order of the RCPT commands.
-    pub recipients: &'a [RcptCommand],
-}
-
-/// What a thread keeps from one transaction to the next.
-pub struct Memory {
-    /// Open sessions.
-    pub connections: ConnectionCache,
-    /// Hosts that failed in this run.
-    pub hosts: HostMemory,
-}
-
-impl Memory {
-    /// Makes an empty memory with the sizes the options want.
-    pub fn new(options: &Options) -> Self {
-        let delivering = &options.delivering;
-        Memory {
-            connections: ConnectionCache::new(
-                delivering.connection_cache_size,
-                delivering.connection_cache_timeout,
-            ),
-            hosts: HostMemory::default(),
-        }
-    }
-}
 
 /// Carries out one transaction; every recipient is settled with the witness when it returns.
 ///
@@ -599,38 +550,12 @@ fn relay(host: &[u8], address: Option<IpAddr>) -> Vec<u8> {
     }
 }
 
-fn port_of(word: &[u8]) -> Option<u16> {
-    match std::str::from_utf8(word).ok()?.parse::<u16>() {
-        Ok(port) => Some(port),
-        Err(_) => service_port(word),
-    }
-}
-
 fn bad_port(call: &Call<'_>, port: &[u8], witness: &mut dyn Telling) {
     let text = [b"554 5.3.5 ", port, b": unknown port"].concat();
     witness.transcript(&text);
     let all: Vec<usize> = (0..call.recipients.len()).collect();
     let outcome = Outcome::new(ExitStatus::OsFile, status(5, 3, 5));
     Told::new(witness, b"").settled(&all, &outcome);
-}
-
-fn patience(call: &Call<'_>) -> Patience {
-    if call.is_first_attempt {
-        Patience::First
-    } else {
-        Patience::Normal
-    }
-}
-
-/// The wait of one connection attempt; zero leaves it to the kernel.
-fn each_connect(call: &Call<'_>) -> Option<Duration> {
-    let timeouts = &call.options.timeouts;
-    let wait = if call.is_first_attempt && !timeouts.iconnect.is_zero() {
-        timeouts.iconnect
-    } else {
-        timeouts.connect
-    };
-    (!wait.is_zero()).then_some(wait)
 }
 
 fn exchangers(call: &Call<'_>, host: &[u8]) -> Result<MxList, MxFailure> {
@@ -686,85 +611,4 @@ fn nowhere(call: &Call<'_>, host: &[u8], failure: &MxFailure, witness: &mut dyn 
     };
     let all: Vec<usize> = (0..call.recipients.len()).collect();
     Told::new(witness, host).settled(&all, &outcome);
-}
-
-fn manners(call: &Call<'_>) -> Manners {
-    let mailer = call.mailer;
-    let is_network = mailer.invocation() == crate::mailer::Invocation::Network;
-    let helo_name = call
-        .options
-        .delivering
-        .helo_name
-        .as_deref()
-        .unwrap_or(call.own_name);
-    Manners {
-        protocol: if mailer.has(b'z') {
-            Protocol::Lmtp
-        } else {
-            Protocol::Smtp
-        },
-        esmtp: if mailer.has(b'2') {
-            Esmtp::Never
-        } else if mailer.has(b'a') {
-            Esmtp::Always
-        } else {
-            Esmtp::IfGreeted
-        },
-        helo_name: helo_name.to_vec(),
-        own_name: (is_network && !mailer.has(b'k') && !mailer.has(b'z'))
-            .then(|| call.own_name.to_vec()),
-        end_of_line: mailer.end_of_line.clone(),
-        timeouts: call.options.timeouts.clone(),
-    }
-}
-
-/// The source of a connection to `address` (ClientPortOptions, mailer flag R).
-fn source_of(call: &Call<'_>, address: &IpAddr) -> ConnectFrom {
-    let port = call
-        .options
-        .client_ports
-        .iter()
-        .find(|port| match port.family {
-            PortFamily::Inet => address.is_ipv4(),
-            PortFamily::Inet6 => address.is_ipv6(),
-            PortFamily::Local => false,
-        });
-    let mut from = ConnectFrom {
-        reserved_port: call.mailer.has(b'R'),
-        ..ConnectFrom::default()
-    };
-    let Some(port) = port else { return from };
-    from.address = source_address(call.resolver, port, address);
-    let size = |bytes: Option<u32>| bytes.and_then(|bytes| usize::try_from(bytes).ok());
-    from.send_buffer = size(port.send_buffer_size);
-    from.receive_buffer = size(port.receive_buffer_size);
-    from
-}
-
-fn source_address(resolver: &dyn Resolver, port: &ClientPort, to: &IpAddr) -> Option<SocketAddr> {
-    let number = match &port.port {
-        Some(PortName::Number(number)) => *number,
-        Some(PortName::Service(name)) => service_port(name).unwrap_or(0),
-        None => 0,
-    };
-    let ip = match port.address.as_deref() {
-        Some(name) => resolve_source(resolver, name, to)?,
-        None if number == 0 => return None,
-        None if to.is_ipv4() => IpAddr::from([0u8; 4]),
-        None => IpAddr::from([0u8; 16]),
-    };
-    Some(SocketAddr::new(ip, number))
-}
-
-fn resolve_source(resolver: &dyn Resolver, name: &[u8], to: &IpAddr) -> Option<IpAddr> {
-    let text = std::str::from_utf8(name).ok()?;
-    let literal = text
-        .trim_start_matches("IPv6:")
-        .trim_start_matches('[')
-        .trim_end_matches(']');
-    if let Ok(ip) = literal.parse() {
-        return Some(ip);
-    }
-    let found = resolver.addresses(name, Patience::Normal).ok()?;
-    found.into_iter().find(|ip| ip.is_ipv4() == to.is_ipv4())
 }
