@@ -1,1 +1,34 @@
 //! Rulesets: matching, rewriting, resolving.
+//!
+//! Reading order:
+//!
+//! - [`book`]: [`RuleBook`], all rulesets of a configuration and their names.
+//! - [`compile`]: one R line to a [`book::Rule`].
+//! - [`matcher`]: does a pattern take these tokens, and which wildcard took what.
+//! - [`context`]: [`RewriteContext`], everything a chain of rewritings looks at.
+//! - [`engine`]: one ruleset applied to one address.
+//! - [`lookup`]: maps inside of replacements.
+//! - [`resolve`]: an address to a mailer, a host and a user.
+//! - [`rename`]: an address as one mailer wants to see it.
+//! - [`check`]: the hooks that say yes or no.
+//! - [`trace`]: who listens to all this.
+
+pub mod book;
+pub mod check;
+pub mod compile;
+pub mod context;
+pub mod engine;
+pub mod lookup;
+pub mod matcher;
+pub mod rename;
+pub mod resolve;
+pub mod trace;
+
+pub use crate::token::RulesetId;
+pub use book::{RuleBook, RulesetName};
+pub use check::check;
+pub use compile::RuleSource;
+pub use context::{RewriteContext, RewriteWorkspace};
+pub use rename::{Place, RenameFailure, Role, rename_for_mailer};
+pub use resolve::{Resolution, RuleError, resolve_address, resolve_local};
+pub use trace::{Kept, Silent, Trace};

@@ -18,6 +18,9 @@ pub struct Token {
     pub(crate) mark: Option<Mark>,
 }
 
+/// Set in the start of words that lie in the text of the rules.
+const RULES_BIT: u32 = 1 << 31;
+
 /// Start value of the word hash.
 pub(crate) const HASH_START: u32 = 0x811c_9dc5;
 
@@ -62,6 +65,25 @@ impl Token {
     /// Returns the argument of a symbol: a macro, a class, or a digit.
     pub fn argument(&self) -> u16 {
         self.argument
+    }
+
+    /// Says that the bytes lie in the text of the rules and not in that of the address.
+    pub(crate) fn in_rules(mut self) -> Token {
+        if self.mark.is_none() {
+            self.start |= RULES_BIT;
+        }
+        self
+    }
+
+    /// Returns the bytes of a word that lies in either of two texts.
+    #[inline]
+    pub(crate) fn bytes_in<'t>(&self, address: &'t [u8], rules: &'t [u8]) -> &'t [u8] {
+        let (text, start) = if self.start & RULES_BIT == 0 {
+            (address, self.start as usize)
+        } else {
+            (rules, (self.start & !RULES_BIT) as usize)
+        };
+        text.get(start..start + self.len as usize).unwrap_or(b"")
     }
 
     /// Returns the bytes of a word inside the text it was cut from.

@@ -4,24 +4,15 @@ use super::buffer::Token;
 use super::mark::{Mark, QUOTE};
 use super::syntax::{AddressSyntax, Kind};
 
-/// What to put between two words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spacing {
-    /// Nothing at all.
-    None,
-    /// This octet wherever two words meet.
-    Between(u8),
-}
-
 /// Appends `tokens` to `out`; `bytes_of` gives the bytes of a word.
 ///
-/// The octet of `spacing` stands only where two words meet, never beside an
+/// The octet `space` (BlankSub, or flag `-S` of a map) stands only where two words meet, never beside an
 /// operator or a quoted string (observed: 8.17.1.9).
 pub fn join<'t>(
     tokens: &[Token],
     bytes_of: impl Fn(&Token) -> &'t [u8],
     syntax: &AddressSyntax,
-    spacing: Spacing,
+    space: u8,
     out: &mut Vec<u8>,
 ) {
     let mut after_word = false;
@@ -36,8 +27,8 @@ pub fn join<'t>(
             continue;
         };
         let is_word = syntax.kind(first) == Kind::Atom;
-        if let (true, true, Spacing::Between(octet)) = (after_word, is_word, spacing) {
-            out.push(octet);
+        if after_word && is_word {
+            out.push(space);
         }
         out.extend(bytes.iter().copied().filter(|&b| b != QUOTE));
         after_word = is_word;

@@ -4,7 +4,7 @@
 
 use super::mark::{Mark, Unit, unit_at};
 
-/// Appends marked text the way test mode prints it: symbols as `$x`, control characters visibly.
+/// Appends marked text the way test mode prints it: symbols as `$x`, high octets as `M-x`.
 ///
 /// `name` gives the name of a macro whose number is above 255.
 pub fn print_marked(text: &[u8], name: &dyn Fn(u16) -> Vec<u8>, out: &mut Vec<u8>) {
@@ -42,7 +42,7 @@ pub(crate) fn print_symbol(
     }
 }
 
-/// Appends one octet visibly.
+/// Appends one octet visibly; control characters vanish.
 pub(crate) fn print_octet(octet: u8, out: &mut Vec<u8>) {
     let mut octet = octet;
     if octet >= 0x80 {
@@ -51,9 +51,6 @@ pub(crate) fn print_octet(octet: u8, out: &mut Vec<u8>) {
     }
     match octet {
         b' '..=b'~' => out.push(octet),
-        b'\n' => out.extend_from_slice(b"\\n"),
-        b'\r' => out.extend_from_slice(b"\\r"),
-        b'\t' => out.extend_from_slice(b"\\t"),
-        _ => out.extend_from_slice(&[b'^', octet ^ 0o100]),
+        _ => {}
     }
 }

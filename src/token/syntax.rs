@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Quote,
     /// White space, and parentheses where they enclose comments.
     Space,
+    /// Takes the next character into its token.
+    Prefix,
 }
 
 /// Characters that separate tokens in every configuration.
@@ -65,6 +67,12 @@ impl AddressSyntax {
     #[inline]
     pub(crate) fn kind(&self, character: u8) -> Kind {
         self.kinds[usize::from(character)]
+    }
+
+    /// Says whether a token that starts with `character` is a word.
+    #[inline]
+    pub fn is_atom(&self, character: u8) -> bool {
+        self.kind(character) == Kind::Atom
     }
 
     /// Says whether `character` separates tokens.

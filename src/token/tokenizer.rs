@@ -27,6 +27,8 @@ pub enum Reading {
     Plain,
     /// `$` symbols stand in-band, see [`crate::token::mark`].
     Marked,
+    /// Symbols stand in-band but are no symbols any more: values of macros at run time.
+    Value,
 }
 
 /// What parentheses are.
@@ -90,6 +92,8 @@ enum State {
     Atom,
     Quoted,
     Space,
+    /// After the quoting octet of test mode lines: whatever comes belongs to the token.
+    Prefix,
 }
 
 /// Cuts `text` into `buffer`, which is emptied first, and returns where it stopped.
@@ -137,6 +141,7 @@ pub fn tokenize_into(
         first,
         used: 0,
         at: 0,
+        inert: Vec::new(),
     };
     let result = scanner.run();
     let end = scanner.at;
@@ -157,6 +162,8 @@ struct Scanner<'a> {
     /// Octets used so far, counting one end mark for each token.
     used: usize,
     at: usize,
+    /// Octets to be read before the text, the first one last.
+    inert: Vec<u8>,
 }
 
 /// One character on its way into a token.
@@ -165,6 +172,8 @@ enum Next {
     /// The end of the text.
     End,
     Octet(u8),
+    /// Part of a symbol that lost its meaning; always part of a word.
+    Inert(u8),
     Symbol(super::Mark, u16),
 }
 
@@ -177,6 +186,12 @@ impl Scanner<'_> {
     }
 
     fn read(&mut self) -> Next {
+        if let Some(octet) = self.inert.pop() {
+            return Next::Inert(octet);
+        }
+        if self.options.reading == Reading::Value {
+            return self.read_value();
+        }
         if self.options.reading == Reading::Marked {
             return match unit_at(self.text, self.at) {
                 None => Next::End,
@@ -194,6 +209,25 @@ impl Scanner<'_> {
             Some(&octet) => {
                 self.at += 1;
                 Next::Octet(octet)
+            }
+        }
+    }
+
+    fn read_value(&mut self) -> Next {
+        let Some((unit, next)) = unit_at(self.text, self.at) else {
+            return Next::End;
+        };
+        self.at = next;
+        match unit {
+            Unit::Octet(octet) => Next::Octet(octet),
+            Unit::Symbol(mark, argument) if mark.has_argument() => {
+                let [high, low] = argument.to_be_bytes();
+                self.inert.extend([low, high]);
+                Next::Inert(mark.octet())
+            }
+            Unit::Symbol(mark, _) => {
+                self.inert.push(mark.character());
+                Next::Inert(b'$')
             }
         }
     }
@@ -271,7 +305,12 @@ impl Scanner<'_> {
                     self.put(octet)?;
                 }
                 let before = self.at;
+                let mut is_inert = false;
                 let mut octet = match self.read() {
+                    Next::Inert(octet) => {
+                        is_inert = true;
+                        octet
+                    }
                     Next::Octet(octet) => {
                         if Some(octet) == delimiter && comment_depth == 0 && state != State::Quoted
                         {
@@ -337,7 +376,9 @@ impl Scanner<'_> {
                         continue;
                     }
                 }
-                if octet == b'\\' {
+                if is_inert {
+                    // Loses to no rule below.
+                } else if octet == b'\\' {
                     backslash = true;
                 } else if state == State::Quoted {
                     // Everything up to the closing quote belongs to the token.
@@ -382,7 +423,12 @@ impl Scanner<'_> {
                     self.at = before;
                     break true;
                 }
-                let (next, passes, breaks) = step(state, self.kind(octet));
+                let kind = match octet {
+                    _ if is_inert => Kind::Atom,
+                    QUOTE if self.options.parentheses == Parentheses::Operators => Kind::Prefix,
+                    _ => self.kind(octet),
+                };
+                let (next, passes, breaks) = step(state, kind);
                 state = next;
                 if !passes {
                     kept = None;
@@ -406,6 +452,7 @@ fn step(state: State, kind: Kind) -> (State, bool, bool) {
         Kind::Atom => State::Atom,
         Kind::Quote => State::Quoted,
         Kind::Space => State::Space,
+        Kind::Prefix => State::Prefix,
     };
     match state {
         State::Quoted if kind == Kind::Quote => (State::Operator, true, false),
@@ -413,6 +460,7 @@ fn step(state: State, kind: Kind) -> (State, bool, bool) {
         State::Atom if kind == Kind::Atom => (State::Atom, true, false),
         State::Operator | State::Atom => (next, kind != Kind::Space, true),
         State::Space => (next, kind != Kind::Space, false),
+        State::Prefix => (State::Operator, true, false),
     }
 }
 

@@ -1,0 +1,303 @@
+//! All rulesets of a configuration.
+//!
+//! Rulesets have numbers below 100, names, or both (`Sname=number`); a name
+//! without a number gets one from 199 down. All tokens of all rules lie in one
+//! vector and their bytes in one text, so that matching runs through
+//! neighbouring memory.
+//!
+//! Source: guide 5.1; numbering and messages observed: 8.17.1.9.
+
+use std::collections::HashMap;
+
+use crate::token::{RulesetId, Token};
+
+/// First number that only named rulesets get.
+const FIRST_NAMED: u16 = RulesetId::LIMIT / 2;
+
+/// One compiled R line.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub(crate) pattern: std::ops::Range<u32>,
+    pub(crate) replacement: std::ops::Range<u32>,
+    /// Line number in the configuration file.
+    pub line: u32,
+    /// One bit for each literal word the input must contain.
+    pub(crate) needs: u64,
+    /// Fewest tokens the pattern can take.
+    pub(crate) shortest: u16,
+    /// Most tokens the pattern can take.
+    pub(crate) longest: u16,
+}
+
+/// What a ruleset name in a line of the configuration turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RulesetName {
+    /// The ruleset.
+    pub id: RulesetId,
+    /// How many octets of the text the name took.
+    pub taken: usize,
+    /// Whether it has rules already.
+    pub is_defined: bool,
+}
+
+/// All rulesets of a configuration.
+#[derive(Debug, Clone)]
+pub struct RuleBook {
+    rulesets: Vec<Vec<Rule>>,
+    names: Vec<Option<Vec<u8>>>,
+    by_name: HashMap<Vec<u8>, Option<RulesetId>>,
+    next_named: u16,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) text: Vec<u8>,
+}
+
+impl Default for RuleBook {
+    fn default() -> Self {
+        RuleBook::new()
+    }
+}
+
+impl RuleBook {
+    /// Makes a book without rules.
+    pub fn new() -> RuleBook {
+        let count = usize::from(RulesetId::LIMIT);
+        RuleBook {
+            rulesets: vec![Vec::new(); count],
+            names: vec![None; count],
+            by_name: HashMap::new(),
+            next_named: RulesetId::LIMIT,
+            tokens: Vec::new(),
+            text: Vec::new(),
+        }
+    }
+
+    /// Returns the rules of a ruleset in order.
+    pub fn rules(&self, id: RulesetId) -> &[Rule] {
+        self.rulesets
+            .get(usize::from(id.number()))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn push_rule(&mut self, id: RulesetId, rule: Rule) {
+        if let Some(rules) = self.rulesets.get_mut(usize::from(id.number())) {
+            rules.push(rule);
+        }
+    }
+
+    pub(crate) fn pattern(&self, rule: &Rule) -> &[Token] {
+        self.range(&rule.pattern)
+    }
+
+    pub(crate) fn replacement(&self, rule: &Rule) -> &[Token] {
+        self.range(&rule.replacement)
+    }
+
+    fn range(&self, range: &std::ops::Range<u32>) -> &[Token] {
+        self.tokens
+            .get(range.start as usize..range.end as usize)
+            .unwrap_or(&[])
+    }
+
+    /// Returns the name of a ruleset, or its number if it has none.
+    pub fn name(&self, id: RulesetId) -> Vec<u8> {
+        self.names
+            .get(usize::from(id.number()))
+            .and_then(Clone::clone)
+            .unwrap_or_else(|| id.number().to_string().into_bytes())
+    }
+
+    /// Finds a ruleset by name or number for running it; messages about bad names go to `errors`.
+    ///
+    /// `name` may be followed by other text, as in `3,0`.
+    pub fn find_reporting(&self, name: &[u8], errors: &mut Vec<Vec<u8>>) -> Option<RulesetId> {
+        let name = name.trim_ascii_start();
+        match name.first() {
+            Some(c) if c.is_ascii_digit() => number_of(name, errors).map(|(id, _)| id),
+            _ => {
+                let length = name_length(name, errors)?;
+                let found = self.by_name.get(name.get(..length)?)?;
+                found.as_ref().copied()
+            }
+        }
+    }
+
+    /// Finds a ruleset by its name or number.
+    pub fn find(&self, name: &[u8]) -> Option<RulesetId> {
+        self.find_reporting(name, &mut Vec::new())
+    }
+
+    /// Finds a ruleset that has rules.
+    pub fn find_defined(&self, name: &[u8]) -> Option<RulesetId> {
+        self.find(name).filter(|id| !self.rules(*id).is_empty())
+    }
+
+    /// Finds or makes a ruleset from the text of an S line or an `S=` field of a mailer.
+    pub fn enter(&mut self, text: &[u8], errors: &mut Vec<Vec<u8>>) -> Option<RulesetName> {
+        let blanks = text.len() - text.trim_ascii_start().len();
+        let text = text.get(blanks..)?;
+        let (id, taken) = match text.first() {
+            Some(c) if c.is_ascii_digit() => number_of(text, errors)?,
+            _ => self.enter_name(text, errors)?,
+        };
+        Some(RulesetName {
+            id,
+            taken: taken + blanks,
+            is_defined: !self.rules(id).is_empty(),
+        })
+    }
+
+    fn enter_name(&mut self, text: &[u8], errors: &mut Vec<Vec<u8>>) -> Option<(RulesetId, usize)> {
+        let length = name_length(text, errors)?;
+        let name = text.get(..length)?.to_vec();
+        let rest = text.get(length..)?;
+        let blanks = rest.len() - rest.trim_ascii_start().len();
+        let known = self
+            .by_name
+            .entry(name.clone())
+            .or_insert(None)
+            .as_ref()
+            .copied();
+        let mut taken = length + blanks;
+        let wanted = match rest.get(blanks) {
+            Some(b'=') => {
+                let (id, length) = assigned_number(&name, rest.get(blanks + 1..)?, errors)?;
+                taken += 1 + length;
+                if let Some(old) = known
+                    && old != id
+                {
+                    errors.push(
+                        [
+                            name.as_slice(),
+                            format!(
+                                ": ruleset changed value (old {}, new {})",
+                                old.number(),
+                                id.number()
+                            )
+                            .as_bytes(),
+                        ]
+                        .concat(),
+                    );
+                    return Some((old, taken));
+                }
+                id
+            }
+            _ => match known {
+                Some(id) => id,
+                None => self.next_number(&name, errors)?,
+            },
+        };
+        if known.is_none() {
+            self.by_name.insert(name.clone(), Some(wanted));
+            if let Some(slot) = self.names.get_mut(usize::from(wanted.number())) {
+                *slot = Some(name);
+            }
+        }
+        Some((wanted, taken))
+    }
+
+    fn next_number(&mut self, name: &[u8], errors: &mut Vec<Vec<u8>>) -> Option<RulesetId> {
+        let next = self.next_named.saturating_sub(1);
+        self.next_named = next;
+        if next < FIRST_NAMED {
+            errors.push(
+                [
+                    name,
+                    format!(": too many named rulesets ({FIRST_NAMED} max)").as_bytes(),
+                ]
+                .concat(),
+            );
+            return None;
+        }
+        RulesetId::new(next)
+    }
+}
+
+fn digits(text: &[u8]) -> (u64, usize) {
+    let length = text.iter().take_while(|c| c.is_ascii_digit()).count();
+    let value = text.iter().take(length).fold(0_u64, |n, c| {
+        n.saturating_mul(10).saturating_add(u64::from(c - b'0'))
+    });
+    (value, length)
+}
+
+fn number_of(text: &[u8], errors: &mut Vec<Vec<u8>>) -> Option<(RulesetId, usize)> {
+    let (number, length) = digits(text);
+    match u16::try_from(number) {
+        Ok(number) if number < FIRST_NAMED => RulesetId::new(number).map(|id| (id, length)),
+        _ => {
+            errors.push(format!("bad ruleset {number} ({FIRST_NAMED} max)").into_bytes());
+            None
+        }
+    }
+}
+
+/// Reads the number behind `Sname=`.
+fn assigned_number(
+    name: &[u8],
+    text: &[u8],
+    errors: &mut Vec<Vec<u8>>,
+) -> Option<(RulesetId, usize)> {
+    let blanks = text.len() - text.trim_ascii_start().len();
+    let (number, length) = digits(text.get(blanks..)?);
+    let message = if length == 0 {
+        [
+            b"bad ruleset definition \"".as_slice(),
+            name,
+            b"\" (number required after `=')",
+        ]
+        .concat()
+    } else {
+        match u16::try_from(number) {
+            Ok(number) if number < FIRST_NAMED => {
+                return RulesetId::new(number).map(|id| (id, blanks + length));
+            }
+            _ => [
+                format!("bad ruleset number {number} in \"").as_bytes(),
+                name,
+                format!("\" ({FIRST_NAMED} max)").as_bytes(),
+            ]
+            .concat(),
+        }
+    };
+    errors.push(message);
+    None
+}
+
+/// Returns the length of the name at the start of `text`.
+fn name_length(text: &[u8], errors: &mut Vec<Vec<u8>>) -> Option<usize> {
+    let length = text
+        .iter()
+        .take_while(|c| c.is_ascii_alphanumeric() || **c == b'_')
+        .count();
+    if length == 0 || !text.first().is_some_and(u8::is_ascii_alphabetic) {
+        let shown = text.get(..20).unwrap_or(text);
+        errors.push([b"invalid ruleset name: \"".as_slice(), shown, b"\""].concat());
+        return None;
+    }
+    Some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_without_numbers_count_down() {
+        let mut book = RuleBook::new();
+        let mut errors = Vec::new();
+        let mut number = |text: &str| {
+            book.enter(text.as_bytes(), &mut errors)
+                .map(|name| name.id.number())
+        };
+        assert_eq!(number("Sub"), Some(199));
+        assert_eq!(number("Main rest"), Some(198));
+        assert_eq!(number("canonify=3"), Some(3));
+        assert_eq!(number("3"), Some(3));
+        assert_eq!(number("Sub=7"), Some(199));
+        assert_eq!(number("100"), None);
+        assert_eq!(errors[0], b"Sub: ruleset changed value (old 199, new 7)");
+        assert_eq!(errors[1], b"bad ruleset 100 (100 max)");
+        assert_eq!(book.name(RulesetId::CANONIFY), b"canonify");
+        assert_eq!(book.find(b"sub"), None);
+    }
+}

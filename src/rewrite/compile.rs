@@ -1,0 +1,295 @@
+//! One R line to a rule.
+//!
+//! Both sides have their macros expanded now and are cut into tokens; what may
+//! change later stays as `$&x`. A side that is wrong is reported in the
+//! reference's words and replaced by nothing, so that the rest of the file can
+//! still be read. Source: guide 5.1; messages observed: 8.17.1.9.
+
+use super::book::{Rule, RuleBook};
+use crate::macros::{MacroNames, Macros, Template};
+use crate::token::{
+    AddressSyntax, Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions,
+    tokenize_into,
+};
+
+/// Most wildcards of one pattern (MAXMATCH).
+pub(crate) const MAX_WILDCARDS: usize = 9;
+/// Most arguments of one map lookup, the key included (MAX_MAP_ARGS).
+pub(crate) const MAX_MAP_ARGUMENTS: usize = 10;
+/// First level of configuration files whose rules keep parentheses.
+const PARENTHESES_LEVEL: u8 = 9;
+
+/// What the reader of a configuration knows while it compiles a rule.
+pub struct RuleSource<'a, 'm> {
+    /// Values for the macros expanded now.
+    pub macros: &'a Macros<'m>,
+    /// Names, to which new ones are added.
+    pub names: &'a mut MacroNames,
+    /// Operators in force at this line.
+    pub syntax: &'a AddressSyntax,
+    /// Line number in the file.
+    pub line: u32,
+}
+
+impl RuleBook {
+    /// Adds the rule of an R line, given without its `R`, to a ruleset.
+    ///
+    /// Messages go to `errors`, without file and line.
+    pub fn add_rule(
+        &mut self,
+        ruleset: RulesetId,
+        text: &[u8],
+        source: &mut RuleSource<'_, '_>,
+        errors: &mut Vec<Vec<u8>>,
+    ) {
+        let Some(tab) = text.iter().position(|&c| c == b'\t') else {
+            errors.push(
+                [
+                    b"invalid rewrite line \"R".as_slice(),
+                    &stripped(text),
+                    b"\" (tab expected)",
+                ]
+                .concat(),
+            );
+            return;
+        };
+        let (left, rest) = text.split_at(tab);
+        let right_start = rest.iter().take_while(|&&c| c == b'\t').count();
+        let right = rest.get(right_start..).unwrap_or(b"");
+        let right = right.split(|&c| c == b'\t').next().unwrap_or(b"");
+
+        let pattern = self.cut(left, source, errors);
+        let mut wildcards = 0;
+        match &pattern {
+            Some(range) => {
+                wildcards = check_pattern(self.slice(range), errors);
+                if wildcards > MAX_WILDCARDS {
+                    errors.push(b"R line: too many wildcards".to_vec());
+                }
+            }
+            None => errors.push(b"R line: null LHS".to_vec()),
+        }
+        let empty = 0..0;
+        let pattern = match pattern {
+            Some(range) if wildcards <= MAX_WILDCARDS => range,
+            _ => empty.clone(),
+        };
+        let replacement = self.cut(right, source, errors);
+        match &replacement {
+            Some(range) => check_replacement(self.slice(range), wildcards, errors),
+            None => errors.push(b"R line: null RHS".to_vec()),
+        }
+        let (needs, shortest, longest) = summary(self.slice(&pattern));
+        let rule = Rule {
+            pattern,
+            replacement: replacement.unwrap_or(empty),
+            line: source.line,
+            needs,
+            shortest,
+            longest,
+        };
+        self.push_rule(ruleset, rule);
+    }
+
+    fn slice(&self, range: &std::ops::Range<u32>) -> &[Token] {
+        self.tokens
+            .get(range.start as usize..range.end as usize)
+            .unwrap_or(&[])
+    }
+
+    /// Cuts one side; `None` when no token is left.
+    fn cut(
+        &mut self,
+        text: &[u8],
+        source: &mut RuleSource<'_, '_>,
+        errors: &mut Vec<Vec<u8>>,
+    ) -> Option<std::ops::Range<u32>> {
+        let template = Template::parse_reporting(text, source.names, errors);
+        let mut marked = Vec::new();
+        if let Err(fault) = template.expand_marked(source.macros, &mut marked) {
+            errors.push(fault.to_string().into_bytes());
+        }
+        let options = TokenizeOptions {
+            delimiter: Some(b'\t'),
+            reading: Reading::Marked,
+            parentheses: if source.syntax.level >= PARENTHESES_LEVEL {
+                Parentheses::Operators
+            } else {
+                Parentheses::Comments
+            },
+            faults: Faults::Ignore,
+        };
+        let first = self.tokens.len();
+        let mut complaints = Vec::new();
+        let (_, result) = tokenize_into(
+            &marked,
+            options,
+            source.syntax,
+            &mut self.text,
+            &mut self.tokens,
+            &mut complaints,
+        );
+        for complaint in complaints {
+            errors.push(complaint.text);
+        }
+        if result.is_err() {
+            self.tokens.truncate(first);
+            return None;
+        }
+        for token in self.tokens.iter_mut().skip(first) {
+            *token = token.in_rules();
+        }
+        let first = u32::try_from(first).ok()?;
+        let last = u32::try_from(self.tokens.len()).ok()?;
+        Some(first..last)
+    }
+}
+
+/// The line as the reference shows it: macro codes with their high bit lost.
+fn stripped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some(&octet) = text.get(at) {
+        at += 1;
+        match (octet, text.get(at)) {
+            (b'$', Some(b'$')) => {
+                out.push(b'$');
+                at += 1;
+            }
+            (b'$', Some(_)) => out.push(0x01),
+            _ => out.push(octet),
+        }
+    }
+    out
+}
+
+/// Counts the wildcards of a pattern and reports what has no place there.
+fn check_pattern(tokens: &[Token], errors: &mut Vec<Vec<u8>>) -> usize {
+    let mut wildcards = 0;
+    for token in tokens {
+        let misplaced = match token.mark() {
+            Some(
+                Mark::AnyTokens
+                | Mark::SomeTokens
+                | Mark::OneToken
+                | Mark::InClass
+                | Mark::NotInClass,
+            ) => {
+                wildcards += 1;
+                None
+            }
+            Some(Mark::Position) => Some("$1-$9"),
+            Some(Mark::User) => Some("$:"),
+            Some(Mark::Call) => Some("$>"),
+            Some(Mark::If) => Some("$?"),
+            Some(Mark::EndIf) => Some("$."),
+            Some(Mark::HostBegin) => Some("$["),
+            Some(Mark::HostEnd) => Some("$]"),
+            Some(Mark::LookupBegin) => Some("$("),
+            Some(Mark::LookupEnd) => Some("$)"),
+            Some(Mark::Mailer | Mark::Host | Mark::Else | Mark::Deferred | Mark::Macro) | None => {
+                None
+            }
+        };
+        if let Some(symbol) = misplaced {
+            errors.push(format!("Inappropriate use of {symbol} on LHS").into_bytes());
+        }
+    }
+    wildcards
+}
+
+/// Reports what is wrong with a replacement.
+fn check_replacement(tokens: &[Token], wildcards: usize, errors: &mut Vec<Vec<u8>>) {
+    let mut closing = None;
+    let mut arguments = 0;
+    for token in tokens {
+        let misplaced = match token.mark() {
+            Some(Mark::Position) => {
+                let digit = u8::try_from(token.argument()).unwrap_or(b'0');
+                if digit <= b'0' || usize::from(digit - b'0') > wildcards {
+                    errors.push(
+                        format!("replacement ${} out of bounds", char::from(digit)).into_bytes(),
+                    );
+                }
+                None
+            }
+            Some(Mark::AnyTokens) => Some("$*"),
+            Some(Mark::SomeTokens) => Some("$+"),
+            Some(Mark::OneToken) => Some("$-"),
+            Some(Mark::InClass) => Some("$="),
+            Some(Mark::NotInClass) => Some("$~"),
+            Some(Mark::If) => Some("$?"),
+            Some(Mark::EndIf) => Some("$."),
+            Some(Mark::Host) => {
+                if closing.is_some() {
+                    arguments += 1;
+                    if arguments >= MAX_MAP_ARGUMENTS {
+                        errors.push(b"too many arguments for map lookup".to_vec());
+                    }
+                }
+                None
+            }
+            Some(open @ (Mark::HostBegin | Mark::LookupBegin)) => {
+                if closing.is_some() {
+                    errors.push(b"cannot nest map lookups".to_vec());
+                }
+                closing = Some(match open {
+                    Mark::HostBegin => Mark::HostEnd,
+                    _ => Mark::LookupEnd,
+                });
+                arguments = 0;
+                None
+            }
+            Some(close @ (Mark::HostEnd | Mark::LookupEnd)) => {
+                if closing == Some(close) {
+                    closing = None;
+                }
+                None
+            }
+            Some(
+                Mark::Mailer | Mark::User | Mark::Call | Mark::Else | Mark::Deferred | Mark::Macro,
+            )
+            | None => None,
+        };
+        if let Some(symbol) = misplaced {
+            errors.push(format!("Inappropriate use of {symbol} on RHS").into_bytes());
+        }
+    }
+    if closing.is_some() {
+        errors.push(b"missing map closing token".to_vec());
+    }
+}
+
+/// Returns the bit a literal token sets in the mask of an input.
+#[inline]
+pub(crate) fn token_bit(token: &Token) -> u64 {
+    let index = match token.mark() {
+        None => token.hash ^ (token.hash >> 16),
+        Some(mark) => u32::from(mark.octet()),
+    };
+    1 << (index & 63)
+}
+
+/// What an input must have before it is worth trying the pattern.
+fn summary(pattern: &[Token]) -> (u64, u16, u16) {
+    let mut needs = 0;
+    let mut shortest = 0_u16;
+    let mut is_bounded = true;
+    for token in pattern {
+        match token.mark() {
+            Some(Mark::AnyTokens | Mark::Deferred) => is_bounded = false,
+            Some(Mark::SomeTokens | Mark::InClass) => {
+                is_bounded = false;
+                shortest = shortest.saturating_add(1);
+            }
+            Some(Mark::OneToken | Mark::NotInClass) => shortest = shortest.saturating_add(1),
+            Some(Mark::Host) => {}
+            Some(_) | None => {
+                shortest = shortest.saturating_add(1);
+                needs |= token_bit(token);
+            }
+        }
+    }
+    let longest = if is_bounded { shortest } else { u16::MAX };
+    (needs, shortest, longest)
+}

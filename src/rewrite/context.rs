@@ -1,0 +1,180 @@
+//! Everything a chain of rewritings looks at.
+
+use super::book::RuleBook;
+use super::trace::Trace;
+use crate::macros::{Classes, MacroId, MacroNames, Macros};
+use crate::mailer::MailerTable;
+use crate::map::{LookupMode, MacroStore, MapSet};
+use crate::message::address::PhraseRules;
+use crate::token::{
+    AddressSyntax, Complaint, NoTokens, Token, TokenizeOptions, join, tokenize_into,
+};
+
+/// Buffers one thread keeps for rewriting, so that the hot path allocates nothing.
+#[derive(Debug, Default)]
+pub struct RewriteWorkspace {
+    /// Bytes of the words of the chain in hand.
+    pub(super) text: Vec<u8>,
+    /// Token lists that are not in use.
+    spare: Vec<Vec<Token>>,
+}
+
+impl RewriteWorkspace {
+    /// Makes empty buffers.
+    pub fn new() -> RewriteWorkspace {
+        RewriteWorkspace::default()
+    }
+
+    pub(super) fn list(&mut self) -> Vec<Token> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&mut self, mut list: Vec<Token>) {
+        list.clear();
+        self.spare.push(list);
+    }
+}
+
+/// Everything a chain of rewritings looks at, borrowed for its duration.
+pub struct RewriteContext<'a> {
+    /// All rulesets.
+    pub rules: &'a RuleBook,
+    /// Classes for `$=x` and `$~x`.
+    pub classes: &'a Classes,
+    /// How addresses are cut and joined.
+    pub syntax: &'a AddressSyntax,
+    /// Names of macros, for maps that set them and for traces.
+    pub names: &'a MacroNames,
+    /// Mailers that `$#` may name.
+    pub mailers: &'a MailerTable,
+    /// Maps for `$( $)` and `$[ $]`.
+    pub maps: &'a MapSet,
+    /// Values for `$&x`.
+    pub macros: Macros<'a>,
+    /// What the configuration says about phrases in header addresses.
+    pub phrases: PhraseRules<'a>,
+    /// Whether maps with flag `-D` are asked.
+    pub lookup_mode: LookupMode,
+    /// Who listens.
+    pub trace: &'a mut dyn Trace,
+    /// Buffers.
+    pub workspace: &'a mut RewriteWorkspace,
+}
+
+impl RewriteContext<'_> {
+    /// Cuts `text` into tokens of this chain and returns them with the offset where cutting stopped.
+    ///
+    /// Complaints go to the listener. The tokens are valid until [`RewriteContext::start_chain`].
+    ///
+    /// # Errors
+    /// [`NoTokens`] as [`crate::token::tokenize`], with the same offset.
+    pub fn tokenize(
+        &mut self,
+        text: &[u8],
+        options: TokenizeOptions,
+    ) -> (usize, Result<Vec<Token>, NoTokens>) {
+        let mut tokens = self.workspace.list();
+        let mut complaints = Vec::new();
+        let (end, result) = tokenize_into(
+            text,
+            options,
+            self.syntax,
+            &mut self.workspace.text,
+            &mut tokens,
+            &mut complaints,
+        );
+        for complaint in complaints {
+            self.trace.complain(complaint);
+        }
+        if self.trace.level(22) > 0 {
+            self.trace_cut(&tokens);
+        }
+        match result {
+            Ok(()) => (end, Ok(tokens)),
+            Err(NoTokens) => {
+                self.workspace.give_back(tokens);
+                (end, Err(NoTokens))
+            }
+        }
+    }
+
+    fn trace_cut(&mut self, tokens: &[Token]) {
+        if self.trace.level(22) >= 12 {
+            let line = self.shown_line(b"prescan==>", tokens);
+            self.trace.write(&line);
+        }
+        if tokens.is_empty() {
+            self.trace.write(b"prescan: null leading token\n");
+        }
+    }
+
+    /// Forgets all tokens of the last chain.
+    pub fn start_chain(&mut self) {
+        self.workspace.text.clear();
+    }
+
+    /// Gives a token list back to be used again.
+    pub fn finish(&mut self, tokens: Vec<Token>) {
+        self.workspace.give_back(tokens);
+    }
+
+    /// Returns the bytes of a word; empty for a symbol.
+    pub fn word<'t>(&'t self, token: &Token) -> &'t [u8] {
+        token.bytes_in(&self.workspace.text, &self.rules.text)
+    }
+
+    /// Joins tokens with BlankSub between words.
+    pub fn joined(&self, tokens: &[Token]) -> Vec<u8> {
+        self.joined_with(tokens, self.syntax.space_substitute)
+    }
+
+    /// Joins tokens with `space` between words.
+    pub fn joined_with(&self, tokens: &[Token], space: u8) -> Vec<u8> {
+        let mut out = Vec::new();
+        join(
+            tokens,
+            |token| token.bytes_in(&self.workspace.text, &self.rules.text),
+            self.syntax,
+            space,
+            &mut out,
+        );
+        out
+    }
+
+    /// Returns the raw value of a macro as marked text.
+    pub(super) fn raw_macro(&self, number: u16) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        self.macros
+            .get(MacroId::from_number(number))?
+            .push_marked(&mut out);
+        Some(out)
+    }
+
+    /// Hands a message about the configuration or the machine to the listener.
+    pub(super) fn complain(&mut self, text: Vec<u8>) {
+        self.trace.complain(Complaint {
+            about: Vec::new(),
+            text,
+        });
+    }
+}
+
+/// Lets maps of class `macro` set macros.
+pub(super) struct Store<'m, 'a> {
+    pub macros: &'m mut Macros<'a>,
+    pub names: &'m MacroNames,
+}
+
+impl MacroStore for Store<'_, '_> {
+    fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let Some(id) = self.names.find(name) else {
+            return;
+        };
+        match value {
+            Some(value) => self.macros.set_text(id, value),
+            None => {
+                self.macros.remove(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Maps and ruleset calls inside of replacements.
+//!
+//! Lookups run from left to right; the answer stands where the lookup stood.
+//! Calls run from right to left; each takes all that follows it.
+//!
+//! Source: guide 5.1.2; observed: 8.17.1.9.
+
+use super::compile::MAX_MAP_ARGUMENTS;
+use super::context::{RewriteContext, Store};
+use crate::map::{LookupContext, MapFailure, MapId};
+use crate::smtp::ExitStatus;
+use crate::token::mark::push_plain;
+use crate::token::tokenizer::MAX_TOKENS;
+use crate::token::{Mark, RulesetId, Token};
+
+/// One `$( $)` or `$[ $]` as ranges of tokens.
+struct Lookup {
+    map: Vec<u8>,
+    key: std::ops::Range<usize>,
+    arguments: Vec<std::ops::Range<usize>>,
+    default: Option<std::ops::Range<usize>>,
+    end: usize,
+}
+
+/// Finds the parts of the lookup that starts at `begin`; `None` if the name of the map is missing.
+fn parts(tokens: &[Token], begin: usize, name: impl Fn(&Token) -> Vec<u8>) -> Option<Lookup> {
+    let (closing, map, key_start) = match tokens.get(begin)?.mark()? {
+        Mark::HostBegin => (Mark::HostEnd, b"host".to_vec(), begin + 1),
+        _ => (Mark::LookupEnd, name(tokens.get(begin + 1)?), begin + 2),
+    };
+    let mut lookup = Lookup {
+        map,
+        key: key_start..key_start,
+        arguments: Vec::new(),
+        default: None,
+        end: tokens.len(),
+    };
+    let mut section_start = key_start;
+    let mut section = None;
+    for at in key_start..=tokens.len() {
+        let mark = tokens.get(at).and_then(Token::mark);
+        let is_end = at == tokens.len() || mark == Some(closing);
+        if !is_end && !matches!(mark, Some(Mark::Host | Mark::User)) {
+            continue;
+        }
+        let range = section_start..at;
+        match section {
+            None => lookup.key = range,
+            Some(Mark::Host) => lookup.arguments.push(range),
+            Some(_) => lookup.default = Some(range),
+        }
+        if is_end {
+            lookup.end = (at + 1).min(tokens.len());
+            break;
+        }
+        section = mark;
+        section_start = at + 1;
+    }
+    lookup.arguments.truncate(MAX_MAP_ARGUMENTS - 1);
+    Some(lookup)
+}
+
+/// Removes double quotes, and backslashes before what they escape.
+pub(crate) fn strip_quotes(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut octets = text.iter();
+    while let Some(&octet) = octets.next() {
+        match octet {
+            b'\\' => {
+                if let Some(&next) = octets.next() {
+                    out.push(next);
+                }
+            }
+            b'"' => {}
+            _ => out.push(octet),
+        }
+    }
+    out
+}
+
+impl RewriteContext<'_> {
+    /// Replaces every lookup in `out` by its answer.
+    pub(super) fn look_up_all(&mut self, out: &mut Vec<Token>) -> Result<ExitStatus, ExitStatus> {
+        let mut status = ExitStatus::Ok;
+        let mut at = 0;
+        while let Some(token) = out.get(at) {
+            if !matches!(token.mark(), Some(Mark::HostBegin | Mark::LookupBegin)) {
+                at += 1;
+                continue;
+            }
+            let found = parts(out, at, |token| self.word(token).to_vec());
+            let Some(lookup) = found else {
+                self.complain(b"554 5.3.0 rewrite: missing mapname".to_vec());
+                return Err(ExitStatus::Config);
+            };
+            let mut answer = self.workspace.list();
+            let result = self.answer(out, &lookup, &mut answer);
+            match result {
+                Ok(ExitStatus::Ok) => {}
+                Ok(worse) => status = worse,
+                Err(status) => {
+                    self.workspace.give_back(answer);
+                    return Err(status);
+                }
+            }
+            let grown = out.len() - (lookup.end - at) + answer.len();
+            if grown > MAX_TOKENS {
+                self.workspace.give_back(answer);
+                return Err(self.too_long());
+            }
+            let length = answer.len();
+            out.splice(at..lookup.end, answer.iter().copied());
+            self.workspace.give_back(answer);
+            at += length;
+        }
+        Ok(status)
+    }
+
+    /// Puts what a lookup yields into `answer`.
+    fn answer(
+        &mut self,
+        tokens: &[Token],
+        lookup: &Lookup,
+        answer: &mut Vec<Token>,
+    ) -> Result<ExitStatus, ExitStatus> {
+        let part = |range: &std::ops::Range<usize>| tokens.get(range.clone()).unwrap_or(&[]);
+        let map = self.maps.find(&lookup.map);
+        if map.is_none() {
+            self.complain(
+                [
+                    b"554 5.3.0 rewrite: map ".as_slice(),
+                    &lookup.map,
+                    b" not found",
+                ]
+                .concat(),
+            );
+        }
+        let space = map
+            .and_then(|id| self.maps.space_substitute(id))
+            .unwrap_or(self.syntax.space_substitute);
+        let key = self.joined_with(part(&lookup.key), space);
+        let arguments: Vec<Vec<u8>> = lookup
+            .arguments
+            .iter()
+            .map(|range| self.joined(part(range)))
+            .collect();
+        let (value, status) = match map {
+            Some(id) => self.ask(id, &key, &arguments),
+            None => (None, ExitStatus::Ok),
+        };
+        let value = match (value, &lookup.default) {
+            (Some(value), _) => value,
+            (None, Some(range)) => self.joined(part(range)),
+            (None, None) => {
+                answer.extend_from_slice(part(&lookup.key));
+                return Ok(status);
+            }
+        };
+        if !value.is_empty() {
+            let mut marked = Vec::with_capacity(value.len());
+            push_plain(&value, &mut marked);
+            self.push_value(&marked, answer)?;
+        }
+        Ok(status)
+    }
+
+    fn ask(
+        &mut self,
+        id: MapId,
+        key: &[u8],
+        arguments: &[Vec<u8>],
+    ) -> (Option<Vec<u8>>, ExitStatus) {
+        let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+        if self.trace.level(60) >= 1 {
+            self.show_lookup(id, key, &arguments);
+        }
+        let mut store = Store {
+            macros: &mut self.macros,
+            names: self.names,
+        };
+        let mut cx = LookupContext {
+            macros: &mut store,
+            mode: self.lookup_mode,
+        };
+        match self.maps.lookup(id, key, &arguments, &mut cx) {
+            Ok(value) => (value, ExitStatus::Ok),
+            Err(MapFailure::Temporary { text }) => {
+                self.trace.defer(text);
+                (None, ExitStatus::TempFail)
+            }
+        }
+    }
+
+    fn show_lookup(&mut self, id: MapId, key: &[u8], arguments: &[&[u8]]) {
+        let key = strip_quotes(key);
+        let mut line = [b"map_lookup(".as_slice(), self.maps.name(id), b", ", &key].concat();
+        if self.trace.level(60) >= 5 {
+            let all = std::iter::once(key.as_slice()).chain(arguments.iter().copied());
+            for (number, argument) in all.enumerate() {
+                line.extend_from_slice(format!(", %{number}=").as_bytes());
+                line.extend_from_slice(argument);
+            }
+        }
+        line.extend_from_slice(b") => ");
+        let mut store = Store {
+            macros: &mut self.macros,
+            names: self.names,
+        };
+        let mut cx = LookupContext {
+            macros: &mut store,
+            mode: self.lookup_mode,
+        };
+        let answer = self.maps.ask(id, &key, arguments, &mut cx);
+        line.extend_from_slice(answer.value.as_deref().unwrap_or(b"NOT FOUND"));
+        line.extend_from_slice(format!(" ({})\n", answer.status).as_bytes());
+        self.trace.write(&line);
+    }
+
+    /// Runs every call in `out`, the last one first.
+    pub(super) fn call_all(&mut self, out: &mut Vec<Token>, depth: u32) -> ExitStatus {
+        let mut calls: Vec<(usize, RulesetId)> = Vec::new();
+        let mut at = 0;
+        while let (Some(token), Some(name)) = (out.get(at), out.get(at + 1)) {
+            if token.mark() != Some(Mark::Call) {
+                at += 1;
+                continue;
+            }
+            let name = match name.mark() {
+                None => strip_quotes(self.word(name)),
+                Some(_) => self.shown_symbol(name),
+            };
+            let mut errors = Vec::new();
+            let Some(id) = self.rules.find_reporting(&name, &mut errors) else {
+                for text in errors {
+                    self.complain(text);
+                }
+                self.complain([b"554 5.3.5 Unknown ruleset ".as_slice(), &name].concat());
+                return ExitStatus::Config;
+            };
+            if self.rules.rules(id).is_empty() {
+                if self.trace.level(21) >= 3 {
+                    let line = format!(
+                        "-----skip subr {} ({})\n",
+                        String::from_utf8_lossy(&name),
+                        id.number()
+                    );
+                    self.trace.write(line.as_bytes());
+                }
+                // The token behind a skipped call is never taken for another call
+                // (observed: 8.17.1.9).
+                out.drain(at..at + 2);
+                at += 1;
+                continue;
+            }
+            calls.push((at, id));
+            at += 2;
+        }
+        self.run_calls(&calls, out, depth)
+    }
+
+    fn run_calls(
+        &mut self,
+        calls: &[(usize, RulesetId)],
+        out: &mut Vec<Token>,
+        depth: u32,
+    ) -> ExitStatus {
+        let mut status = ExitStatus::Ok;
+        for &(at, id) in calls.iter().rev() {
+            let mut called = self.workspace.list();
+            called.extend_from_slice(out.get(at + 2..).unwrap_or(&[]));
+            out.truncate(at);
+            let outcome = self.apply(&mut called, id, depth + 1);
+            if status == ExitStatus::Ok || outcome == ExitStatus::TempFail {
+                status = outcome;
+            }
+            if out.len() + called.len() > MAX_TOKENS {
+                self.workspace.give_back(called);
+                return self.too_long();
+            }
+            out.extend_from_slice(&called);
+            self.workspace.give_back(called);
+        }
+        status
+    }
+
+    fn shown_symbol(&self, token: &Token) -> Vec<u8> {
+        let line = self.shown_line(b"", std::slice::from_ref(token));
+        line.trim_ascii().to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_and_escapes_go() {
+        assert_eq!(strip_quotes(b"\"a \\\"b\" c"), b"a \"b c");
+        assert_eq!(strip_quotes(b"plain"), b"plain");
+    }
+}
