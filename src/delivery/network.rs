@@ -17,7 +17,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-pub use super::network_call::{Call, Memory};
+pub use super::network_call::Call;
 use super::network_call::{each_connect, manners, patience, port_of, source_of};
 use crate::client::connect::{self, Patient};
 use crate::client::outcome::status;
@@ -28,6 +28,7 @@ use crate::dns::ResolveFailure;
 use crate::dns::mx::{self, MxFailure, MxList, MxRules};
 use crate::host_status::{HostRecord, HostStatusDirectory};
 use crate::logging::traffic::TrafficLog;
+use crate::mta::Memory;
 use crate::smtp::ExitStatus;
 use crate::sys::file::path_of;
 use crate::sys::host::error_text;

@@ -1,18 +1,17 @@
 //! What a transaction over the network needs to know, and how it behaves.
 //!
-//! [`Call`] holds the question, [`Memory`] what a thread keeps between two of
-//! them; the functions turn mailer flags and options into the client's terms.
+//! [`Call`] holds the question; the functions turn mailer flags and options into
+//! the client's terms.
 //!
 //! Source: guide 5.4 (flags 2 a k z R), 5.6 (ClientPortOptions), 4.1 (Timeout.connect).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::client::{ConnectionCache, Esmtp, MailCommand, Manners, Protocol, RcptCommand};
+use crate::client::{Esmtp, MailCommand, Manners, Protocol, RcptCommand};
 use crate::config::options::Options;
 use crate::config::options::daemon_port::{ClientPort, PortFamily, PortName};
 use crate::dns::{Patience, Resolver};
-use crate::host_status::HostMemory;
 use crate::mailer::{Invocation, Mailer};
 use crate::sys::clock::Clock;
 use crate::sys::host::service_port;
@@ -40,28 +39,6 @@ pub struct Call<'a> {
     pub mail: &'a MailCommand,
     /// The recipients, in the order of the RCPT commands.
     pub recipients: &'a [RcptCommand],
-}
-
-/// What a thread keeps from one transaction to the next.
-pub struct Memory {
-    /// Open sessions.
-    pub connections: ConnectionCache,
-    /// Hosts that failed in this run.
-    pub hosts: HostMemory,
-}
-
-impl Memory {
-    /// Makes an empty memory with the sizes the options want.
-    pub fn new(options: &Options) -> Self {
-        let delivering = &options.delivering;
-        Memory {
-            connections: ConnectionCache::new(
-                delivering.connection_cache_size,
-                delivering.connection_cache_timeout,
-            ),
-            hosts: HostMemory::default(),
-        }
-    }
 }
 
 /// Reads the port word of an argument vector: a number or a service name.

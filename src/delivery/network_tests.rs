@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::network::{Call, Memory, Telling, deliver};
+use super::network::{Call, Telling, deliver};
 use crate::client::Conversion;
 use crate::client::scripted_server::ScriptedServer;
 use crate::client::witness::tests::Notebook;
@@ -12,6 +12,7 @@ use crate::dns::FixedResolver;
 use crate::logging::traffic::TrafficLog;
 use crate::mailer::Mailer;
 use crate::mailer::MailerFlags;
+use crate::mta::Memory;
 use crate::sys::clock::SystemClock;
 
 /// A notebook that hears the relay, too.

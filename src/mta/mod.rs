@@ -5,6 +5,8 @@
 //! process is in [`Lifetime`], made once. [`Workspace`] belongs to one thread and
 //! is never shared.
 
+mod memory;
+
 use std::sync::Arc;
 
 use crate::alias::database::AliasDatabase;
@@ -19,6 +21,8 @@ use crate::queue::{DirectorySync, Queue, QueueIdSource};
 use crate::sys::clock::Clock;
 use crate::sys::identity::UserDatabase;
 use crate::sys::privilege::Privileged;
+
+pub use memory::Memory;
 
 /// What is made once and lives as long as the process.
 pub struct Lifetime {
