@@ -5,6 +5,7 @@ use crate::logging::narrator::Narrator;
 use crate::logging::record::MailLog;
 use crate::macros::Template;
 use crate::mailer::{MailerTable, MailerTriple};
+use crate::map::MapFailure;
 use crate::safefile::DontBlameSendmail;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::clock::Timestamp;
@@ -37,6 +38,21 @@ pub struct Refusal {
     pub text: Vec<u8>,
     /// Whether the address is listed all the same, as failed; a syntax error is only told.
     pub is_listed: bool,
+}
+
+/// Looks aliases up.
+pub trait AliasLookup {
+    /// Returns the right side of an alias.
+    ///
+    /// # Errors
+    /// [`MapFailure::Temporary`] when a database could not answer.
+    fn look_up(&self, name: &[u8]) -> Result<Option<Vec<u8>>, MapFailure>;
+}
+
+impl AliasLookup for AliasDatabase {
+    fn look_up(&self, name: &[u8]) -> Result<Option<Vec<u8>>, MapFailure> {
+        self.lookup(name)
+    }
 }
 
 /// Resolves addresses.
@@ -103,7 +119,7 @@ pub struct ExpandContext<'a> {
     /// Mailers.
     pub mailers: &'a MailerTable,
     /// Alias databases.
-    pub aliases: &'a AliasDatabase,
+    pub aliases: &'a dyn AliasLookup,
     /// Accounts.
     pub users: &'a dyn UserDatabase,
     /// Opens lists and .forward files.

@@ -413,7 +413,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         } else {
             name
         };
-        self.cx.aliases.lookup(name).map_err(|_| ())
+        self.cx.aliases.look_up(name).map_err(|_| ())
     }
 
     fn local_rules(&mut self, index: usize, depth: u32) {

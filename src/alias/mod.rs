@@ -17,3 +17,6 @@ mod forward;
 mod include;
 mod rights;
 mod telling;
+
+#[cfg(test)]
+mod tests;
