@@ -63,7 +63,7 @@ impl ConnectionCache {
             return None;
         }
         place.last_use = Instant::now();
-        session.revive(witness)
+        session.revive_later(witness)
     }
 
     /// Makes room for a new connection and reserves its place.

@@ -162,7 +162,9 @@ impl Dialogue {
             Lost::TimedOut => (b"[TIMEOUT]", b"451 4.4.1 reply: read error from "),
         };
         witness.traffic().received(mark);
-        witness.transcript(&[text, self.host.as_slice()].concat());
+        if !self.is_off_record {
+            witness.transcript(&[text, self.host.as_slice()].concat());
+        }
         lost
     }
 

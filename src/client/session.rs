@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use crate::client::answer::Answer;
 use crate::client::dialogue::Dialogue;
-use crate::client::outcome::{Outcome, Phase, status};
+use crate::client::outcome::{Lost, Outcome, Phase, status};
 use crate::client::stream::Stream;
 use crate::client::transaction::Transaction;
 use crate::client::witness::Witness;
@@ -114,6 +114,8 @@ pub struct Refusal {
     pub ready: Option<Ready>,
     /// What that means for all recipients.
     pub outcome: Outcome,
+    /// A kept session turned out to be dead before the message was mentioned; a new one may do.
+    pub is_stale: bool,
 }
 
 /// A session that waits for MAIL.
@@ -229,6 +231,21 @@ impl Ready {
         }
     }
 
+    /// Like [`Ready::revive`], but RSET is sent together with the next MAIL where the server allows it.
+    ///
+    /// That saves waiting for a reply; a server that is gone is noticed by [`Ready::mail`] then.
+    pub fn revive_later(mut self, witness: &mut dyn Witness) -> Option<Ready> {
+        if !self.offers.pipelining || witness.is_listening() {
+            return self.revive(witness);
+        }
+        if self.dialogue.stream().has_pending_input() {
+            self.dialogue.abandon(self.timeouts.quit);
+            return None;
+        }
+        self.needs_reset = true;
+        Some(self)
+    }
+
     /// Says MAIL.
     ///
     /// # Errors
@@ -239,7 +256,13 @@ impl Ready {
         witness: &mut dyn Witness,
     ) -> Result<Transaction, Box<Refusal>> {
         self.dialogue.introduce_again();
-        let refused = |ready, outcome| Box::new(Refusal { ready, outcome });
+        let refused = |ready, outcome| {
+            Box::new(Refusal {
+                ready,
+                outcome,
+                is_stale: false,
+            })
+        };
         let host = self.dialogue.host().to_vec();
         let (body, conversion) = match self.body_parameter(&mail.body) {
             Ok(found) => found,
@@ -255,7 +278,20 @@ impl Ready {
             }
         };
         let command = self.mail_command(mail, body.as_deref());
+        let resets = std::mem::take(&mut self.needs_reset);
+        if resets {
+            self.dialogue.command(b"RSET", witness);
+        }
         self.dialogue.command(&command, witness);
+        if resets && !self.was_reset(witness) {
+            let outcome = Outcome::lost(Phase::Mail, Lost::Reset, &host);
+            self.dialogue.abandon(self.timeouts.quit);
+            return Err(Box::new(Refusal {
+                ready: None,
+                outcome,
+                is_stale: true,
+            }));
+        }
         self.messages = self.messages.saturating_add(1);
         let answer = match self.dialogue.answer(self.timeouts.mail, witness) {
             Ok(answer) => answer,
@@ -275,6 +311,14 @@ impl Ready {
             Some(self)
         };
         Err(refused(ready, outcome))
+    }
+
+    /// Hears the reply to a RSET that was sent together with MAIL.
+    fn was_reset(&mut self, witness: &mut dyn Witness) -> bool {
+        self.dialogue.off_record(true);
+        let answer = self.dialogue.answer(self.timeouts.rset, witness);
+        self.dialogue.off_record(false);
+        answer.is_ok_and(|answer| answer.code / 100 == 2)
     }
 
     /// Decides about `BODY=` and conversion.

@@ -84,7 +84,6 @@ impl Transaction {
         write_message: &mut MessageWriter<'_>,
         witness: &mut dyn Witness,
     ) -> Finished {
-        self.ready.needs_reset = true;
         let pipelined = self.ready.offers.pipelining;
         let mut progress = Progress::default();
         if pipelined {

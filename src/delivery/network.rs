@@ -242,8 +242,43 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             }
         };
         let relay = self.relay_of(target, ready.1);
-        let finished = self.talk(ready.0, &relay);
-        self.conclude(target, finished, &relay, is_last)
+        if let Some(finished) = self.talk(ready.0, &relay) {
+            return self.conclude(target, finished, &relay, is_last);
+        }
+        // The kept session was dead already: the same host gets a new connection.
+        match self.connection(target) {
+            Ok((fresh, address)) => {
+                let relay = self.relay_of(target, address);
+                let finished = self
+                    .talk(fresh, &relay)
+                    .unwrap_or_else(|| self.nothing_done());
+                self.conclude(target, finished, &relay, is_last)
+            }
+            Err((outcome, relay)) => {
+                self.remember(target, &outcome);
+                self.give_up(outcome, &relay, is_last)
+            }
+        }
+    }
+
+    fn nothing_done(&self) -> Finished {
+        Finished {
+            ready: None,
+            open: None,
+            deferred: self.open.clone(),
+            delivered: false,
+        }
+    }
+
+    fn connection(
+        &mut self,
+        target: &Target,
+    ) -> Result<(Ready, Option<IpAddr>), (Outcome, Vec<u8>)> {
+        if target.is_local {
+            self.connect_local(target)
+        } else {
+            self.connect(target)
+        }
     }
 
     /// A session with the host: a kept one, or a new connection.
@@ -280,11 +315,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         if let Some(outcome) = failed_before.filter(|_| !mailer.has(b'W')) {
             return Err((outcome, target.host.clone()));
         }
-        if target.is_local {
-            self.connect_local(target)
-        } else {
-            self.connect(target)
-        }
+        self.connection(target)
     }
 
     fn announce(&mut self, target: &Target) {
@@ -377,8 +408,8 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         }
     }
 
-    /// MAIL and what follows.
-    fn talk(&mut self, ready: Ready, relay: &[u8]) -> Finished {
+    /// MAIL and what follows; `None` if the kept session was dead.
+    fn talk(&mut self, ready: Ready, relay: &[u8]) -> Option<Finished> {
         let mut told = Told::new(self.witness, relay);
         let recipients: Vec<RcptCommand> = self
             .open
@@ -387,14 +418,15 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             .collect();
         match ready.mail(self.call.mail, &mut told) {
             Ok(transaction) => {
-                transaction.deliver(&self.open, &recipients, self.write_message, &mut told)
+                Some(transaction.deliver(&self.open, &recipients, self.write_message, &mut told))
             }
-            Err(refusal) => Finished {
+            Err(refusal) if refusal.is_stale => None,
+            Err(refusal) => Some(Finished {
                 ready: refusal.ready,
                 open: Some((self.open.clone(), refusal.outcome)),
                 deferred: Vec::new(),
                 delivered: false,
-            },
+            }),
         }
     }
 

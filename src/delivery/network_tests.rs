@@ -20,6 +20,7 @@ use crate::sys::clock::SystemClock;
 struct Desk {
     notebook: Notebook,
     relay: String,
+    is_quiet: bool,
 }
 
 impl Witness for Desk {
@@ -30,7 +31,7 @@ impl Witness for Desk {
         self.notebook.echo(line);
     }
     fn is_listening(&self) -> bool {
-        true
+        !self.is_quiet
     }
     fn transcript(&mut self, line: &[u8]) {
         self.notebook.transcript(line);
@@ -233,10 +234,10 @@ fn a_kept_session_is_used_again_after_rset() {
     let server = ScriptedServer::start(&[]);
     let mut memory = Memory::new(&Options::default());
     let mut desk = Desk::default();
-    for _ in 0..2 {
-        desk = run_with(&mut memory, "mx.test", server.port, &["a@x"], b"am");
+    for flags in [&b"am"[..], b"amq", b"am"] {
+        desk = run_with(&mut memory, "mx.test", server.port, &["a@x"], flags);
+        assert_eq!(desk.fates(), ["[0] 0 2.0.0"]);
     }
-    assert_eq!(desk.fates(), ["[0] 0 2.0.0"]);
     assert!(
         desk.notebook
             .said
@@ -258,6 +259,8 @@ fn a_session_the_server_ended_is_not_used_again() {
     for _ in 0..2 {
         let desk = run_with(&mut memory, "mx.test", server.port, &["a@x"], b"am");
         assert_eq!(desk.fates(), ["[0] 0 2.0.0"]);
+        let desk = run_with(&mut memory, "mx.test", server.port, &["a@x"], b"amq");
+        assert_eq!(desk.fates(), ["[0] 0 2.0.0"]);
     }
     assert_eq!(
         server
@@ -265,7 +268,7 @@ fn a_session_the_server_ended_is_not_used_again() {
             .iter()
             .filter(|line| *line == "(connection)")
             .count(),
-        2
+        4
     );
 }
 
