@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::macros::{ClassId, Classes, MacroId, MacroNames, MacroTable, Macros};
 use crate::mailer::MailerTable;
 use crate::map::MapDefinition;
+use crate::rewrite::RuleBook;
 use crate::token::AddressSyntax;
 
 use super::filter_line::FilterDefinition;
@@ -30,6 +31,8 @@ pub struct Config {
     pub classes: Classes,
     /// How addresses are cut into tokens.
     pub syntax: AddressSyntax,
+    /// S and R lines.
+    pub rules: RuleBook,
     /// M lines.
     pub mailers: MailerTable,
     /// K lines, in order.

@@ -6,18 +6,23 @@
 //! is never shared.
 
 mod memory;
+pub mod routing;
 
 use std::sync::Arc;
 
 use crate::alias::database::AliasDatabase;
-use crate::config::Config;
+use crate::config::options::{DeliveryMode, HeaderOptions};
+use crate::config::{Config, Options};
 use crate::dns::Resolver;
 use crate::logging::debug::DebugFlags;
 use crate::logging::narrator::{Narrator, Silent};
 use crate::logging::record::MailLog;
 use crate::logging::traffic::TrafficLog;
-use crate::map::MapSet;
+use crate::macros::{MacroTable, Macros};
+use crate::map::{LookupMode, MapSet};
+use crate::message::address::PhraseRules;
 use crate::queue::{DirectorySync, Queue, QueueIdSource};
+use crate::rewrite::{RewriteContext, RewriteWorkspace, Trace};
 use crate::sys::clock::Clock;
 use crate::sys::identity::UserDatabase;
 use crate::sys::privilege::Privileged;
@@ -66,16 +71,71 @@ pub struct Mta {
     pub traffic: Arc<TrafficLog>,
 }
 
+impl Mta {
+    /// Puts together what a chain of rewritings looks at.
+    ///
+    /// Values are looked up in `front`, then `middle`, then the configuration; what
+    /// rulesets set goes to `front`.
+    pub fn rewrite_context<'a>(
+        &'a self,
+        front: &'a mut MacroTable,
+        middle: Option<&'a MacroTable>,
+        trace: &'a mut dyn Trace,
+        buffers: &'a mut RewriteWorkspace,
+    ) -> RewriteContext<'a> {
+        let config = &*self.config;
+        RewriteContext {
+            rules: &config.rules,
+            classes: &config.classes,
+            syntax: &config.syntax,
+            names: &config.names,
+            mailers: &config.mailers,
+            maps: &self.maps,
+            macros: Macros::new(front, middle, &config.macros),
+            lookup_mode: self.lookup_mode(),
+            phrases: phrase_rules(&config.options.headers),
+            trace,
+            workspace: buffers,
+        }
+    }
+
+    fn lookup_mode(&self) -> LookupMode {
+        match self.config.options.queueing.delivery_mode {
+            DeliveryMode::Deferred => LookupMode::Deferred,
+            _ => LookupMode::Usual,
+        }
+    }
+}
+
+fn phrase_rules(options: &HeaderOptions) -> PhraseRules<'_> {
+    PhraseRules {
+        must_quote: &options.must_quote_chars,
+        colon_is_ordinary: options.colon_ok_in_addr,
+    }
+}
+
 /// What one thread keeps to itself while it works.
 pub struct Workspace {
     /// Whom progress is told to (`-v`).
     pub narrator: Box<dyn Narrator>,
+    /// Open sessions and failed hosts.
+    pub memory: Memory,
+    /// Buffers of rewriting.
+    pub rewrite: RewriteWorkspace,
 }
 
-impl Default for Workspace {
-    fn default() -> Self {
+impl Workspace {
+    /// Makes what a thread that nobody watches needs.
+    pub fn new(options: &Options) -> Self {
+        Workspace::narrated(options, Box::new(Silent))
+    }
+
+    /// Makes what a thread that tells its progress needs.
+    pub fn narrated(options: &Options, narrator: Box<dyn Narrator>) -> Self {
         Workspace {
-            narrator: Box::new(Silent),
+            narrator,
+            memory: Memory::new(options),
+            rewrite: RewriteWorkspace::new(),
         }
     }
 }

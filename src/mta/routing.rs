@@ -1,0 +1,209 @@
+//! Addresses resolved with the real rulesets, for expansion.
+//!
+//! [`Routing`] answers the questions of [`crate::alias::context::Router`]: what an
+//! address resolves to, what ruleset 5 says, where a .forward file lies. Macros
+//! that rulesets set go to the message in hand.
+
+use crate::alias::context::{ExpandContext, Limits, LocalUser, Refusal, Routed, Router};
+use crate::logging::narrator::Narrator;
+use crate::macros::{MacroId, MacroTable, Macros, Template};
+use crate::mailer::MailerTriple;
+use crate::rewrite::resolve::{ErrorSource, Resolved, Resolving};
+use crate::rewrite::{Kept, Place, Resolution, RewriteWorkspace, Role, RuleError, resolve_local};
+use crate::smtp::{EnhancedStatus, ExitStatus, Reply};
+use crate::token::Complaint;
+
+use super::Mta;
+
+/// What the command line says about expansion.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExpansionFlags {
+    /// No aliases and no .forward (-n).
+    pub no_alias: bool,
+    /// Addresses are only verified (-bv, VRFY).
+    pub verify_only: bool,
+}
+
+/// Resolves addresses for one message.
+pub struct Routing<'a> {
+    mta: &'a Mta,
+    macros: &'a mut MacroTable,
+    buffers: &'a mut RewriteWorkspace,
+    /// The last user began with `@` at a mailer with F=@: ruleset 5 is not asked.
+    skips_ruleset_5: bool,
+}
+
+impl<'a> Routing<'a> {
+    /// Borrows the macros of the message in hand and the buffers of the thread.
+    pub fn new(
+        mta: &'a Mta,
+        macros: &'a mut MacroTable,
+        buffers: &'a mut RewriteWorkspace,
+    ) -> Self {
+        Routing {
+            mta,
+            macros,
+            buffers,
+            skips_ruleset_5: false,
+        }
+    }
+}
+
+impl Router for Routing<'_> {
+    fn resolve(&mut self, address: &[u8], told: &mut Vec<Refusal>) -> Routed {
+        let mut trace = Kept::default();
+        let how = Resolving {
+            role: Role::Recipient,
+            place: Place::Envelope,
+            delimiter: None,
+        };
+        let Resolved {
+            resolution,
+            skips_ruleset_5,
+            ..
+        } = self
+            .mta
+            .rewrite_context(self.macros, None, &mut trace, self.buffers)
+            .resolve(address, how);
+        self.skips_ruleset_5 = skips_ruleset_5;
+        if !matches!(resolution, Resolution::Error(_)) {
+            told.extend(trace.complaints.iter().map(repaired));
+        }
+        routed(resolution, &trace)
+    }
+
+    fn resolve_local(&mut self, triple: &MailerTriple) -> Option<Routed> {
+        if self.skips_ruleset_5 {
+            return None;
+        }
+        let mut trace = Kept::default();
+        let mut cx = self
+            .mta
+            .rewrite_context(self.macros, None, &mut trace, self.buffers);
+        let resolution = resolve_local(triple, &mut cx)?;
+        Some(routed(resolution, &trace))
+    }
+
+    fn forward_path(&mut self, path: &Template, user: &LocalUser<'_>) -> Vec<u8> {
+        let mut front = MacroTable::new();
+        front.set_text(MacroId::U, user.user);
+        front.set_text(MacroId::H, user.host);
+        front.set_text(MacroId::Z, user.home);
+        let macros = Macros::new(&mut front, Some(self.macros), &self.mta.config.macros);
+        path.expanded(&macros)
+    }
+
+    fn is_trusted(&self, user: &[u8]) -> bool {
+        self.mta.config.is_trusted(user)
+    }
+}
+
+fn routed(resolution: Resolution, trace: &Kept) -> Routed {
+    match resolution {
+        Resolution::Mailer(triple) => Routed::To(triple),
+        Resolution::Deferred(_) => Routed::Deferred(deferral(trace)),
+        Resolution::Error(error) => {
+            let refusal = refusal(&error);
+            if refusal.exit.is_temporary() {
+                Routed::Deferred(refusal)
+            } else {
+                Routed::Refused(refusal)
+            }
+        }
+    }
+}
+
+fn refusal(error: &RuleError) -> Refusal {
+    Refusal {
+        code: error.reply.code.number(),
+        enhanced: error
+            .enhanced
+            .or(error.reply.enhanced)
+            .unwrap_or_else(|| EnhancedStatus::from_exit(error.exit)),
+        exit: error.exit,
+        text: error.reply.text().to_vec(),
+        is_listed: matches!(
+            error.source,
+            ErrorSource::Mailer { .. } | ErrorSource::Mailbox(_)
+        ),
+    }
+}
+
+fn deferral(trace: &Kept) -> Refusal {
+    Refusal {
+        code: 451,
+        enhanced: EnhancedStatus::new(4, 4, 3)
+            .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::TempFail)),
+        exit: ExitStatus::TempFail,
+        text: trace
+            .deferral
+            .clone()
+            .unwrap_or_else(|| b"Deferred: map lookup".to_vec()),
+        is_listed: true,
+    }
+}
+
+/// A fault of the address that was repaired, as the sender is told.
+fn repaired(complaint: &Complaint) -> Refusal {
+    let reply =
+        Reply::from_text(&complaint.text).unwrap_or_else(|_| Reply::of("553 5.1.0 Bad address"));
+    Refusal {
+        code: reply.code.number(),
+        enhanced: reply
+            .enhanced
+            .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::Usage)),
+        exit: ExitStatus::Usage,
+        text: reply.text().to_vec(),
+        is_listed: false,
+    }
+}
+
+impl Mta {
+    /// Tells what the configuration says about expansion.
+    ///
+    /// `flags` come from the command line.
+    pub fn expansion_limits(&self, flags: ExpansionFlags) -> Limits {
+        let options = &self.config.options;
+        let default_user = &options.security.default_user;
+        Limits {
+            max_depth: options.delivering.max_alias_recursion,
+            forward_path: options.delivering.forward_path.clone(),
+            blame: options.security.dont_blame_sendmail,
+            default_user: (
+                default_user.uid,
+                default_user.gid,
+                default_user.name.clone(),
+            ),
+            me_too: options.delivering.me_too,
+            no_alias: flags.no_alias,
+            verify_only: flags.verify_only,
+            plain_only: false,
+            expensive_last: options.delivering.hold_expensive,
+            is_root: crate::sys::process::effective_user() == 0,
+            old_style: options.headers.old_style_headers,
+            host_name: self.config.expanded_macro(MacroId::J),
+        }
+    }
+
+    /// Puts together what expansion works with.
+    pub fn expand_context<'a>(
+        &'a self,
+        router: &'a mut Routing<'_>,
+        limits: &'a Limits,
+        narrator: &'a mut dyn Narrator,
+        complaints: &'a mut dyn Narrator,
+    ) -> ExpandContext<'a> {
+        ExpandContext {
+            router,
+            mailers: &self.config.mailers,
+            aliases: &self.aliases,
+            users: &*self.users,
+            privileged: &*self.privileged,
+            log: &self.log,
+            narrator,
+            complaints,
+            limits,
+            now: self.clock.now(),
+        }
+    }
+}
