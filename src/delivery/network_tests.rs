@@ -249,7 +249,7 @@ fn a_kept_session_is_used_again_after_rset() {
         heard.iter().filter(|line| *line == "(connection)").count(),
         1
     );
-    assert_eq!(heard.iter().filter(|line| *line == "RSET").count(), 1);
+    assert_eq!(heard.iter().filter(|line| *line == "RSET").count(), 2);
 }
 
 #[test]
