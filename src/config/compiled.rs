@@ -1,18 +1,24 @@
 //! The compiled configuration: all that one sendmail.cf says.
 
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::macros::{ClassId, Classes, MacroId, MacroNames, MacroTable, Macros};
 use crate::mailer::MailerTable;
 use crate::map::MapDefinition;
 use crate::rewrite::RuleBook;
+use crate::smtp::ExitStatus;
 use crate::token::AddressSyntax;
 
+use super::builder::Builder;
+use super::diagnostics::Diagnostics;
 use super::filter_line::FilterDefinition;
 use super::header_line::HeaderRule;
 use super::options::Options;
+use super::overrides::Overrides;
 use super::precedence_line::Precedences;
 use super::queue_group_line::QueueGroupDefinition;
+use super::source::FileSource;
 
 /// All that a configuration file says, compiled.
 #[derive(Debug, Clone)]
@@ -47,9 +53,102 @@ pub struct Config {
     pub filters: Vec<FilterDefinition>,
     /// Environment of mailers from E lines.
     pub environment: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What was said while the file was read.
+    pub diagnostics: Diagnostics,
 }
 
+/// Why there is no configuration at all.
+#[derive(Debug, Clone)]
+pub struct ConfigFailure {
+    /// What was said until then, the reason last.
+    pub diagnostics: Diagnostics,
+}
+
+impl ConfigFailure {
+    /// Gives the exit status the program ends with.
+    pub fn status(&self) -> ExitStatus {
+        self.diagnostics.status()
+    }
+}
+
+impl std::fmt::Display for ConfigFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.diagnostics.printed(false);
+        f.write_str(String::from_utf8_lossy(&text).trim_end())
+    }
+}
+
+impl std::error::Error for ConfigFailure {}
+
 impl Config {
+    /// Reads a configuration file with what the command line says on top of it.
+    ///
+    /// Faults do not stop the reading: what was said is in [`Config::diagnostics`], in
+    /// order, and its status tells whether the program may go on.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds a value the reference refuses to go on with.
+    pub fn load(
+        overrides: &Overrides,
+        source: &mut dyn FileSource,
+    ) -> Result<Config, ConfigFailure> {
+        let text = source.configuration(&overrides.path);
+        let mut builder = Builder::new(Config::empty(&overrides.path), overrides, source);
+        for setting in &overrides.settings {
+            builder.apply(setting);
+            if builder.out.is_stopped() {
+                return Err(ConfigFailure {
+                    diagnostics: builder.out,
+                });
+            }
+        }
+        let name = overrides.path.as_os_str().as_bytes();
+        match text {
+            Ok(text) => builder.read(name, &text),
+            Err(error) => {
+                builder.out.set_place(name, 0);
+                builder.out.error(match error.kind() {
+                    std::io::ErrorKind::InvalidInput => "not a plain file".to_owned(),
+                    _ => format!("cannot open: {}", crate::sys::host::error_text(&error)),
+                });
+                builder.out.stop(ExitStatus::OsFile);
+            }
+        }
+        if !builder.out.is_stopped() {
+            builder.finish();
+        }
+        if builder.out.is_stopped() {
+            return Err(ConfigFailure {
+                diagnostics: builder.out,
+            });
+        }
+        let mut config = builder.config;
+        config.diagnostics = builder.out;
+        Ok(config)
+    }
+
+    /// Makes a configuration that says nothing.
+    fn empty(path: &Path) -> Config {
+        Config {
+            path: path.to_path_buf(),
+            level: 0,
+            options: Options::default(),
+            names: MacroNames::new(),
+            macros: MacroTable::new(),
+            classes: Classes::new(),
+            syntax: AddressSyntax::new(AddressSyntax::DEFAULT_OPERATORS, 0),
+            rules: RuleBook::new(),
+            mailers: MailerTable::default(),
+            maps: Vec::new(),
+            headers: Vec::new(),
+            precedences: Precedences::default(),
+            queue_groups: Vec::new(),
+            filters: Vec::new(),
+            environment: Vec::new(),
+            diagnostics: Diagnostics::default(),
+        }
+    }
+
     /// Tells whether a user may set any sender without a warning (class `t`).
     ///
     /// Source: guide 5.3 and 4.9.

@@ -4,7 +4,7 @@
 
 /// Most P lines (MAXPRIORITIES).
 /// Observed: 8.17.1.9 takes no more than 20.
-const MAX_PRECEDENCES: usize = 20;
+pub(super) const MAX_PRECEDENCES: usize = 20;
 
 /// Message classes by the word of the `Precedence:` field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,6 +4,12 @@
 
 use std::time::Duration;
 
+use crate::text::interval::IntervalUnit;
+
+use super::diagnostics::Diagnostics;
+use super::fields::{Fields, split_name};
+use super::options::value;
+
 /// One queue group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueGroupDefinition {
@@ -37,6 +43,107 @@ impl QueueGroupDefinition {
             runners: 1,
             max_jobs: 0,
             max_recipients: 0,
+        }
+    }
+}
+
+/// Reads the text behind the letter `Q`; `None` when there is no usable group in it.
+///
+/// `queue_directory` is the option of that name as far as the file has set it.
+pub fn read(
+    line: &[u8],
+    queue_directory: Option<&[u8]>,
+    out: &mut Diagnostics,
+) -> Option<QueueGroupDefinition> {
+    if line.is_empty() {
+        out.error("name required for queue");
+        return None;
+    }
+    let (name, rest) = split_name(line);
+    let mut group = QueueGroupDefinition::new(name, b"");
+    for field in Fields::new(rest) {
+        let Ok(field) = field else {
+            out.error([b"queue ".as_slice(), name, b": `=' expected"].concat());
+            return None;
+        };
+        set(&mut group, field.letter, &field.value, out);
+    }
+    if group.runners > 1 && !group.flags.contains(&b'f') {
+        let name = String::from_utf8_lossy(name);
+        out.warning(format!(
+            "Warning: Q={name}: R={}: multiple queue runners specified\n\tbut flag 'f' is not set",
+            group.runners
+        ));
+    }
+    if group.path.is_empty() {
+        match queue_directory {
+            Some(directory) if !directory.is_empty() => group.path = directory.to_vec(),
+            _ => {
+                out.error("QueueDir must be defined before queue groups");
+                return None;
+            }
+        }
+    }
+    Some(group)
+}
+
+fn set(group: &mut QueueGroupDefinition, letter: u8, text: &[u8], out: &mut Diagnostics) {
+    match letter {
+        b'P' if text.is_empty() => {
+            out.error([b"queue ".as_slice(), &group.name, b": empty path name"].concat());
+        }
+        b'P' => group.path = text.to_vec(),
+        b'F' => group.flags = text.iter().copied().filter(u8::is_ascii_graphic).collect(),
+        b'N' => group.nice = value::signed(text),
+        b'I' => {
+            let interval = value::interval(text, IntervalUnit::Minutes, &mut |letter| {
+                out.user_error([b"Invalid time unit `".as_slice(), &[letter], b"'"].concat());
+            });
+            group.interval = Some(interval.duration());
+        }
+        b'R' => group.runners = value::count(text),
+        b'J' => group.max_jobs = value::count(text),
+        b'r' => group.max_recipients = value::count(text),
+        other => {
+            let after = [b": unknown queue equate ".as_slice(), &[other], b"="].concat();
+            out.error([b"Q".as_slice(), &group.name, &after].concat());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_become_groups_or_messages() {
+        for (line, directory, usable, text) in [
+            ("", None, false, "name required for queue\n"),
+            (
+                "x",
+                None,
+                false,
+                "QueueDir must be defined before queue groups\n",
+            ),
+            ("x", Some("/q"), true, ""),
+            ("x, P", Some("/q"), false, "queue x: `=' expected\n"),
+            (" x, P=/q", Some("/q"), false, "queue : `=' expected\n"),
+            ("x, Z=1, P=/q", None, true, "Qx: unknown queue equate Z=\n"),
+            (
+                "x, P=/q, R=2",
+                None,
+                true,
+                "Warning: Q=x: R=2: multiple queue runners specified\n\tbut flag 'f' is not set\n",
+            ),
+        ] {
+            let mut out = Diagnostics::default();
+            let group = read(line.as_bytes(), directory.map(str::as_bytes), &mut out);
+            assert_eq!(group.is_some(), usable, "{line}");
+            assert_eq!(
+                String::from_utf8(out.printed(false)).unwrap(),
+                text,
+                "{line}"
+            );
         }
     }
 }

@@ -65,14 +65,15 @@ pub fn credentials(
     recipient_user: &[u8],
 ) -> io::Result<Option<Credentials>> {
     if let Some(identity) = mailer.identity {
+        let gid = identity.gid.unwrap_or(security.default_user.gid);
         if mailer.has(b'S') {
             return Ok(Some(Credentials {
                 uid: 0,
-                gid: identity.gid,
-                groups: vec![identity.gid, 0],
+                gid,
+                groups: vec![gid, 0],
             }));
         }
-        return plain(identity.uid, identity.gid, security, users).map(Some);
+        return plain(identity.uid, gid, security, users).map(Some);
     }
     if mailer.has(b'S') && mailer.invocation() != Invocation::File {
         return Ok(None);

@@ -32,8 +32,8 @@ pub struct RewritePair {
 pub struct MailerIdentity {
     /// User id.
     pub uid: u32,
-    /// Group id.
-    pub gid: u32,
+    /// Group id; `None` is that of the default user.
+    pub gid: Option<u32>,
 }
 
 /// One mailer.
@@ -53,8 +53,8 @@ pub struct Mailer {
     pub recipient_rewriting: RewritePair,
     /// `E=`: end of line.
     pub end_of_line: Vec<u8>,
-    /// `M=`: largest message in bytes; zero is no limit.
-    pub max_size: u64,
+    /// `M=`: largest message in bytes; zero and less is no limit.
+    pub max_size: i64,
     /// `L=`: longest line in bytes without its end; zero is no limit.
     pub line_limit: u32,
     /// `D=`: colon-separated working directories, expanded for each delivery.

@@ -16,22 +16,13 @@ pub enum PortFamily {
     Local,
 }
 
-/// A port by number or by service name, looked up when the socket is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PortName {
-    /// A number.
-    Number(u16),
-    /// A name of /etc/services.
-    Service(Vec<u8>),
-}
-
 /// One daemon socket.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DaemonPort {
     /// `Name=`, else `DaemonN`.
     pub name: Vec<u8>,
-    /// `Port=`; `None` is smtp.
-    pub port: Option<PortName>,
+    /// `Port=` number, a service name looked up; `None` is that of smtp.
+    pub port: Option<u16>,
     /// `Addr=`: address, host name or socket path; `None` is any.
     pub address: Option<Vec<u8>>,
     /// `Family=`.
@@ -86,7 +77,7 @@ pub struct ClientPort {
     /// `Family=`.
     pub family: PortFamily,
     /// `Port=`: local port.
-    pub port: Option<PortName>,
+    pub port: Option<u16>,
     /// `Addr=`: local address.
     pub address: Option<Vec<u8>>,
     /// `SndBufSize=` in bytes.

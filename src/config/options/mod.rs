@@ -3,6 +3,9 @@
 //! Every option of guide section 5.6 is a field here, named as its long name in
 //! snake case and holding the default the program has when no O line names it.
 //!
+//! - [`table`]: names, letters, who may set them, and the parser of each.
+//! - [`setting`], [`value`]: what a parser works with.
+//! - [`parsers`], [`times`], [`ports`], [`accounts`]: parsers of more than one plain value.
 //! - [`timeouts`]: `Timeout.*`.
 //! - [`queueing`]: queue directory, order, load limits, priorities, delivery mode.
 //! - [`delivering`]: outgoing connections, aliases, forwarding, bounces.
@@ -13,15 +16,22 @@
 //! - [`daemon_port`]: `DaemonPortOptions` and `ClientPortOptions`.
 //! - [`milter`]: `Milter.*`.
 
+pub mod accounts;
 pub mod daemon_port;
 pub mod delivering;
 pub mod headers;
 pub mod milter;
+pub mod parsers;
+pub mod ports;
 pub mod queueing;
 pub mod receiving;
 pub mod running;
 pub mod security;
+pub mod setting;
+pub mod table;
 pub mod timeouts;
+pub mod times;
+pub mod value;
 
 pub use daemon_port::{ClientPort, DaemonPort, PortFamily};
 pub use delivering::Delivering;

@@ -1,0 +1,487 @@
+//! From lines to a [`Config`]: one arm for each command letter.
+//!
+//! Nothing here stops at a fault; each is told with file and line, and the line is
+//! left out. Only values the reference refuses to go on with end the reading.
+//!
+//! Source: guide 5; messages observed: 8.17.1.9.
+
+use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
+use crate::map::MapDefinition;
+use crate::rewrite::RuleSource;
+use crate::token::RulesetId;
+
+use super::class_line::{self, ClassOrigin};
+use super::compiled::Config;
+use super::diagnostics::Diagnostics;
+use super::header_line::HeaderLine;
+use super::mailer_line::MailerLine;
+use super::option_line::{OptionState, OptionText};
+use super::options::setting::Origin;
+use super::options::value;
+use super::overrides::{OverrideSetting, Overrides};
+use super::reader::{LineReader, strip_comments};
+use super::shown::shown;
+use super::source::FileSource;
+use super::{filter_line, mailer_line, queue_group_line, startup};
+
+/// A configuration being built.
+pub struct Builder<'a> {
+    /// What there is so far.
+    pub config: Config,
+    /// What was said so far.
+    pub out: Diagnostics,
+    pub(super) source: &'a mut dyn FileSource,
+    /// The operators do not change any more.
+    pub(super) syntax_is_fixed: bool,
+    options: OptionState,
+    ruleset: Option<RulesetId>,
+    overrides: &'a Overrides,
+}
+
+impl<'a> Builder<'a> {
+    /// Begins with what every configuration has.
+    pub fn new(
+        mut config: Config,
+        overrides: &'a Overrides,
+        source: &'a mut dyn FileSource,
+    ) -> Self {
+        startup::set_defaults(
+            &mut config.names,
+            &mut config.macros,
+            &mut config.classes,
+            source,
+        );
+        let processors = source.processors();
+        config.options.queueing.queue_la = 8u32.saturating_mul(processors);
+        config.options.queueing.refuse_la = 12u32.saturating_mul(processors);
+        let mut builder = Self {
+            config,
+            out: Diagnostics::default(),
+            source,
+            options: OptionState::default(),
+            ruleset: None,
+            syntax_is_fixed: false,
+            overrides,
+        };
+        for line in mailer_line::BUILT_IN {
+            builder.mailer(line.as_bytes());
+        }
+        builder
+    }
+
+    /// Applies one setting of the command line.
+    pub fn apply(&mut self, setting: &OverrideSetting) {
+        match setting {
+            OverrideSetting::Letter(letter, value) => {
+                self.option(OptionText::Letter(*letter, value), Origin::CommandLine);
+            }
+            OverrideSetting::Named(text) => {
+                self.option(OptionText::Named(text), Origin::CommandLine);
+            }
+            OverrideSetting::Macro(text) => self.define_plain(text),
+        }
+    }
+
+    /// Reads a whole file.
+    pub fn read(&mut self, name: &[u8], text: &[u8]) {
+        for line in LineReader::new(text) {
+            self.out.set_place(name, line.number);
+            if line.text.is_empty() || line.text.first() == Some(&b'#') {
+                continue;
+            }
+            let stripped = strip_comments(&line.text, self.config.level);
+            self.line(&stripped, line.number);
+            if self.out.is_stopped() {
+                return;
+            }
+        }
+        self.out.clear_place();
+    }
+
+    fn line(&mut self, line: &[u8], number: u32) {
+        let Some((&command, rest)) = line.split_first() else {
+            return;
+        };
+        if command != b'R' {
+            self.check_names(line);
+        }
+        match command {
+            b'R' => self.rule(line, number),
+            b'S' => self.start_ruleset(rest),
+            b'D' => self.define(rest),
+            b'H' => self.header(rest),
+            b'C' => self.class_words(rest),
+            b'T' => {
+                let class = ClassId::letter(b't');
+                class_line::add_plain_words(&mut self.config.classes, class, rest);
+            }
+            b'F' => self.class_file(rest),
+            b'K' => self.map(rest),
+            b'M' => self.mailer(rest),
+            b'O' => {
+                let text = match rest.split_first() {
+                    Some((b' ', named)) => OptionText::Named(named),
+                    Some((letter, value)) => OptionText::Letter(*letter, value),
+                    None => OptionText::Letter(0, b""),
+                };
+                self.option(text, Origin::File);
+            }
+            b'P' => self.precedence(line),
+            b'Q' => self.queue_group(rest),
+            b'V' => self.level(rest),
+            b'E' => self.environment(rest),
+            b'X' => {
+                let filter = filter_line::read(rest, &*self.source, &mut self.out);
+                if let Some(filter) = filter {
+                    self.filter(filter);
+                }
+            }
+            _ => self.unknown(line),
+        }
+    }
+
+    fn unknown(&mut self, line: &[u8]) {
+        let text = [
+            b"unknown configuration line \"".as_slice(),
+            &shown(line),
+            b"\"",
+        ]
+        .concat();
+        self.out.error(text);
+    }
+
+    /// Complains about names of macros behind dollar signs that are no names.
+    ///
+    /// R lines are checked where they are compiled.
+    fn check_names(&mut self, line: &[u8]) {
+        if memchr::memchr(b'$', line).is_none() {
+            return;
+        }
+        let mut errors = Vec::new();
+        Template::parse_reporting(line, &mut self.config.names, &mut errors);
+        errors.iter().for_each(|error| self.out.error(error));
+    }
+
+    /// Reads the name of a macro or class; complains about what is none.
+    fn name<'t>(&mut self, text: &'t [u8]) -> Option<(MacroId, &'t [u8])> {
+        let mut errors = Vec::new();
+        let (id, taken) = self.config.names.parse(text, &mut errors);
+        for error in &errors {
+            let mut error = error.clone();
+            // A symbol inside of a name was already taken for one when the name is read.
+            error
+                .iter_mut()
+                .filter(|b| **b == b'$')
+                .for_each(|b| *b = 1);
+            self.out.error(error);
+        }
+        Some((id?, text.get(taken..).unwrap_or_default()))
+    }
+
+    fn define(&mut self, rest: &[u8]) {
+        let Some((id, value)) = self.name(rest) else {
+            return;
+        };
+        let (value, _) = value::unquote(value, None);
+        let template = Template::parse(&value, &mut self.config.names);
+        self.config.macros.set(id, MacroValue::Template(template));
+    }
+
+    /// Defines a macro from the command line: its value is inert text.
+    fn define_plain(&mut self, text: &[u8]) {
+        if let Some((id, value)) = self.name(text) {
+            self.config.macros.set_text(id, value);
+        }
+    }
+
+    /// Expands macros as far as they are known while the file is read.
+    fn expand_marked(&mut self, text: &[u8]) -> Vec<u8> {
+        let template = Template::parse(text, &mut self.config.names);
+        let mut front = MacroTable::new();
+        let macros = Macros::new(&mut front, None, &self.config.macros);
+        let mut out = Vec::new();
+        if let Err(error) = template.expand_marked(&macros, &mut out) {
+            self.out.error(error.to_string());
+        }
+        out
+    }
+
+    fn class_words(&mut self, rest: &[u8]) {
+        let Some((id, words)) = self.name(rest) else {
+            return;
+        };
+        if memchr::memchr(b'$', words).is_none() {
+            return class_line::add_plain_words(&mut self.config.classes, ClassId(id), words);
+        }
+        let marked = self.expand_marked(words);
+        class_line::add_words(&mut self.config.classes, ClassId(id), &marked);
+    }
+
+    fn class_file(&mut self, rest: &[u8]) {
+        let Some((id, text)) = self.name(rest) else {
+            return;
+        };
+        let text = text.to_vec();
+        let file = class_line::parse_file(&text);
+        let class = ClassId(id);
+        let (content, format) = match file.origin {
+            ClassOrigin::Missing => {
+                return self.out.error("fileclass: missing file name");
+            }
+            ClassOrigin::Map(_, map_class, _) => {
+                return self.class_from_map(id, map_class, file.optional);
+            }
+            ClassOrigin::Program(command) => (
+                self.source.class_program(command).unwrap_or_default(),
+                b"%s".as_slice(),
+            ),
+            ClassOrigin::File(path, format) => {
+                let policy = self.config.options.security.dont_blame_sendmail;
+                match self
+                    .source
+                    .class_file(crate::sys::file::path_of(path), policy)
+                {
+                    Ok(content) => (content, format),
+                    Err(error) if file.optional && error.missing => return,
+                    Err(error) => {
+                        let text = [
+                            b"fileclass: cannot open '".as_slice(),
+                            path,
+                            b"': ",
+                            error.reason.as_bytes(),
+                        ];
+                        return self.out.system_error(text.concat());
+                    }
+                }
+            }
+        };
+        class_line::add_file(&mut self.config.classes, class, &content, format);
+    }
+
+    /// Refuses a class from a map: no class of maps can be asked while the file is read.
+    fn class_from_map(&mut self, id: MacroId, map_class: &[u8], optional: bool) {
+        if optional {
+            return;
+        }
+        let name = self.config.names.name(id);
+        let text = [b"fileclass: F{".as_slice(), &name, b"}: class ", map_class];
+        self.out
+            .error([&text.concat(), b" not available".as_slice()].concat());
+    }
+
+    fn map(&mut self, rest: &[u8]) {
+        let text = plain_dollars(rest);
+        let maps = &self.config.maps;
+        let known = |name: &[u8]| maps.iter().any(|map| map.name.eq_ignore_ascii_case(name));
+        let mut errors = Vec::new();
+        let map = MapDefinition::parse(&text, &known, &mut errors);
+        for error in &errors {
+            self.out.error(&error.text);
+        }
+        if let Some(map) = map {
+            self.config.maps.push(map);
+        }
+    }
+
+    fn mailer(&mut self, rest: &[u8]) {
+        let config = &mut self.config;
+        let groups = &config.queue_groups;
+        let mailer = MailerLine {
+            level: config.level,
+            names: &mut config.names,
+            rules: &mut config.rules,
+            users: self.source.users(),
+            knows_queue_group: &|name| {
+                groups
+                    .iter()
+                    .any(|group| group.name.eq_ignore_ascii_case(name))
+            },
+            out: &mut self.out,
+        }
+        .read(rest);
+        if let Some(mailer) = mailer
+            && config.mailers.insert(mailer).is_none()
+        {
+            let most = crate::mailer::table::MAX_MAILERS;
+            self.out
+                .error(format!("too many mailers defined ({most} max)"));
+        }
+    }
+
+    fn header(&mut self, rest: &[u8]) {
+        let rule = HeaderLine {
+            names: &mut self.config.names,
+            rules: &mut self.config.rules,
+            out: &mut self.out,
+        }
+        .read(rest);
+        self.config.headers.extend(rule);
+    }
+
+    fn option(&mut self, text: OptionText<'_>, origin: Origin) {
+        self.options.set(
+            text,
+            origin,
+            self.overrides.caller_is_root,
+            &mut self.config,
+            &*self.source,
+            &mut self.out,
+        );
+    }
+
+    fn precedence(&mut self, line: &[u8]) {
+        let Some((name, class)) = crate::text::bytes::split_once(&line[1..], b'=') else {
+            return self.unknown(line);
+        };
+        if !self.config.precedences.push(name, value::number(class)) {
+            let most = super::precedence_line::MAX_PRECEDENCES;
+            self.out.error(format!("too many P lines, {most} max"));
+        }
+    }
+
+    fn queue_group(&mut self, rest: &[u8]) {
+        let directory = self.config.options.queueing.queue_directory.clone();
+        let group = queue_group_line::read(rest, directory.as_deref(), &mut self.out);
+        let Some(group) = group else { return };
+        let groups = &mut self.config.queue_groups;
+        match groups
+            .iter_mut()
+            .find(|known| known.name.eq_ignore_ascii_case(&group.name))
+        {
+            Some(known) => *known = group,
+            None => groups.push(group),
+        }
+    }
+
+    fn filter(&mut self, filter: filter_line::FilterDefinition) {
+        let filters = &mut self.config.filters;
+        if filters
+            .iter()
+            .any(|known| known.name.eq_ignore_ascii_case(&filter.name))
+        {
+            let text = [
+                b"X".as_slice(),
+                &filter.name,
+                b": duplicate filter definition",
+            ];
+            return self.out.error(text.concat());
+        }
+        filters.push(filter);
+    }
+
+    fn environment(&mut self, rest: &[u8]) {
+        let (name, value) = match crate::text::bytes::split_once(rest, b'=') {
+            Some((name, value)) => (name, Some(value.to_vec())),
+            None => (rest, self.source.environment(rest)),
+        };
+        let Some(value) = value.filter(|_| !name.is_empty()) else {
+            return;
+        };
+        let environment = &mut self.config.environment;
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.to_vec(), value));
+    }
+
+    fn level(&mut self, rest: &[u8]) {
+        let text = rest.trim_ascii_start();
+        if !text.first().is_some_and(u8::is_ascii_digit) {
+            let shown = shown(rest.get(..20).unwrap_or(rest));
+            let text = [b"invalid argument to V line: \"".as_slice(), &shown, b"\""];
+            return self.out.error(text.concat());
+        }
+        self.config.level = u8::try_from(value::count(text)).unwrap_or(u8::MAX);
+        if self.config.level >= 5 {
+            startup::shorten_host_name(&mut self.config.macros);
+        }
+        if self.config.level >= 6 {
+            self.config.options.headers.colon_ok_in_addr = false;
+        }
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if let Some(vendor) = text[digits..].strip_prefix(b"/") {
+            let letters = vendor
+                .iter()
+                .take_while(|byte| byte.is_ascii_alphabetic())
+                .count();
+            let vendor = &vendor[..letters];
+            if !vendor.eq_ignore_ascii_case(b"Berkeley") {
+                let text = [b"invalid V line vendor code: \"".as_slice(), vendor, b"\""];
+                self.out.error(text.concat());
+            }
+        }
+    }
+
+    fn start_ruleset(&mut self, rest: &[u8]) {
+        let name = match memchr::memchr(b'$', rest) {
+            None => rest.to_vec(),
+            Some(_) => unmarked(&self.expand_marked(rest)),
+        };
+        let mut errors = Vec::new();
+        let found = self.config.rules.enter(&name, &mut errors);
+        for error in &errors {
+            self.out.error(error);
+        }
+        self.ruleset = found.map(|found| found.id);
+        if let Some(found) = found
+            && found.is_defined
+            && self.overrides.tell_repeated_rulesets
+        {
+            let name = self.config.rules.name(found.id);
+            let text = [
+                b"WARNING: Ruleset ".as_slice(),
+                &name,
+                b" has multiple definitions",
+            ];
+            self.out.warning(text.concat());
+        }
+    }
+
+    fn rule(&mut self, line: &[u8], number: u32) {
+        let Some(ruleset) = self.ruleset else {
+            self.check_names(line);
+            let text = [
+                b"missing valid ruleset for \"".as_slice(),
+                &shown(line),
+                b"\"",
+            ];
+            return self.out.error(text.concat());
+        };
+        self.fix_syntax();
+        let mut front = MacroTable::new();
+        let config = &mut self.config;
+        let macros = Macros::new(&mut front, None, &config.macros);
+        let mut errors = Vec::new();
+        config.rules.add_rule(
+            ruleset,
+            &line[1..],
+            &mut RuleSource {
+                macros: &macros,
+                names: &mut config.names,
+                syntax: &config.syntax,
+                line: number,
+            },
+            &mut errors,
+        );
+        errors.iter().for_each(|error| self.out.error(error));
+    }
+}
+
+/// Gives marked text with its symbols as they were written.
+fn unmarked(marked: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    crate::token::print_marked(marked, &|number| number.to_string().into_bytes(), &mut out);
+    out
+}
+
+/// Makes `$$` one dollar sign; all other symbols stay as they are written.
+fn plain_dollars(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        out.push(byte);
+        rest = match (byte, tail.first()) {
+            (b'$', Some(b'$')) => &tail[1..],
+            _ => tail,
+        };
+    }
+    out
+}

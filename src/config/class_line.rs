@@ -1,0 +1,291 @@
+//! C and F lines: words of classes.
+//!
+//! Source: guide 5.3; observed: 8.17.1.9.
+
+use crate::macros::{ClassId, Classes, MacroId};
+use crate::token::mark::{Mark, Unit, unit_at};
+
+/// Adds the words of marked text to a class; `$=x` adds the members of class x.
+pub fn add_words(classes: &mut Classes, class: ClassId, marked: &[u8]) {
+    let mut word = Vec::new();
+    let mut copied = false;
+    let mut at = 0;
+    while let Some((unit, next)) = unit_at(marked, at) {
+        at = next;
+        match unit {
+            Unit::Octet(byte) if byte.is_ascii_whitespace() || byte == 0x0b => {
+                finish(classes, class, &mut word);
+                copied = false;
+            }
+            // What follows a copied class in one word is dropped.
+            _ if copied => {}
+            Unit::Symbol(Mark::InClass, source) if word.is_empty() => {
+                classes.copy(ClassId(MacroId::from_number(source)), class);
+                copied = true;
+            }
+            Unit::Octet(byte) => word.push(byte),
+            Unit::Symbol(mark, argument) => {
+                word.push(mark.octet());
+                if mark.has_argument() {
+                    word.push(argument.to_be_bytes()[1]);
+                }
+            }
+        }
+    }
+    finish(classes, class, &mut word);
+}
+
+fn finish(classes: &mut Classes, class: ClassId, word: &mut Vec<u8>) {
+    if !word.is_empty() {
+        classes.insert(class, word);
+        word.clear();
+    }
+}
+
+/// Adds the words of plain text to a class.
+pub fn add_plain_words(classes: &mut Classes, class: ClassId, text: &[u8]) {
+    for word in crate::text::bytes::words(text) {
+        classes.insert(class, word);
+    }
+}
+
+/// What an F line names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassFile<'a> {
+    /// A missing file is no fault (`-o`).
+    pub optional: bool,
+    /// Where the words come from.
+    pub origin: ClassOrigin<'a>,
+}
+
+/// Where the words of an F line come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClassOrigin<'a> {
+    /// A file, and how each of its lines is read.
+    File(&'a [u8], &'a [u8]),
+    /// The output of a program.
+    Program(&'a [u8]),
+    /// A look-up of a key in a map: key, class of the map, specification.
+    Map(&'a [u8], &'a [u8], &'a [u8]),
+    /// Nothing is named.
+    Missing,
+}
+
+/// Reads what stands behind the name of the class.
+pub fn parse_file(text: &[u8]) -> ClassFile<'_> {
+    let mut text = text.trim_ascii_start();
+    let mut optional = false;
+    if text.starts_with(b"-o") {
+        optional = true;
+        let end = text
+            .iter()
+            .position(u8::is_ascii_whitespace)
+            .unwrap_or(text.len());
+        text = text[end..].trim_ascii_start();
+    }
+    let origin = if text.is_empty() {
+        ClassOrigin::Missing
+    } else if let Some(program) = text.strip_prefix(b"|") {
+        ClassOrigin::Program(program)
+    } else if let Some((key, class, specification)) = map_reference(text) {
+        ClassOrigin::Map(key, class, specification)
+    } else {
+        let end = text
+            .iter()
+            .position(u8::is_ascii_whitespace)
+            .unwrap_or(text.len());
+        let (file, format) = text.split_at(end);
+        let format = format.trim_ascii_start();
+        let format = if format.is_empty() { b"%s" } else { format };
+        ClassOrigin::File(file, format)
+    };
+    ClassFile { optional, origin }
+}
+
+/// Reads `key@class:specification`, where the key may be empty.
+fn map_reference(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (key, rest) = crate::text::bytes::split_once(text, b'@')?;
+    if !key.iter().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    if rest == b"LDAP" {
+        return Some((key, rest, b""));
+    }
+    let (class, specification) = crate::text::bytes::split_once(rest, b':')?;
+    Some((key, class, specification))
+}
+
+/// Adds the words of a class file, each line read with `format`.
+///
+/// Only what the first conversion of the format takes counts; it is then cut into
+/// words at blanks.
+pub fn add_file(classes: &mut Classes, class: ClassId, content: &[u8], format: &[u8]) {
+    for line in content.split(|&byte| byte == b'\n') {
+        if line.first() == Some(&b'#') {
+            continue;
+        }
+        if format == b"%s" {
+            if let Some(word) = crate::text::bytes::words(line).next() {
+                classes.insert(class, word);
+            }
+        } else if let Some(taken) = scan(line, format) {
+            add_plain_words(classes, class, &taken);
+        }
+    }
+}
+
+/// Reads a line as `sscanf` with this format; gives what its first conversion took.
+fn scan(line: &[u8], format: &[u8]) -> Option<Vec<u8>> {
+    let mut line = line;
+    let mut format = format;
+    while let Some((&directive, tail)) = format.split_first() {
+        format = tail;
+        if directive.is_ascii_whitespace() {
+            line = line.trim_ascii_start();
+            continue;
+        }
+        if directive != b'%' {
+            line = line.strip_prefix(&[directive])?;
+            continue;
+        }
+        let suppressed = format.first() == Some(&b'*');
+        format = &format[usize::from(suppressed)..];
+        let digits = format
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let width = match super::options::value::count(&format[..digits]) {
+            0 => usize::MAX,
+            width => usize::try_from(width).unwrap_or(usize::MAX),
+        };
+        format = &format[digits..];
+        let (&kind, tail) = format.split_first()?;
+        format = tail;
+        let taken = match kind {
+            b's' => {
+                line = line.trim_ascii_start();
+                line.iter()
+                    .take_while(|byte| !byte.is_ascii_whitespace())
+                    .count()
+            }
+            b'[' => {
+                let (set, rest) = scan_set(format)?;
+                format = rest;
+                line.iter().take_while(|&&byte| set.contains(byte)).count()
+            }
+            b'c' => line.len().min(1),
+            b'%' => {
+                line = line.strip_prefix(b"%")?;
+                continue;
+            }
+            _ => return None,
+        };
+        let taken = taken.min(width);
+        if taken == 0 {
+            return None;
+        }
+        if !suppressed {
+            return Some(line[..taken].to_vec());
+        }
+        line = &line[taken..];
+    }
+    None
+}
+
+/// The octets between `%[` and `]`.
+struct ScanSet {
+    negated: bool,
+    members: Vec<u8>,
+}
+
+impl ScanSet {
+    fn contains(&self, byte: u8) -> bool {
+        self.members.contains(&byte) != self.negated
+    }
+}
+
+/// Reads a set; `None` when it has no end.
+fn scan_set(format: &[u8]) -> Option<(ScanSet, &[u8])> {
+    let negated = format.first() == Some(&b'^');
+    let body = &format[usize::from(negated)..];
+    // A bracket in the first place is a member.
+    let end = 1 + memchr::memchr(b']', body.get(1..)?)?;
+    let mut members = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = body[..end].get(at) {
+        match body[..end].get(at + 1..at + 3) {
+            Some(&[b'-', last]) => {
+                members.extend(byte..=last);
+                at += 3;
+            }
+            _ => {
+                members.push(byte);
+                at += 1;
+            }
+        }
+    }
+    Some((ScanSet { negated, members }, &body[end + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_take_what_the_c_library_takes() {
+        for (line, format, taken) in [
+            ("  six seven", "%s", Some("six")),
+            ("root:x:0", "%[^:]", Some("root")),
+            ("a # b", "%[^#]", Some("a ")),
+            ("host alias", "%*s %s", Some("alias")),
+            ("abcdef", "%3s", Some("abc")),
+            ("x=y", "x=%s", Some("y")),
+            ("", "%s", None),
+            ("a", "%[", None),
+            ("a", "%d", None),
+            ("b9-", "%[a-z0-9]", Some("b9")),
+        ] {
+            let got = scan(line.as_bytes(), format.as_bytes());
+            assert_eq!(got.as_deref(), taken.map(str::as_bytes), "{line} {format}");
+        }
+    }
+
+    #[test]
+    fn f_lines_name_files_programs_and_maps() {
+        let file = |name: &'static str, format: &'static str| {
+            ClassOrigin::File(name.as_bytes(), format.as_bytes())
+        };
+        for (text, optional, origin) in [
+            (" /a/b", false, file("/a/b", "%s")),
+            ("-o /a %[^:]", true, file("/a", "%[^:]")),
+            ("-o", true, ClassOrigin::Missing),
+            ("|/bin/echo a", false, ClassOrigin::Program(b"/bin/echo a")),
+            (
+                "key@hash:/x",
+                false,
+                ClassOrigin::Map(b"key", b"hash", b"/x"),
+            ),
+            ("@", false, file("@", "%s")),
+        ] {
+            assert_eq!(
+                parse_file(text.as_bytes()),
+                ClassFile { optional, origin },
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn any_format_is_survived() {
+        let mut seed = 7u32;
+        for _ in 0..5000 {
+            let mut text = Vec::new();
+            for _ in 0..10 {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                text.push(b"%[]^-s*9 a"[(seed >> 16) as usize % 10]);
+            }
+            let (line, format) = text.split_at(4);
+            scan(line, format);
+        }
+    }
+}

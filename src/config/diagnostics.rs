@@ -1,0 +1,174 @@
+//! What is said about a configuration while it is read, and the exit status it leads to.
+//!
+//! Reading never stops at the first fault: messages are collected in order, and the
+//! caller prints them all. When the program speaks SMTP on its standard output,
+//! each message carries the reply code the reference gives it.
+
+use crate::smtp::ExitStatus;
+
+/// What kind of message one is; decides the reply code in front of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A fault of the configuration; the program exits.
+    Error,
+    /// A fault of the system; the program exits.
+    SystemError,
+    /// A wrong value that was taken as far as possible.
+    UserError,
+    /// A remark with its place.
+    Note,
+    /// A warning without place and code.
+    Warning,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What kind of message it is.
+    pub kind: Kind,
+    /// Text with the place in front, without line end.
+    pub text: Vec<u8>,
+}
+
+impl Message {
+    /// Gives the line as it is printed; `smtp` puts the reply code in front.
+    ///
+    /// Observed: 8.17.1.9 with `-bs` and `-bd`.
+    pub fn line(&self, smtp: bool) -> Vec<u8> {
+        let code: &[u8] = match (smtp, self.kind) {
+            (false, _) | (true, Kind::Warning) => b"",
+            (true, Kind::Error) => b"554 5.0.0 ",
+            (true, Kind::SystemError) => b"451 4.0.0 ",
+            (true, Kind::UserError) => b"550 ",
+            (true, Kind::Note) => b"050 ",
+        };
+        [code, &self.text, b"\n"].concat()
+    }
+}
+
+/// Messages in order, and the exit status they lead to.
+#[derive(Debug, Clone, Default)]
+pub struct Diagnostics {
+    messages: Vec<Message>,
+    place: Option<(Vec<u8>, u32)>,
+    status: Option<ExitStatus>,
+    stopped: bool,
+}
+
+impl Diagnostics {
+    /// Says in which file and line the reader is.
+    pub fn set_place(&mut self, file: &[u8], line: u32) {
+        match &mut self.place {
+            Some((name, number)) if name == file => *number = line,
+            place => *place = Some((file.to_vec(), line)),
+        }
+    }
+
+    /// Says that no file is being read any more.
+    pub fn clear_place(&mut self) {
+        self.place = None;
+    }
+
+    /// Adds a fault of the configuration; the exit status becomes 70.
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
+        self.add(Kind::Error, text.as_ref());
+        self.raise(ExitStatus::Software);
+    }
+
+    /// Adds a fault of the system; the exit status becomes 71.
+    pub fn system_error(&mut self, text: impl AsRef<[u8]>) {
+        self.add(Kind::SystemError, text.as_ref());
+        self.raise(ExitStatus::OsError);
+    }
+
+    /// Adds a complaint about a value; the exit status stays.
+    pub fn user_error(&mut self, text: impl AsRef<[u8]>) {
+        self.add(Kind::UserError, text.as_ref());
+    }
+
+    /// Adds a remark; the exit status stays.
+    pub fn note(&mut self, text: impl AsRef<[u8]>) {
+        self.add(Kind::Note, text.as_ref());
+    }
+
+    /// Adds a warning without a place; the exit status stays.
+    pub fn warning(&mut self, text: impl AsRef<[u8]>) {
+        self.messages.push(Message {
+            kind: Kind::Warning,
+            text: text.as_ref().to_vec(),
+        });
+    }
+
+    /// Ends the reading with a status: nothing after this counts.
+    pub fn stop(&mut self, status: ExitStatus) {
+        self.status = Some(status);
+        self.stopped = true;
+    }
+
+    /// Tells whether the reading was ended.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Gives the exit status so far.
+    pub fn status(&self) -> ExitStatus {
+        self.status.unwrap_or(ExitStatus::Ok)
+    }
+
+    /// Gives all messages in order.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// Gives what is to be printed, line by line.
+    pub fn printed(&self, smtp: bool) -> Vec<u8> {
+        self.messages
+            .iter()
+            .flat_map(|message| message.line(smtp))
+            .collect()
+    }
+
+    fn raise(&mut self, status: ExitStatus) {
+        self.status.get_or_insert(status);
+    }
+
+    fn add(&mut self, kind: Kind, text: &[u8]) {
+        let mut line = Vec::new();
+        if let Some((file, number)) = &self.place {
+            line.extend_from_slice(file);
+            line.extend_from_slice(format!(": line {number}: ").as_bytes());
+        }
+        line.extend_from_slice(text);
+        // Messages are printed in seven bits (observed: 8.17.1.9).
+        line.iter_mut().for_each(|byte| *byte &= 0x7f);
+        self.messages.push(Message { kind, text: line });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_keep_their_order_their_place_and_the_first_status() {
+        let mut out = Diagnostics::default();
+        out.warning("Warning: w");
+        out.set_place(b"a.cf", 3);
+        out.note("n");
+        assert_eq!(out.status(), ExitStatus::Ok);
+        out.system_error("s");
+        out.error("e");
+        out.clear_place();
+        out.user_error("u");
+        assert_eq!(out.status(), ExitStatus::OsError);
+        assert_eq!(
+            String::from_utf8(out.printed(false)).unwrap(),
+            "Warning: w\na.cf: line 3: n\na.cf: line 3: s\na.cf: line 3: e\nu\n"
+        );
+        assert_eq!(
+            String::from_utf8(out.printed(true)).unwrap(),
+            "Warning: w\n050 a.cf: line 3: n\n451 4.0.0 a.cf: line 3: s\n\
+             554 5.0.0 a.cf: line 3: e\n550 u\n"
+        );
+    }
+}

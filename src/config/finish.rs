@@ -1,0 +1,160 @@
+//! What is done when the last line has been read.
+//!
+//! Source: guide 5.8; texts and order of the messages observed: 8.17.1.9.
+
+use crate::macros::{ClassId, MacroId, Template};
+use crate::smtp::ExitStatus;
+use crate::token::AddressSyntax;
+
+use super::builder::Builder;
+use super::mailer_line;
+use super::queue_group_line::QueueGroupDefinition;
+use super::startup::{self, MAX_LEVEL, VERSION};
+
+/// Name of the queue group that is always there.
+pub const DEFAULT_QUEUE_GROUP: &[u8] = b"mqueue";
+
+impl Builder<'_> {
+    /// Settles the operators: option, below level 7 macro `o`, else the built-in ones.
+    ///
+    /// The first rule does this; after it they do not change any more.
+    pub(super) fn fix_syntax(&mut self) {
+        if self.syntax_is_fixed {
+            return;
+        }
+        self.syntax_is_fixed = true;
+        let from_macro = (self.config.level < 7 && self.config.macros.get(MacroId::O).is_some())
+            .then(|| self.config.expanded_macro(MacroId::O));
+        let headers = &mut self.config.options.headers;
+        let operators = headers
+            .operator_chars
+            .get_or_insert_with(|| from_macro.unwrap_or(AddressSyntax::DEFAULT_OPERATORS.to_vec()));
+        self.config.syntax = AddressSyntax::new(operators, self.config.level);
+    }
+
+    /// Fills in what follows from the whole file, and tells what the whole file lacks.
+    pub fn finish(&mut self) {
+        self.out.clear_place();
+        self.fix_syntax();
+        self.config.syntax.level = self.config.level;
+        self.config.syntax.space_substitute = self.config.options.headers.blank_sub;
+        self.fill_in_texts();
+        self.add_default_queue_group();
+        mailer_line::add_implied_flags(&mut self.config.mailers, self.config.level);
+        self.add_host_names();
+        self.check();
+    }
+
+    /// Fills in the greeting and the `From ` line; older levels have them in macros.
+    fn fill_in_texts(&mut self) {
+        let old = self.config.level < 7;
+        let from = |builder: &Self, id: MacroId| {
+            old.then(|| builder.config.macros.get(id))
+                .flatten()
+                .map(|value| {
+                    let mut source = Vec::new();
+                    value.print(&builder.config.names, &mut source);
+                    source
+                })
+        };
+        let greeting = from(self, MacroId::letter(b'e'));
+        let from_line = from(self, MacroId::L);
+        let names = &mut self.config.names;
+        let mut fill = |slot: &mut Template, text: Option<Vec<u8>>, default: &[u8]| {
+            if slot.is_empty() {
+                *slot = Template::parse(text.as_deref().unwrap_or(default), names);
+            }
+        };
+        let options = &mut self.config.options;
+        fill(
+            &mut options.receiving.smtp_greeting_message,
+            greeting,
+            b"$j Sendmail $v ready at $b",
+        );
+        fill(
+            &mut options.headers.unix_from_line,
+            from_line,
+            b"From $g $d",
+        );
+    }
+
+    fn add_default_queue_group(&mut self) {
+        let groups = &mut self.config.queue_groups;
+        let is_default = |group: &QueueGroupDefinition| group.name == DEFAULT_QUEUE_GROUP;
+        if let Some(at) = groups.iter().position(is_default) {
+            groups[..=at].rotate_right(1);
+            return;
+        }
+        let queueing = &self.config.options.queueing;
+        let path = queueing.queue_directory.clone().unwrap_or_default();
+        let mut group = QueueGroupDefinition::new(DEFAULT_QUEUE_GROUP, &path);
+        group.runners = queueing.max_runners_per_queue;
+        group.nice = queueing.nice_queue_run;
+        groups.insert(0, group);
+    }
+
+    /// Puts `$j`, what the interfaces are called and the usual local names in class `w`.
+    fn add_host_names(&mut self) {
+        let full = self.config.expanded_macro(MacroId::J);
+        let which = self.config.options.running.dont_probe_interfaces;
+        let classes = &mut self.config.classes;
+        startup::probe_interfaces(classes, which, &*self.source);
+        if !full.is_empty() {
+            classes.insert(ClassId::letter(b'w'), &full);
+        }
+        classes.insert(ClassId::letter(b'w'), b"[localhost]");
+    }
+
+    fn check(&mut self) {
+        let level = self.config.level;
+        if level > MAX_LEVEL {
+            self.out.error(format!(
+                "Warning: .cf version level ({level}) exceeds sendmail version {VERSION} \
+                 functionality ({MAX_LEVEL})"
+            ));
+        }
+        self.check_host_status();
+        if level < MAX_LEVEL {
+            self.out.note(format!(
+                "Warning: .cf file is out of date: sendmail {VERSION} supports version \
+                 {MAX_LEVEL}, .cf file is version {level}"
+            ));
+        }
+        if self.config.mailers.local().is_none() {
+            self.out.error("No local mailer defined");
+        }
+        let full = self.config.expanded_macro(MacroId::J);
+        if !full.contains(&b'.') {
+            let text = [
+                b"WARNING: local host name (".as_slice(),
+                &full,
+                b") is not qualified; see cf/README: WHO AM I?",
+            ];
+            self.out.note(text.concat());
+        }
+        let database = &self.config.options.delivering.mailbox_database;
+        if database != b"pw" {
+            let text = [
+                b"Can't initialize mailbox database \"".as_slice(),
+                database,
+                b"\": Service unavailable",
+            ];
+            self.out.note(text.concat());
+            self.out.stop(ExitStatus::Unavailable);
+        }
+    }
+
+    fn check_host_status(&mut self) {
+        let delivering = &mut self.config.options.delivering;
+        if delivering.host_status_directory.is_some() && delivering.connection_cache_size == 0 {
+            delivering.host_status_directory = None;
+            self.out
+                .warning("Warning: HostStatusDirectory disabled with ConnectionCacheSize = 0");
+        }
+        if delivering.single_thread_delivery && delivering.host_status_directory.is_none() {
+            delivering.single_thread_delivery = false;
+            self.out
+                .warning("Warning: HostStatusDirectory required for SingleThreadDelivery");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! O lines and `-o`/`-O`: finding the option a text means, and setting it.
+//!
+//! Source: guide 5.6; observed: 8.17.1.9.
+
+use super::compiled::Config;
+use super::diagnostics::Diagnostics;
+use super::options::setting::{Origin, Setting, macro_definition};
+use super::options::table::{AUTO_REBUILD_ALIASES, LETTERS_ONLY, OPTIONS, OptionSpec};
+use super::options::value;
+use super::source::FileSource;
+
+/// An option as it was written.
+#[derive(Debug, Clone, Copy)]
+pub enum OptionText<'a> {
+    /// Letter and value.
+    Letter(u8, &'a [u8]),
+    /// `name=value`.
+    Named(&'a [u8]),
+}
+
+/// What was found for a name.
+enum Found<'a> {
+    Option(&'static OptionSpec, Option<&'a [u8]>, &'a [u8]),
+    Macro(&'a [u8]),
+    Nothing,
+}
+
+/// What must be remembered between options.
+#[derive(Debug, Default)]
+pub struct OptionState {
+    /// Options the command line has set.
+    fixed: Vec<&'static str>,
+    /// Timeouts the command line has set.
+    fixed_timeouts: Vec<&'static str>,
+}
+
+impl OptionState {
+    /// Sets one option.
+    pub fn set(
+        &mut self,
+        text: OptionText<'_>,
+        origin: Origin,
+        caller_is_root: bool,
+        config: &mut Config,
+        source: &dyn FileSource,
+        out: &mut Diagnostics,
+    ) {
+        let (spec, suboption, value) = match find(text, out) {
+            Found::Option(spec, suboption, value) => (spec, suboption, value),
+            Found::Macro(value) => {
+                if let Some((id, text)) = macro_definition(value, &mut config.names, out) {
+                    config.macros.set_text(id, &text);
+                }
+                return;
+            }
+            Found::Nothing => return,
+        };
+        if origin == Origin::File && self.fixed.contains(&spec.name) {
+            return;
+        }
+        if spec.name == "LogLevel"
+            && origin == Origin::CommandLine
+            && !caller_is_root
+            && value::number(value) <= i64::from(config.options.running.log_level)
+        {
+            return;
+        }
+        let maps = &config.maps;
+        (spec.set)(&mut Setting {
+            name: spec.name,
+            value,
+            suboption,
+            options: &mut config.options,
+            names: &mut config.names,
+            source,
+            known_map: &|name| maps.iter().any(|map| map.name.eq_ignore_ascii_case(name)),
+            fixed_timeouts: &mut self.fixed_timeouts,
+            origin,
+            out,
+        });
+        // Timeouts are fixed one by one, and privacy flags only add up.
+        if origin == Origin::CommandLine && !matches!(spec.name, "Timeout" | "PrivacyOptions") {
+            self.fixed.push(spec.name);
+        }
+    }
+}
+
+/// Finds the option a text means.
+fn find<'a>(text: OptionText<'a>, out: &mut Diagnostics) -> Found<'a> {
+    match text {
+        OptionText::Letter(b'M', value) => Found::Macro(value),
+        OptionText::Letter(b'D', _) => Found::Nothing,
+        OptionText::Letter(letter, value) => {
+            let mut all = OPTIONS.iter().chain(LETTERS_ONLY);
+            match all.find(|spec| spec.letter == Some(letter)) {
+                Some(spec) => Found::Option(spec, None, value),
+                None => {
+                    out.error(format!("readcf: unknown option name 0x{letter:x}"));
+                    Found::Nothing
+                }
+            }
+        }
+        OptionText::Named(text) => find_named(text, out),
+    }
+}
+
+fn find_named<'a>(text: &'a [u8], out: &mut Diagnostics) -> Found<'a> {
+    let (name, value) = match memchr::memchr(b'=', text) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, b"".as_slice()),
+    };
+    let name = trim_spaces_end(name);
+    if name.is_empty() && !text.is_empty() && text[0] == b'=' {
+        out.error("readcf: null option name");
+        return Found::Nothing;
+    }
+    let value = trim_spaces_start(value);
+    let (name, suboption) = match memchr::memchr(b'.', name) {
+        Some(at) => (&name[..at], Some(&name[at + 1..])),
+        None => (name, None),
+    };
+    if name.eq_ignore_ascii_case(AUTO_REBUILD_ALIASES.as_bytes()) {
+        return Found::Nothing;
+    }
+    match look_up(name, out) {
+        Some(spec) => Found::Option(spec, suboption, value),
+        None => Found::Nothing,
+    }
+}
+
+fn trim_spaces_end(mut text: &[u8]) -> &[u8] {
+    while let Some(rest) = text.strip_suffix(b" ") {
+        text = rest;
+    }
+    text
+}
+
+fn trim_spaces_start(mut text: &[u8]) -> &[u8] {
+    while let Some(rest) = text.strip_prefix(b" ") {
+        text = rest;
+    }
+    text
+}
+
+/// Finds a long name or an abbreviation that is not ambiguous.
+fn look_up(name: &[u8], out: &mut Diagnostics) -> Option<&'static OptionSpec> {
+    let begins = |spec: &&OptionSpec| {
+        spec.name
+            .as_bytes()
+            .get(..name.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    if let Some(spec) = OPTIONS
+        .iter()
+        .filter(begins)
+        .find(|spec| spec.name.len() == name.len())
+    {
+        return Some(spec);
+    }
+    let mut candidates = OPTIONS.iter().filter(begins);
+    match (candidates.next(), candidates.next()) {
+        (None, _) => {
+            out.error([b"readcf: unknown option name ".as_slice(), name].concat());
+            None
+        }
+        (Some(first), Some(second)) => {
+            let matches = format!(" (matches {} and {})", first.name, second.name);
+            let text = [
+                b"readcf: ambiguous option name ".as_slice(),
+                name,
+                matches.as_bytes(),
+            ];
+            out.error(text.concat());
+            None
+        }
+        (Some(only), None) => {
+            let text = format!(" used as abbreviation for {}", only.name);
+            out.note([b"Option ".as_slice(), name, text.as_bytes()].concat());
+            Some(only)
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One option being set: its value, and what its parser may touch.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::macros::{MacroId, MacroNames, Template};
+use crate::sys::file::path_buf_of;
+use crate::text::interval::IntervalUnit;
+
+use super::Options;
+use super::value::{self, Interval};
+use crate::config::diagnostics::Diagnostics;
+use crate::config::source::FileSource;
+
+/// Who sets an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A line of the file.
+    File,
+    /// The command line, which the file does not override.
+    CommandLine,
+}
+
+/// One option being set.
+pub struct Setting<'a> {
+    /// Name as the table spells it.
+    pub name: &'static str,
+    /// Text behind the equal sign.
+    pub value: &'a [u8],
+    /// What follows the dot in the name.
+    pub suboption: Option<&'a [u8]>,
+    /// The options to change.
+    pub options: &'a mut Options,
+    /// Names, for values with macros.
+    pub names: &'a mut MacroNames,
+    /// The world, for users and services.
+    pub source: &'a dyn FileSource,
+    /// Tells which maps are defined already.
+    pub known_map: &'a dyn Fn(&[u8]) -> bool,
+    /// Timeouts that the command line has set; the file does not change them.
+    pub fixed_timeouts: &'a mut Vec<&'static str>,
+    /// Whether the command line is speaking.
+    pub origin: Origin,
+    /// Where complaints go.
+    pub out: &'a mut Diagnostics,
+}
+
+impl Setting<'_> {
+    /// The value as it is.
+    pub fn text(&self) -> Vec<u8> {
+        self.value.to_vec()
+    }
+
+    /// The value, `None` when it is empty.
+    pub fn some_text(&self) -> Option<Vec<u8>> {
+        (!self.value.is_empty()).then(|| self.text())
+    }
+
+    /// The value as a path, `None` when it is empty.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.some_text().map(path_buf_of)
+    }
+
+    /// The value as a path, `default` when it is empty.
+    pub fn path_or(&self, default: &str) -> PathBuf {
+        self.path().unwrap_or_else(|| default.into())
+    }
+
+    /// The value as a truth value.
+    pub fn truth(&self) -> bool {
+        value::truth(self.value)
+    }
+
+    /// The value as a number that is not negative.
+    pub fn count(&self) -> u32 {
+        value::count(self.value)
+    }
+
+    /// The value as a size.
+    pub fn size(&self) -> u64 {
+        value::size(self.value)
+    }
+
+    /// The value as any number.
+    pub fn number(&self) -> i64 {
+        value::number(self.value)
+    }
+
+    /// The value as text with macros.
+    pub fn template(&mut self) -> Template {
+        Template::parse(self.value, self.names)
+    }
+
+    /// The value as text with macros, quotes and backslashes undone.
+    pub fn unquoted_template(&mut self) -> Template {
+        let (text, _) = value::unquote(self.value, None);
+        Template::parse(&text, self.names)
+    }
+
+    /// Reads an interval and complains about letters that are no unit.
+    pub fn read_interval(&mut self, text: &[u8], unit: IntervalUnit) -> Interval {
+        value::interval(text, unit, &mut |letter| {
+            let text = [b"Invalid time unit `".as_slice(), &[letter], b"'"].concat();
+            self.out.user_error(text);
+        })
+    }
+
+    /// The value as an interval.
+    pub fn interval(&mut self, unit: IntervalUnit) -> Duration {
+        self.read_interval(self.value, unit).duration()
+    }
+
+    /// Tells whether a timeout may be set, and notes those the command line sets.
+    pub fn may_set_timeout(&mut self, name: &'static str) -> bool {
+        match self.origin {
+            Origin::File => !self.fixed_timeouts.contains(&name),
+            Origin::CommandLine => {
+                self.fixed_timeouts.push(name);
+                true
+            }
+        }
+    }
+
+    /// Complains that a value is not known.
+    pub fn unrecognized(&mut self, what: &str, word: &[u8]) {
+        let text = [b"readcf: ", what.as_bytes(), word, b" unrecognized"].concat();
+        self.out.error(text);
+    }
+}
+
+/// The macro an `M` option names and what stands behind the name.
+pub fn macro_definition(
+    value: &[u8],
+    names: &mut MacroNames,
+    out: &mut Diagnostics,
+) -> Option<(MacroId, Vec<u8>)> {
+    let mut errors = Vec::new();
+    let (id, taken) = names.parse(value, &mut errors);
+    for error in &errors {
+        out.error(error);
+    }
+    Some((id?, value.get(taken..).unwrap_or_default().to_vec()))
+}

@@ -1,0 +1,469 @@
+//! The table of options: names, letters, who may set them, and their parsers.
+//!
+//! The order is that in which the reference looks names up, because it decides
+//! which two names the message about an ambiguous abbreviation shows.
+//!
+//! Source: guide 5.6; observed: 8.17.1.9.
+
+use crate::text::interval::IntervalUnit::{Hours, Minutes, Seconds};
+
+use super::accounts::{account, default_group};
+use super::queueing::SuperSafe;
+use super::running::{ErrorMode, ProbeInterfaces, TimeZoneSpec};
+use super::setting::Setting;
+use super::value;
+use super::{parsers, ports, times};
+
+/// Who may set an option on the command line without losing the program's rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Safety {
+    /// Everybody.
+    Safe,
+    /// Root; for others the program gives its rights up first.
+    Unsafe,
+}
+
+/// One option.
+#[derive(Clone, Copy)]
+pub struct OptionSpec {
+    /// Long name.
+    pub name: &'static str,
+    /// One-letter name.
+    pub letter: Option<u8>,
+    /// Who may set it.
+    pub safety: Safety,
+    /// Reads the value.
+    pub set: fn(&mut Setting<'_>),
+}
+
+const fn option(name: &'static str, set: fn(&mut Setting<'_>)) -> OptionSpec {
+    OptionSpec {
+        name,
+        letter: None,
+        safety: Safety::Unsafe,
+        set,
+    }
+}
+
+const fn letter(letter: u8, name: &'static str, set: fn(&mut Setting<'_>)) -> OptionSpec {
+    OptionSpec {
+        name,
+        letter: Some(letter),
+        safety: Safety::Unsafe,
+        set,
+    }
+}
+
+const fn safe(spec: OptionSpec) -> OptionSpec {
+    OptionSpec {
+        safety: Safety::Safe,
+        ..spec
+    }
+}
+
+/// All options with a long name.
+pub const OPTIONS: &[OptionSpec] = &[
+    safe(letter(b'7', "SevenBitInput", |s| {
+        s.options.headers.seven_bit_input = s.truth()
+    })),
+    safe(letter(b'8', "EightBitMode", parsers::eight_bit_mode)),
+    letter(b'A', "AliasFile", parsers::alias_file),
+    letter(b'a', "AliasWait", parsers::alias_wait),
+    letter(b'B', "BlankSub", |s| {
+        s.options.headers.blank_sub = *s.value.first().unwrap_or(&b' ')
+    }),
+    safe(letter(b'b', "MinFreeBlocks", parsers::min_free_blocks)),
+    safe(letter(b'C', "CheckpointInterval", |s| {
+        s.options.queueing.checkpoint_interval = s.count()
+    })),
+    safe(letter(b'c', "HoldExpensive", |s| {
+        s.options.delivering.hold_expensive = s.truth()
+    })),
+    safe(letter(b'd', "DeliveryMode", parsers::delivery_mode)),
+    letter(b'E', "ErrorHeader", |s| {
+        s.options.delivering.error_header = s.some_text()
+    }),
+    safe(letter(b'e', "ErrorMode", |s| {
+        if let Some(mode) = s
+            .value
+            .first()
+            .and_then(|&letter| ErrorMode::from_letter(letter))
+        {
+            s.options.running.error_mode = mode;
+        }
+    })),
+    letter(b'F', "TempFileMode", |s| {
+        s.options.queueing.temp_file_mode = value::octal(s.value) & 0o777
+    }),
+    letter(b'f', "SaveFromLine", |s| {
+        s.options.headers.save_from_line = s.truth()
+    }),
+    letter(b'G', "MatchGECOS", |s| {
+        s.options.delivering.match_gecos = s.truth()
+    }),
+    letter(b'H', "HelpFile", |s| {
+        s.options.running.help_file = Some(s.path_or("helpfile"))
+    }),
+    letter(b'h', "MaxHopCount", |s| {
+        s.options.receiving.max_hop_count = s.count()
+    }),
+    letter(b'I', "ResolverOptions", parsers::resolver_options),
+    safe(letter(b'i', "IgnoreDots", |s| {
+        s.options.receiving.ignore_dots = s.truth()
+    })),
+    letter(b'J', "ForwardPath", |s| {
+        s.options.delivering.forward_path = Some(s.template()).filter(|path| !path.is_empty());
+    }),
+    safe(letter(b'j', "SendMimeErrors", |s| {
+        s.options.delivering.send_mime_errors = s.truth()
+    })),
+    letter(b'k', "ConnectionCacheSize", |s| {
+        s.options.delivering.connection_cache_size = s.count()
+    }),
+    letter(b'K', "ConnectionCacheTimeout", |s| {
+        s.options.delivering.connection_cache_timeout = s.interval(Minutes)
+    }),
+    letter(b'l', "UseErrorsTo", |s| {
+        s.options.delivering.use_errors_to = s.truth()
+    }),
+    safe(letter(b'L', "LogLevel", |s| {
+        s.options.running.log_level = u8::try_from(s.count()).unwrap_or(u8::MAX)
+    })),
+    safe(letter(b'm', "MeToo", |s| {
+        s.options.delivering.me_too = s.truth()
+    })),
+    letter(b'n', "CheckAliases", |s| {
+        s.options.delivering.check_aliases = s.truth()
+    }),
+    safe(letter(b'o', "OldStyleHeaders", |s| {
+        s.options.headers.old_style_headers = s.truth()
+    })),
+    letter(b'O', "DaemonPortOptions", ports::daemon_port),
+    safe(letter(b'p', "PrivacyOptions", parsers::privacy_options)),
+    letter(b'P', "PostmasterCopy", |s| {
+        s.options.delivering.postmaster_copy = s.some_text()
+    }),
+    letter(b'q', "QueueFactor", |s| {
+        s.options.queueing.queue_factor = s.number()
+    }),
+    letter(b'Q', "QueueDirectory", |s| {
+        s.options.queueing.queue_directory = Some(s.some_text().unwrap_or(b"mqueue".to_vec()));
+    }),
+    letter(b'R', "DontPruneRoutes", |s| {
+        s.options.delivering.dont_prune_routes = s.truth()
+    }),
+    letter(b'r', "Timeout", times::timeout),
+    letter(b'S', "StatusFile", |s| {
+        s.options.running.status_file = Some(s.path_or("statistics"))
+    }),
+    safe(letter(b's', "SuperSafe", |s| {
+        s.options.queueing.super_safe = match s.value.first() {
+            Some(b'i' | b'I') => SuperSafe::Interactive,
+            Some(b'p' | b'P') => SuperSafe::PostMilter,
+            _ if s.truth() => SuperSafe::True,
+            _ => SuperSafe::False,
+        };
+    })),
+    letter(b'T', "QueueTimeout", times::queue_timeout),
+    letter(b't', "TimeZoneSpec", |s| {
+        s.options.running.time_zone_spec = s
+            .some_text()
+            .map_or(TimeZoneSpec::Caller, TimeZoneSpec::Fixed);
+    }),
+    letter(b'U', "UserDatabaseSpec", |s| {
+        s.options.delivering.user_database_spec = s.some_text()
+    }),
+    letter(b'u', "DefaultUser", |s| {
+        let previous = s.options.security.default_user.clone();
+        if let Some(account) = account(s, "u", Some(&previous)) {
+            s.options.security.default_user = account;
+        }
+    }),
+    letter(b'V', "FallbackMXhost", |s| {
+        s.options.delivering.fallback_mx_host = s.some_text()
+    }),
+    safe(letter(b'v', "Verbose", |s| {
+        s.options.running.verbose = s.number() > 0 || s.truth()
+    })),
+    letter(b'w', "TryNullMXList", |s| {
+        s.options.delivering.try_null_mx_list = s.truth()
+    }),
+    letter(b'x', "QueueLA", |s| s.options.queueing.queue_la = s.count()),
+    letter(b'X', "RefuseLA", |s| {
+        s.options.queueing.refuse_la = s.count()
+    }),
+    letter(b'y', "RecipientFactor", |s| {
+        s.options.queueing.recipient_factor = s.number()
+    }),
+    letter(b'Y', "ForkEachJob", |s| {
+        s.options.queueing.fork_each_job = s.truth()
+    }),
+    letter(b'z', "ClassFactor", |s| {
+        s.options.queueing.class_factor = s.number()
+    }),
+    letter(b'Z', "RetryFactor", |s| {
+        s.options.queueing.retry_factor = s.number()
+    }),
+    safe(option("QueueSortOrder", parsers::queue_sort_order)),
+    option("HostsFile", |s| {
+        s.options.running.hosts_file = s.path_or("/etc/hosts")
+    }),
+    safe(option("MinQueueAge", |s| {
+        s.options.queueing.min_queue_age = s.interval(Minutes)
+    })),
+    safe(option("DefaultCharSet", |s| {
+        s.options.headers.default_char_set = s.text()
+    })),
+    option("ServiceSwitchFile", |s| {
+        s.options.running.service_switch_file = s.path_or("/etc/mail/service.switch")
+    }),
+    safe(option("DialDelay", |s| {
+        s.options.delivering.dial_delay = s.interval(Seconds)
+    })),
+    safe(option("NoRecipientAction", parsers::no_recipient_action)),
+    option("SafeFileEnvironment", |s| {
+        s.options.security.safe_file_environment = s.path()
+    }),
+    option("MaxMessageSize", |s| {
+        s.options.receiving.max_message_size = s.size()
+    }),
+    safe(option("ColonOkInAddr", |s| {
+        s.options.headers.colon_ok_in_addr = s.truth()
+    })),
+    safe(option("MaxQueueRunSize", |s| {
+        s.options.queueing.max_queue_run_size = s.count()
+    })),
+    option("MaxDaemonChildren", |s| {
+        s.options.receiving.max_daemon_children = s.count()
+    }),
+    option("DontExpandCnames", |s| {
+        s.options.delivering.dont_expand_cnames = s.truth()
+    }),
+    option("MustQuoteChars", parsers::must_quote_chars),
+    option("SmtpGreetingMessage", |s| {
+        s.options.receiving.smtp_greeting_message = s.unquoted_template()
+    }),
+    option("UnixFromLine", |s| {
+        s.options.headers.unix_from_line = s.unquoted_template()
+    }),
+    option("OperatorChars", parsers::operator_chars),
+    option("DontInitGroups", |s| {
+        s.options.security.dont_init_groups = s.truth()
+    }),
+    safe(option("SingleLineFromHeader", |s| {
+        s.options.headers.single_line_from_header = s.truth()
+    })),
+    safe(option("AllowBogusHELO", |s| {
+        s.options.receiving.allow_bogus_helo = s.truth()
+    })),
+    option("ConnectionRateThrottle", |s| {
+        s.options.receiving.connection_rate_throttle = s.count()
+    }),
+    option("UnsafeGroupWrites", |s| {
+        s.options.security.unsafe_group_writes = s.truth()
+    }),
+    option("DoubleBounceAddress", |s| {
+        s.options.delivering.double_bounce_address = s.template()
+    }),
+    option("HostStatusDirectory", |s| {
+        s.options.delivering.host_status_directory = s.path()
+    }),
+    option("SingleThreadDelivery", |s| {
+        s.options.delivering.single_thread_delivery = s.truth()
+    }),
+    option("RunAsUser", |s| {
+        let previous = s.options.security.run_as_user.clone();
+        s.options.security.run_as_user = account(s, "RunAsUser", previous.as_ref());
+    }),
+    option("RrtImpliesDsn", |s| {
+        s.options.delivering.rrt_implies_dsn = s.truth()
+    }),
+    option("PidFile", |s| s.options.running.pid_file = s.template()),
+    option("DontBlameSendmail", parsers::dont_blame_sendmail),
+    option("DontProbeInterfaces", |s| {
+        s.options.running.dont_probe_interfaces = match s.value {
+            b"loopback" => ProbeInterfaces::NoLoopback,
+            _ if s.truth() => ProbeInterfaces::None,
+            _ => ProbeInterfaces::All,
+        };
+    }),
+    option("MaxRecipientsPerMessage", |s| {
+        s.options.receiving.max_recipients_per_message = s.count()
+    }),
+    option("DeadLetterDrop", |s| {
+        s.options.delivering.dead_letter_drop = s.path()
+    }),
+    option("MaxAliasRecursion", |s| {
+        s.options.delivering.max_alias_recursion = s.count()
+    }),
+    option("ConnectOnlyTo", parsers::connect_only_to),
+    option("TrustedUser", |s| {
+        let previous = s.options.security.trusted_user.clone();
+        s.options.security.trusted_user = account(s, "TrustedUser", previous.as_ref());
+    }),
+    option("MaxMimeHeaderLength", parsers::max_mime_header_length),
+    option("ControlSocketName", |s| {
+        s.options.running.control_socket_name = s.path()
+    }),
+    option("MaxHeadersLength", parsers::max_headers_length),
+    option("ProcessTitlePrefix", |s| {
+        s.options.running.process_title_prefix =
+            Some(s.template()).filter(|title| !title.is_empty());
+    }),
+    option("LDAPDefaultSpec", |s| {
+        s.options.running.ldap_default_spec = s.some_text()
+    }),
+    option("DefaultAuthInfo", |s| {
+        s.options.security.default_auth_info = s.path()
+    }),
+    option("AuthMechanisms", |s| {
+        s.options.security.auth_mechanisms = s.text()
+    }),
+    option("ClientPortOptions", ports::client_port),
+    option("DataFileBufferSize", |s| {
+        s.options.queueing.data_file_buffer_size = s.size()
+    }),
+    option("XscriptFileBufferSize", |s| {
+        s.options.queueing.xscript_file_buffer_size = s.size()
+    }),
+    option("ServerCertFile", |s| {
+        s.options.security.server_cert_file = parsers::file_pair(s)
+    }),
+    option("ServerKeyFile", |s| {
+        s.options.security.server_key_file = parsers::file_pair(s)
+    }),
+    option("ClientCertFile", |s| {
+        s.options.security.client_cert_file = parsers::file_pair(s)
+    }),
+    option("ClientKeyFile", |s| {
+        s.options.security.client_key_file = parsers::file_pair(s)
+    }),
+    option("CACertFile", |s| s.options.security.ca_cert_file = s.path()),
+    option("CACertPath", |s| s.options.security.ca_cert_path = s.path()),
+    option("DHParameters", |s| {
+        s.options.security.dh_parameters = s.some_text()
+    }),
+    option("InputMailFilters", parsers::input_mail_filters),
+    option("Milter", parsers::milter),
+    option("AuthOptions", |s| {
+        s.options.security.auth_options = parsers::letters(s, b"AacdfmpyT")
+    }),
+    option("QueueFileMode", |s| {
+        s.options.queueing.queue_file_mode = Some(value::octal(s.value) & 0o777)
+    }),
+    option("CertFingerprintAlgorithm", |s| {
+        s.options.security.cert_fingerprint_algorithm = s.some_text()
+    }),
+    option("CipherList", |s| {
+        s.options.security.cipher_list = s.some_text()
+    }),
+    option("RandFile", |s| s.options.security.rand_file = s.some_text()),
+    option("TLSSrvOptions", |s| {
+        s.options.security.tls_srv_options = parsers::letters(s, b"VCR")
+    }),
+    option("BadRcptThrottle", |s| {
+        s.options.receiving.bad_rcpt_throttle = s.count()
+    }),
+    option("DeliverByMin", parsers::deliver_by_min),
+    option("MaxQueueChildren", |s| {
+        s.options.queueing.max_queue_children = s.count()
+    }),
+    option("MaxRunnersPerQueue", |s| {
+        s.options.queueing.max_runners_per_queue = s.count()
+    }),
+    option("DirectSubmissionModifiers", |s| {
+        s.options.receiving.direct_submission_modifiers = s.text()
+    }),
+    option("NiceQueueRun", |s| {
+        s.options.queueing.nice_queue_run = value::signed(s.value)
+    }),
+    option("SharedMemoryKey", |s| {
+        s.options.queueing.shared_memory_key = if s.value.eq_ignore_ascii_case(b"select") {
+            -1
+        } else {
+            s.number()
+        };
+    }),
+    option("AuthMaxBits", |s| {
+        s.options.security.auth_max_bits = Some(s.count())
+    }),
+    option("MailboxDatabase", parsers::mailbox_database),
+    option("UseMSP", |s| s.options.running.use_msp = s.truth()),
+    option("DelayLA", |s| s.options.queueing.delay_la = s.count()),
+    option("FastSplit", |s| s.options.queueing.fast_split = s.count()),
+    option("SoftBounce", |s| {
+        s.options.delivering.soft_bounce = s.truth()
+    }),
+    option("SharedMemoryKeyFile", |s| {
+        s.options.queueing.shared_memory_key_file = s.path()
+    }),
+    option("RejectLogInterval", |s| {
+        s.options.receiving.reject_log_interval = s.interval(Hours)
+    }),
+    option("RequiresDirfsync", |s| {
+        s.options.queueing.requires_dirfsync = s.truth()
+    }),
+    option("ConnectionRateWindowSize", |s| {
+        s.options.receiving.connection_rate_window_size = s.interval(Seconds);
+    }),
+    option("CRLFile", |s| s.options.security.crl_file = s.path()),
+    option("FallbackSmartHost", |s| {
+        s.options.delivering.fallback_smart_host = s.some_text()
+    }),
+    option("AuthRealm", |s| {
+        s.options.security.auth_realm = s.some_text()
+    }),
+    option("CRLPath", |s| s.options.security.crl_path = s.path()),
+    option("HeloName", |s| {
+        s.options.delivering.helo_name = s.some_text()
+    }),
+    option("MaxNOOPCommands", |s| {
+        s.options.receiving.max_noop_commands = s.count()
+    }),
+    option("BadRcptShutdown", |s| {
+        s.options.receiving.bad_rcpt_shutdown = s.count()
+    }),
+    option("BadRcptShutdownGood", |s| {
+        s.options.receiving.bad_rcpt_shutdown_good = s.count()
+    }),
+    option("ServerSSLOptions", |s| {
+        s.options.security.server_ssl_options = parsers::ssl_options(s)
+    }),
+    option("ClientSSLOptions", |s| {
+        s.options.security.client_ssl_options = parsers::ssl_options(s)
+    }),
+    option("MaxQueueAge", |s| {
+        s.options.queueing.max_queue_age = s.interval(Minutes)
+    }),
+    option("RejectNUL", |s| s.options.receiving.reject_nul = s.truth()),
+    option("UseCompressedIPv6Addresses", |s| {
+        s.options.running.use_compressed_ipv6_addresses = s.truth();
+    }),
+    option("SSLEngine", |s| {
+        s.options.security.ssl_engine = s.some_text()
+    }),
+    option("SSLEnginePath", |s| {
+        s.options.security.ssl_engine_path = s.path()
+    }),
+    option("TLSFallbacktoClear", |s| {
+        s.options.security.tls_fallback_to_clear = s.truth()
+    }),
+    option("SetCertAltnames", |s| {
+        s.options.security.set_cert_altnames = s.truth()
+    }),
+    option("SmtpUTF8", parsers::smtp_utf8),
+    option("StrictTransportSecurity", |s| {
+        s.options.security.strict_transport_security = s.truth()
+    }),
+    option("CipherSuites", |s| {
+        s.options.security.cipher_suites = s.some_text()
+    }),
+];
+
+/// Options of old releases that have a letter only.
+pub const LETTERS_ONLY: &[OptionSpec] = &[letter(b'g', "g", |s| default_group(s))];
+
+/// Option of old releases that is accepted and means nothing any more.
+///
+/// Aliases are never rebuilt unasked; the reference refuses the name since 8.12.
+pub const AUTO_REBUILD_ALIASES: &str = "AutoRebuildAliases";
