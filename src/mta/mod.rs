@@ -107,7 +107,8 @@ impl Mta {
     }
 }
 
-fn phrase_rules(options: &HeaderOptions) -> PhraseRules<'_> {
+/// Tells which full names need quotes in front of an address.
+pub fn phrase_rules(options: &HeaderOptions) -> PhraseRules<'_> {
     PhraseRules {
         must_quote: &options.must_quote_chars,
         colon_is_ordinary: options.colon_ok_in_addr,

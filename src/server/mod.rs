@@ -4,11 +4,34 @@
 //! the rooms below for real work. In reading order:
 //!
 //! - [`connection`]: where a connection comes from and who is at its other end.
+//! - [`session`]: [`session::Session::step`], input and output of the machine.
+//! - `state`: where a session is, and facts of the transaction.
+//! - `access`: connect, greeting, and the beginning and end of envelopes.
 //! - [`features`]: what one client is offered.
 //! - [`guard`]: limits on useless commands.
+//! - `verb`: one file per verb family.
+//! - `addressing`: the arguments of MAIL and RCPT.
+//! - `rules`: hooks and addresses asked of the rulesets.
+//! - `existence`: whether a recipient exists, and who is behind it.
+//! - `collect`: the text of a message as it arrives.
+//! - `accept`: the end of DATA.
+//! - `reply`: saying and noting.
 //! - [`wording`]: how replies are worded.
 
+mod accept;
+mod access;
+mod addressing;
+mod collect;
 pub mod connection;
+mod existence;
 pub mod features;
 pub mod guard;
+mod reply;
+mod rules;
+pub mod session;
+mod state;
+mod verb;
 pub mod wording;
+
+pub use connection::{Connection, ConnectionKind, Rates};
+pub use session::{Input, Interest, Outlet, Session, Step};

@@ -1,0 +1,408 @@
+//! The end of DATA: checks, commit, and only then the 250.
+//!
+//! Order, observed: 8.17.1.9: header rulesets and check_eoh, the `from=` line, limits,
+//! check_eom, commit, reply, delivery; in interactive mode delivery comes before
+//! the reply. A commit that fails is told to the client, who keeps the message; the
+//! session stays usable.
+
+use super::collect::{CollectFault, CollectedMessage, Collector};
+use super::session::{Call, Flow, Session};
+use super::wording;
+use crate::config::options::DeliveryMode;
+use crate::envelope::EnvelopeFlags;
+use crate::envelope::prepare::prepare;
+use crate::envelope::priority::should_queue;
+use crate::logging::record::Severity;
+use crate::macros::{MacroId, Macros};
+use crate::message::{BodyType, HeaderField, HeaderTraits, Headers};
+use crate::queue::{CommitError, Committed, Durability, NewEntry, QueueFault};
+use crate::smtp::dot::BareOctet;
+use crate::smtp::{Reply, Verdict};
+use crate::text::bytes::escape_for_display;
+
+/// Longest header value shown to rulesets in `${currHeader}`.
+const MAX_CURRENT_HEADER: usize = 256;
+
+impl Session {
+    /// Takes a message that was read to its end.
+    pub(super) fn end_of_data(&mut self, collector: Collector, call: &mut Call<'_>) -> Flow {
+        let message = collector.finish();
+        let outcome = self
+            .judge(message, call)
+            .and_then(|entry| self.commit(entry, call));
+        if let Err(refusal) = outcome {
+            self.say(call, &refusal);
+            let status = escape_for_display(refusal.text());
+            self.log_recipients(4, &status);
+        }
+        self.begin_envelope();
+        Flow::Next
+    }
+
+    /// Completes the envelope and asks the last hooks.
+    fn judge(&mut self, message: CollectedMessage, call: &mut Call<'_>) -> Result<NewEntry, Reply> {
+        let CollectedMessage {
+            headers,
+            entry,
+            size,
+            header_size,
+            has_eight_bits,
+            has_nul,
+            fault,
+        } = message;
+        self.envelope.size = size;
+        let size_text = size.to_string();
+        self.envelope
+            .macros
+            .set_text(MacroId::MSG_SIZE, size_text.as_bytes());
+        let refusal = self.check_headers(&headers, header_size, call);
+        self.fill_envelope(headers, has_eight_bits);
+        let fault = self.fault_reply(fault, size, has_nul);
+        self.transaction.owes_sender_line = true;
+        self.log_sender_if_owed();
+        self.log_too_large(&fault, size);
+        if let Some(reply) = refusal.or(fault) {
+            return Err(reply);
+        }
+        match self.check("check_eom", &[size_text.as_bytes()], call) {
+            Verdict::Accept => {}
+            Verdict::Discard => self.transaction.discards = true,
+            Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply),
+        }
+        Ok(entry)
+    }
+
+    /// Asks the rulesets of the H lines, then check_eoh; returns the first refusal.
+    fn check_headers(
+        &mut self,
+        headers: &Headers,
+        header_size: u64,
+        call: &mut Call<'_>,
+    ) -> Option<Reply> {
+        let mut refusal = None;
+        for field in headers.iter() {
+            let verdict = self.check_header(field, call);
+            refusal = refusal.or(self.take_verdict(verdict));
+        }
+        let (count, size) = (headers.iter().count().to_string(), header_size.to_string());
+        let verdict = self.check("check_eoh", &[count.as_bytes(), size.as_bytes()], call);
+        refusal.or(self.take_verdict(verdict))
+    }
+
+    fn check_header(&mut self, field: &HeaderField, call: &mut Call<'_>) -> Verdict {
+        let mta = std::sync::Arc::clone(&self.mta);
+        let rules = &mta.config.headers;
+        let own = rules.iter().find(|rule| field.is(&rule.name));
+        let rule = own.or_else(|| rules.iter().find(|rule| rule.name == b"*"));
+        let Some(check) = rule.and_then(|rule| rule.check) else {
+            return Verdict::Accept;
+        };
+        let value = field
+            .value
+            .get(..MAX_CURRENT_HEADER)
+            .unwrap_or(&field.value);
+        let quoted = [b"\"", value.trim_ascii(), b"\""].concat();
+        let macros = &mut self.envelope.macros;
+        macros.set_text(MacroId::HDR_NAME, &field.name);
+        macros.set_text(MacroId::CURR_HEADER, &quoted);
+        macros.set_text(
+            MacroId::HDRLEN,
+            field.value.trim_ascii().len().to_string().as_bytes(),
+        );
+        self.check_field(check, &field.value, call)
+    }
+
+    /// Applies what is not a refusal, returns what is.
+    fn take_verdict(&mut self, verdict: Verdict) -> Option<Reply> {
+        match verdict {
+            Verdict::Accept => None,
+            Verdict::Discard => {
+                self.transaction.discards = true;
+                None
+            }
+            Verdict::Quarantine(reason) => {
+                self.envelope.quarantine = Some(reason);
+                None
+            }
+            Verdict::Reject(reply) | Verdict::Defer(reply) => Some(reply),
+        }
+    }
+
+    fn fill_envelope(&mut self, headers: Headers, has_eight_bits: bool) {
+        let envelope = &mut *self.envelope;
+        let hops = headers
+            .iter()
+            .filter(|field| field.traits().has(HeaderTraits::TRACE))
+            .count();
+        envelope.hop_count = u32::try_from(hops).unwrap_or(u32::MAX);
+        for field in headers.iter() {
+            envelope.headers.push(field.clone());
+        }
+        if has_eight_bits {
+            envelope.flags.insert(EnvelopeFlags::HAS_8BIT);
+        }
+        let hops = envelope.hop_count.to_string();
+        envelope.macros.set_text(MacroId::C, hops.as_bytes());
+        self.name_single_recipient();
+        self.set_dates();
+        let mta = std::sync::Arc::clone(&self.mta);
+        let envelope = &mut *self.envelope;
+        let mut front = std::mem::take(&mut envelope.macros);
+        let macros = Macros::new(&mut front, None, &mta.config.macros);
+        prepare(
+            envelope,
+            &mta.config,
+            &macros,
+            self.transaction.counted_recipients,
+        );
+        if let Some(id) = &envelope.message_id {
+            front.set_text(MacroId::MSG_ID, id);
+        }
+        envelope.macros = front;
+    }
+
+    /// Sets `$u` for the Received: field when just one recipient was named.
+    fn name_single_recipient(&mut self) {
+        let macros = &mut self.envelope.macros;
+        if self.transaction.named_recipients == 1
+            && let Some(only) = self.envelope.recipients.iter().find(|one| one.primary)
+        {
+            macros.set_text(MacroId::U, &only.address);
+        } else {
+            macros.remove(MacroId::U);
+        }
+    }
+
+    fn fault_reply(&self, fault: Option<CollectFault>, size: u64, has_nul: bool) -> Option<Reply> {
+        let options = &self.mta.config.options;
+        match fault {
+            Some(CollectFault::MessageTooLarge) => {
+                let limit = options.receiving.max_message_size;
+                let text = format!("552 5.2.3 Message exceeds maximum fixed size ({limit})");
+                Some(wording::reply(text.as_bytes()))
+            }
+            Some(CollectFault::HeadersTooLarge) => {
+                let limit = options.headers.max_headers_length;
+                self.log(
+                    5,
+                    Severity::Notice,
+                    format_args!(
+                        "headers too large ({limit} max) from {} during message collect",
+                        escape_for_display(&self.client.name)
+                    ),
+                );
+                let text = format!("552 5.6.0 Headers too large ({limit} max)");
+                Some(wording::reply(text.as_bytes()))
+            }
+            Some(CollectFault::Queue(error)) => Some(self.queue_refusal(&error)),
+            None if has_nul && options.receiving.reject_nul => {
+                Some(Reply::of("554 5.6.0 NUL characters are not allowed."))
+            }
+            None => self.has_disk_space(size.min(DISK_CHECK)).err(),
+        }
+    }
+
+    fn log_too_large(&self, fault: &Option<Reply>, size: u64) {
+        let limit = self.mta.config.options.receiving.max_message_size;
+        if fault.is_some() && limit > 0 && size > limit {
+            self.log(
+                6,
+                Severity::Notice,
+                format_args!("message size ({size}) exceeds maximum ({limit})"),
+            );
+        }
+    }
+
+    /// Makes the message durable, answers, and hands it on.
+    fn commit(&mut self, entry: NewEntry, call: &mut Call<'_>) -> Result<(), Reply> {
+        if self.transaction.discards {
+            self.log(9, Severity::Info, format_args!("discarded"));
+            let id = self.envelope.id_for_log().to_vec();
+            self.say(call, &acceptance(&id));
+            return Ok(());
+        }
+        let mode = self.mode_of_delivery();
+        let mut envelope = std::mem::take(&mut *self.envelope);
+        // A body without eight bits is what it is, whatever the client declared.
+        if envelope.body_type.is_some() && !envelope.flags.contains(EnvelopeFlags::HAS_8BIT) {
+            envelope.body_type = Some(BodyType::SevenBit);
+        }
+        let quarantined = envelope.quarantine.is_some();
+        let id = envelope.id_for_log().to_vec();
+        let kept = self.keep_for_log(&envelope);
+        let durability = Durability::of(self.mta.config.options.queueing.super_safe, mode);
+        let (message, committed) = match entry.commit_envelope(envelope, durability) {
+            Ok(done) => done,
+            Err((_, error)) => {
+                *self.envelope = kept;
+                return Err(self.queue_refusal(&error));
+            }
+        };
+        *self.envelope = kept;
+        if quarantined {
+            self.log_quarantine();
+            self.say(call, &message_accepted(&id, &committed));
+            return Ok(());
+        }
+        match mode {
+            DeliveryMode::Interactive => {
+                call.outlet.deliver_before_reply(message, call.workspace);
+                self.say(call, &message_accepted(&id, &committed));
+            }
+            DeliveryMode::Background => {
+                self.say(call, &message_accepted(&id, &committed));
+                call.outlet.deliver(message);
+            }
+            DeliveryMode::QueueOnly | DeliveryMode::Deferred => {
+                drop(message);
+                self.say(call, &message_accepted(&id, &committed));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what log lines after the commit still need.
+    fn keep_for_log(&self, envelope: &crate::envelope::Envelope) -> crate::envelope::Envelope {
+        crate::envelope::Envelope {
+            id: envelope.id.clone(),
+            sender: envelope.sender.clone(),
+            recipients: envelope.recipients.clone(),
+            priority: envelope.priority,
+            created: envelope.created,
+            quarantine: envelope.quarantine.clone(),
+            macros: envelope.macros.clone(),
+            ..crate::envelope::Envelope::default()
+        }
+    }
+
+    fn log_quarantine(&self) {
+        let reason = self.envelope.quarantine.as_deref().unwrap_or(b"");
+        let age = self.mta.clock.now().since(self.envelope.created);
+        for recipient in &self.envelope.recipients {
+            if !recipient.state.is_open() {
+                continue;
+            }
+            let mailer = recipient.triple.as_ref().map_or(&b""[..], |triple| {
+                &self.mta.config.mailers.get(triple.mailer).name
+            });
+            self.log(
+                4,
+                Severity::Info,
+                format_args!(
+                    "to={}, delay={}, mailer={}, pri={}, quarantine={}, stat=quarantined",
+                    escape_for_display(&recipient.address),
+                    crate::text::interval::format_interval(age),
+                    escape_for_display(mailer),
+                    self.envelope.priority,
+                    escape_for_display(reason)
+                ),
+            );
+        }
+    }
+
+    fn queue_refusal(&self, error: &CommitError) -> Reply {
+        self.log(
+            1,
+            Severity::Critical,
+            format_args!(
+                "SYSERR(root): collect: Cannot write message: {error}: {}",
+                error.source
+            ),
+        );
+        match error.fault() {
+            QueueFault::Full => Reply::of("452 4.3.1 Out of disk space for temp file"),
+            QueueFault::Other => Reply::of("451 4.3.0 Cannot write message to the queue"),
+        }
+    }
+
+    fn delivery_mode(&self) -> DeliveryMode {
+        let options = &self.mta.config.options;
+        self.connection
+            .port
+            .and_then(|index| options.daemon_ports.get(index))
+            .and_then(|port| port.delivery_mode)
+            .unwrap_or(options.queueing.delivery_mode)
+    }
+
+    /// Tells whether recipients are expanded at once.
+    pub(super) fn is_interactive(&self) -> bool {
+        self.delivery_mode() == DeliveryMode::Interactive
+    }
+
+    /// Returns the delivery mode of this message: a busy machine queues what is not urgent.
+    fn mode_of_delivery(&self) -> DeliveryMode {
+        let queueing = &self.mta.config.options.queueing;
+        let load = crate::sys::host::load_average().unwrap_or(0.0).round();
+        // A load average is small and never negative.
+        #[allow(clippy::cast_possible_truncation)]
+        let load = load as i64;
+        let queue_la = i64::from(queueing.queue_la);
+        if should_queue(
+            self.envelope.priority,
+            load,
+            queue_la,
+            queueing.queue_factor,
+        ) {
+            return DeliveryMode::QueueOnly;
+        }
+        self.delivery_mode()
+    }
+
+    /// Gives up on a client that went away or fell silent inside a message.
+    pub(super) fn lose_collection(
+        &mut self,
+        collector: &Collector,
+        why: &[u8],
+        call: &mut Call<'_>,
+    ) {
+        self.envelope.size = collector.size();
+        let client = escape_for_display(&self.client.name);
+        let sender = escape_for_display(&self.envelope.sender.address);
+        let why = escape_for_display(why);
+        let told = format!("collect: relay={client}, from={sender}, info={why}");
+        if why == "read timeout" {
+            self.log(1, Severity::Critical, format_args!("SYSERR(root): {told}"));
+        } else {
+            self.log(
+                2,
+                Severity::Warning,
+                format_args!("collect: premature EOM: {why}"),
+            );
+            self.log(2, Severity::Notice, format_args!("{told}"));
+        }
+        self.say_text(call, &format!("421 4.4.1 {told}"));
+    }
+
+    /// Refuses a message with a lone CR or LF, and the connection with it.
+    pub(super) fn refuse_bare(
+        &mut self,
+        octet: BareOctet,
+        collector: &Collector,
+        call: &mut Call<'_>,
+    ) {
+        self.envelope.size = collector.size();
+        let what = match octet {
+            BareOctet::CarriageReturn => "Bare carriage return (CR) not allowed",
+            BareOctet::LineFeed => "Bare linefeed (LF) not allowed",
+        };
+        self.say_text(call, &format!("421 4.5.0 {what}"));
+        self.log(
+            5,
+            Severity::Notice,
+            format_args!("{what} from {}", self.client_shown()),
+        );
+    }
+}
+
+/// Octets beyond the message for which the disk must have room.
+const DISK_CHECK: u64 = 1_048_576;
+
+/// The 250 that takes responsibility; it cannot be made without proof that the message is durable.
+fn message_accepted(id: &[u8], _durable: &Committed) -> Reply {
+    acceptance(id)
+}
+
+fn acceptance(id: &[u8]) -> Reply {
+    wording::reply(&[b"250 2.0.0 ", id, b" Message accepted for delivery"].concat())
+}

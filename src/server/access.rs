@@ -1,0 +1,345 @@
+//! The beginning and the end of a session, and of each envelope in it.
+//!
+//! On connect: who is there, what the macros say about it, check_relay,
+//! srv_features, greet_pause, greeting. A refused client is still talked to, but
+//! nearly every command gets the refusal.
+//!
+//! Source: guide 5.1.4; order and texts observed: 8.17.1.9.
+
+use std::time::Duration;
+
+use super::connection::{Client, ConnectionKind, address_text};
+use super::session::{Call, Session};
+use super::state::{State, Transaction};
+use super::wording;
+use crate::config::options::PortFamily;
+use crate::envelope::Envelope;
+use crate::logging::record::Severity;
+use crate::macros::MacroId;
+use crate::smtp::{Reply, Verdict};
+use crate::text::bytes::escape_for_display;
+use crate::token::Mark;
+
+impl Session {
+    /// Begins the session.
+    pub(super) fn open(&mut self, call: &mut Call<'_>) {
+        self.client = Client::find(&self.connection, self.mta.resolver.as_ref());
+        self.set_connection_macros();
+        self.mta.log.syslog(
+            12,
+            Severity::Info,
+            Some(b"NOQUEUE"),
+            format_args!("connect from {}", self.client_shown()),
+        );
+        self.begin_envelope();
+        if !self.admit(call) {
+            self.state = State::Closed;
+            return;
+        }
+        self.ask_features(call);
+        match self.greet_pause(call) {
+            Some(wait) if !wait.is_zero() => {
+                let since = self.mta.clock.monotonic();
+                self.state = State::GreetPause {
+                    until: since + wait,
+                    since,
+                };
+            }
+            Some(_) | None => self.greet(call),
+        }
+    }
+
+    /// Asks check_relay; returns false when the connection must be closed at once.
+    fn admit(&mut self, call: &mut Call<'_>) -> bool {
+        if self.connection.kind != ConnectionKind::Network {
+            return true;
+        }
+        let (name, address) = (self.client.name.clone(), self.client.address.clone());
+        let verdict = self.check("check_relay", &[&name, &address], call);
+        match verdict {
+            Verdict::Accept | Verdict::Quarantine(_) => true,
+            Verdict::Discard => {
+                self.transaction.discards = true;
+                true
+            }
+            Verdict::Reject(reply) | Verdict::Defer(reply) => {
+                let reply = wording::complete(reply);
+                if reply.code.number() == 421 {
+                    self.say(call, &reply);
+                    return false;
+                }
+                self.refusal = Some(reply);
+                true
+            }
+        }
+    }
+
+    fn ask_features(&mut self, call: &mut Call<'_>) {
+        let (name, address) = (self.client.name.clone(), self.client.address.clone());
+        let answer = self.ask_ruleset("srv_features", &[&name, &address], call);
+        let Some(answer) = answer.filter(|answer| answer.leading_symbol == Some(Mark::Mailer))
+        else {
+            return;
+        };
+        let words = answer.words.join(&b' ');
+        if words.eq_ignore_ascii_case(b"temp") {
+            self.mta.log.syslog(
+                4,
+                Severity::Notice,
+                None,
+                format_args!(
+                    "ERROR: srv_features=tempfail, relay={}, access temporarily disabled",
+                    self.client_shown()
+                ),
+            );
+            self.refusal = Some(Reply::of("450 4.3.0 Please try again later."));
+            return;
+        }
+        for letter in self.features.apply(&words) {
+            self.mta.log.syslog(
+                10,
+                Severity::Warning,
+                None,
+                format_args!(
+                    "srv_features: unknown feature {}",
+                    escape_for_display(&[letter])
+                ),
+            );
+        }
+    }
+
+    /// Asks how long to hold the greeting back.
+    fn greet_pause(&mut self, call: &mut Call<'_>) -> Option<Duration> {
+        if self.refusal.is_some() {
+            return None;
+        }
+        let (name, address) = (self.client.name.clone(), self.client.address.clone());
+        let answer = self.ask_ruleset("greet_pause", &[&name, &address], call)?;
+        if answer.leading_symbol != Some(Mark::Mailer) {
+            return None;
+        }
+        let milliseconds: u64 = crate::text::bytes::parse_decimal(answer.words.first()?)?;
+        Some(Duration::from_millis(milliseconds).min(MAX_GREET_PAUSE))
+    }
+
+    /// Sends the greeting.
+    pub(super) fn greet(&mut self, call: &mut Call<'_>) {
+        let greeting = self.greeting();
+        let mut lines = greeting.split(|octet| *octet == b'\n');
+        let first = lines.next().unwrap_or(b"");
+        let end = first
+            .iter()
+            .position(|octet| *octet == b' ')
+            .unwrap_or(first.len());
+        let (word, rest) = first.split_at(end);
+        let mut reply = Reply {
+            code: Reply::of("220 x").code,
+            enhanced: None,
+            lines: vec![[word, b" ESMTP", rest].concat()],
+        };
+        reply
+            .lines
+            .extend(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec));
+        self.say(call, &reply);
+        self.state = State::Commands;
+        self.start_waiting_for_line();
+    }
+
+    fn greeting(&mut self) -> Vec<u8> {
+        self.set_dates();
+        let mta = std::sync::Arc::clone(&self.mta);
+        let template = &mta.config.options.receiving.smtp_greeting_message;
+        self.expand(template)
+    }
+
+    /// Refuses a client that talked before it was greeted.
+    pub(super) fn meet_early_talker(&mut self, call: &mut Call<'_>) {
+        let State::GreetPause { since, .. } = &self.state else {
+            return;
+        };
+        let waited = self.mta.clock.monotonic().saturating_duration_since(*since);
+        self.log(
+            1,
+            Severity::Info,
+            format_args!(
+                "rejecting commands from {} [{}] due to pre-greeting traffic after {} seconds",
+                escape_for_display(&self.client.name),
+                escape_for_display(&self.client.address),
+                waited.as_secs()
+            ),
+        );
+        let text = [
+            b"554 ",
+            self.host_name().as_slice(),
+            b" ESMTP not accepting messages",
+        ]
+        .concat();
+        if let Ok(reply) = Reply::from_text(&text) {
+            self.say(call, &reply);
+        }
+        self.refuse_commands();
+        self.state = State::Commands;
+        self.start_waiting_for_line();
+    }
+
+    /// Answers nearly everything with a refusal from now on.
+    pub(super) fn refuse_commands(&mut self) {
+        self.refusal = Some(Reply::of("550 5.0.0 Command rejected"));
+    }
+
+    fn set_connection_macros(&mut self) {
+        let client = self.client.clone();
+        let rates = self.connection.rates;
+        let peer_port = self.connection.peer.map_or(0, |peer| peer.port());
+        let mut set = |id: MacroId, value: &[u8]| self.macros.set_text(id, value);
+        set(MacroId::UNDERSCORE, &client.shown);
+        set(MacroId::CLIENT_NAME, &client.name);
+        set(MacroId::CLIENT_ADDR, &client.address);
+        set(MacroId::CLIENT_PTR, &client.pointer);
+        set(MacroId::CLIENT_RESOLVE, client.check.as_macro());
+        set(MacroId::CLIENT_PORT, peer_port.to_string().as_bytes());
+        set(
+            MacroId::CLIENT_CONNECTIONS,
+            rates.client_connections.to_string().as_bytes(),
+        );
+        set(
+            MacroId::CLIENT_RATE,
+            rates.client_rate.to_string().as_bytes(),
+        );
+        set(MacroId::TOTAL_RATE, rates.total_rate.to_string().as_bytes());
+        set(MacroId::letter(b's'), &client.name);
+        set(MacroId::R, b"SMTP");
+        self.set_port_macros();
+    }
+
+    fn set_port_macros(&mut self) {
+        let mta = std::sync::Arc::clone(&self.mta);
+        let options = &mta.config.options;
+        let port = self
+            .connection
+            .port
+            .and_then(|index| options.daemon_ports.get(index));
+        let Some(port) = port else {
+            let flags = [
+                b"c u ".as_slice(),
+                &options.receiving.direct_submission_modifiers,
+            ]
+            .concat();
+            self.macros
+                .set_text(MacroId::DAEMON_FLAGS, flags.trim_ascii_end());
+            return;
+        };
+        self.macros.set_text(MacroId::DAEMON_NAME, &port.name);
+        self.macros
+            .set_text(MacroId::DAEMON_FLAGS, &port.flags_text());
+        let family: &[u8] = match port.family {
+            PortFamily::Inet6 => b"inet6",
+            PortFamily::Inet => b"inet",
+            PortFamily::Local => b"local",
+        };
+        self.macros.set_text(MacroId::DAEMON_FAMILY, family);
+        let configured = port.address.clone();
+        if let Some(local) = self.connection.local {
+            let ip = local.ip().to_canonical();
+            let address = configured.unwrap_or_else(|| address_text(ip));
+            self.macros.set_text(MacroId::DAEMON_ADDR, &address);
+            self.macros
+                .set_text(MacroId::DAEMON_PORT, local.port().to_string().as_bytes());
+            self.set_interface_macros(ip);
+        }
+    }
+
+    /// Sets `${if_name}` and its kin; of the loopback interface only the name is told.
+    fn set_interface_macros(&mut self, ip: std::net::IpAddr) {
+        let name = self
+            .mta
+            .resolver
+            .reverse(ip, crate::dns::Patience::Normal)
+            .unwrap_or_else(|_| [b"[", address_text(ip).as_slice(), b"]"].concat());
+        self.macros.set_text(MacroId::IF_NAME, &name);
+        if !ip.is_loopback() {
+            let family: &[u8] = if ip.is_ipv4() { b"inet" } else { b"inet6" };
+            self.macros.set_text(MacroId::IF_ADDR, &address_text(ip));
+            self.macros.set_text(MacroId::IF_FAMILY, family);
+        }
+    }
+
+    /// Draws a new id and starts an empty envelope with the macros of the connection.
+    pub(super) fn begin_envelope(&mut self) {
+        let clock = self.mta.clock.as_ref();
+        let id = self.mta.lifetime.queue_ids.next(clock);
+        let mut macros = self.macros.clone();
+        macros.set_text(MacroId::I, id.as_bytes());
+        let discards = self.transaction.discards && self.hello.is_none() && self.commands == 0;
+        *self.envelope = Envelope {
+            id: Some(id),
+            macros,
+            created: clock.now(),
+            ..Envelope::default()
+        };
+        self.transaction = Transaction {
+            discards,
+            ..Transaction::default()
+        };
+    }
+
+    /// Forgets the transaction: RSET, a new hello, the end of DATA.
+    pub(super) fn clear_transaction(&mut self, why: &str) {
+        self.log_unsent_recipients(why);
+        self.log_sender_if_owed();
+        self.begin_envelope();
+    }
+
+    /// Logs recipients that were accepted and then given up.
+    fn log_unsent_recipients(&self, why: &str) {
+        if !self.mta.log.is_on(11) {
+            return;
+        }
+        self.log_recipients(10, why);
+    }
+
+    /// Writes a `to=` line without delivery for each recipient at hand.
+    pub(super) fn log_recipients(&self, level: u8, status: &str) {
+        let age = self.mta.clock.now().since(self.envelope.created);
+        for recipient in &self.envelope.recipients {
+            if !recipient.state.is_open() {
+                continue;
+            }
+            self.log(
+                level,
+                Severity::Info,
+                format_args!(
+                    "to={}, delay={}, pri={}, stat={status}",
+                    escape_for_display(&recipient.address),
+                    crate::text::interval::format_interval(age),
+                    self.envelope.priority
+                ),
+            );
+        }
+    }
+
+    /// Ends the session: what the log is still owed.
+    pub(super) fn finish(&mut self) {
+        if self.transaction.is_open {
+            self.log_unsent_recipients("aborted by sender");
+        }
+        self.log_sender_if_owed();
+        if !self.did_something && self.refusal.is_none() {
+            self.log(
+                6,
+                Severity::Info,
+                format_args!(
+                    "{} did not issue MAIL/EXPN/VRFY/ETRN during connection to {}",
+                    self.client_shown(),
+                    escape_for_display(&self.daemon_name())
+                ),
+            );
+        }
+        self.did_something = true;
+    }
+}
+
+/// Longest pause before the greeting.
+///
+/// Source: RFC 5321 section 4.5.3.2.1 gives a client five minutes of patience.
+const MAX_GREET_PAUSE: Duration = Duration::from_secs(5 * 60);

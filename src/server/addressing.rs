@@ -1,0 +1,181 @@
+//! Addresses of MAIL, RCPT, VRFY and EXPN: where they end, what they resolve to.
+
+use super::session::Session;
+use super::wording;
+use crate::logging::record::Severity;
+use crate::mailer::MailerTriple;
+use crate::smtp::{ExitStatus, Reply, command::skip_blanks};
+use crate::sys::identity::User;
+use crate::token::{NoTokens, TokenBuffer, TokenizeOptions, tokenize};
+
+/// The pieces of `FROM:<address> parameters`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PathArgument<'a> {
+    /// The address as written.
+    pub address: &'a [u8],
+    /// What follows it.
+    pub parameters: &'a [u8],
+}
+
+/// Why an argument is no path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PathFault {
+    /// `FROM:` or `TO:` is missing; holds what was there instead.
+    Keyword(Vec<u8>),
+    /// There is no address.
+    Empty,
+}
+
+impl Session {
+    /// Splits the argument of MAIL or RCPT.
+    pub(super) fn split_path<'a>(
+        &self,
+        argument: &'a [u8],
+        keyword: &[u8],
+    ) -> Result<PathArgument<'a>, PathFault> {
+        let rest =
+            skip_keyword(argument, keyword).map_err(|word| PathFault::Keyword(word.to_vec()))?;
+        let options = TokenizeOptions {
+            delimiter: Some(b' '),
+            ..TokenizeOptions::ADDRESS
+        };
+        let (mut tokens, mut complaints) = (TokenBuffer::default(), Vec::new());
+        let syntax = &self.mta.config.syntax;
+        let end = match tokenize(rest, options, syntax, &mut tokens, &mut complaints) {
+            Ok(end) => end,
+            // What is wrong with it is told when it is resolved.
+            Err(NoTokens) if complaints.is_empty() => {
+                let end = end_of_word(rest);
+                if rest.get(..end).is_some_and(|word| word.starts_with(b"(")) {
+                    return Err(PathFault::Empty);
+                }
+                end
+            }
+            Err(NoTokens) => rest.len(),
+        };
+        let (address, parameters) = rest.split_at(end.min(rest.len()));
+        Ok(PathArgument {
+            address: address.trim_ascii_end(),
+            parameters,
+        })
+    }
+
+    /// Makes the refusal of a path without its keyword.
+    pub(super) fn keyword_refusal(word: &[u8]) -> Reply {
+        let text = [
+            b"501 5.5.2 Syntax error in parameters scanning \"",
+            word,
+            b"\"",
+        ]
+        .concat();
+        wording::reply(&text)
+    }
+
+    /// Looks a user of the local mailer up; an unreachable database is no user here.
+    pub(super) fn local_user(&self, triple: &MailerTriple) -> Option<User> {
+        let mailer = self.mta.config.mailers.get(triple.mailer);
+        if !mailer.has(b'w') {
+            return None;
+        }
+        self.mta.users.user_by_name(&triple.user).ok().flatten()
+    }
+
+    /// Remembers the worst that happened, for the exit status of `-bs`.
+    pub(super) fn remember_exit(&mut self, exit: ExitStatus) {
+        if matches!(self.exit, ExitStatus::Ok | ExitStatus::TempFail) && exit != ExitStatus::Ok {
+            self.exit = exit;
+        }
+    }
+
+    /// Notes a recipient nobody knows.
+    pub(super) fn log_unknown(&self, text: &[u8]) {
+        self.log(
+            5,
+            Severity::Notice,
+            format_args!("{}", crate::text::bytes::escape_for_display(text)),
+        );
+    }
+}
+
+/// Skips `keyword`, blanks and a colon; `Err` is what stands there instead.
+fn skip_keyword<'a>(argument: &'a [u8], keyword: &[u8]) -> Result<&'a [u8], &'a [u8]> {
+    let length = argument
+        .iter()
+        .take_while(|octet| **octet != b':' && !octet.is_ascii_whitespace())
+        .count();
+    let (word, rest) = argument.split_at(length);
+    let Some(rest) = skip_blanks(rest).strip_prefix(b":") else {
+        return Err(word);
+    };
+    let rest = skip_blanks(rest);
+    if rest.is_empty() || !word.eq_ignore_ascii_case(keyword) {
+        return Err(word);
+    }
+    Ok(rest)
+}
+
+fn end_of_word(text: &[u8]) -> usize {
+    text.iter()
+        .position(|octet| octet.is_ascii_whitespace())
+        .unwrap_or(text.len())
+}
+
+/// Returns the full name in a GECOS field: up to the first comma, `&` standing for the login name.
+///
+/// Source: observed: 8.17.1.9.
+pub(super) fn gecos_name(user: &User) -> Vec<u8> {
+    let field = user
+        .gecos
+        .split(|octet| *octet == b',' || *octet == b';')
+        .next()
+        .unwrap_or(b"");
+    let mut name = Vec::with_capacity(field.len());
+    for &octet in field {
+        if octet == b'&' {
+            let mut login = user.name.clone();
+            if let Some(first) = login.first_mut() {
+                first.make_ascii_uppercase();
+            }
+            name.extend_from_slice(&login);
+        } else {
+            name.push(octet);
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keyword_is_found_as_by_the_reference() {
+        for (argument, rest) in [
+            ("FROM:<a@b>", Ok("<a@b>")),
+            ("from : <a@b> X=1", Ok("<a@b> X=1")),
+            ("", Err("")),
+            ("FROM", Err("FROM")),
+            ("FROM:", Err("FROM")),
+            ("TO:<x>", Err("TO")),
+            ("FROM<x@far.test>", Err("FROM<x@far.test>")),
+            ("f:<x>", Err("f")),
+        ] {
+            let found = skip_keyword(argument.as_bytes(), b"from");
+            let expected = rest.map(str::as_bytes).map_err(str::as_bytes);
+            assert_eq!(found, expected, "{argument}");
+        }
+    }
+
+    #[test]
+    fn a_full_name_ends_at_the_comma_and_knows_the_login() {
+        let user = User {
+            name: b"bob".to_vec(),
+            uid: 1,
+            gid: 1,
+            gecos: b"& B. Builder,Room 1".to_vec(),
+            home: "/".into(),
+            shell: "/bin/sh".into(),
+        };
+        assert_eq!(gecos_name(&user), b"Bob B. Builder");
+    }
+}

@@ -1,0 +1,80 @@
+//! DATA: from the go-ahead to the acceptance of the message.
+
+use super::super::collect::{CollectLimits, Collector};
+use super::super::session::{Call, Flow, Session};
+use super::super::state::State;
+use crate::message::BodyType;
+use crate::queue::NewEntry;
+use crate::smtp::dot::{Bare, LineEnds};
+use crate::smtp::{Reply, Verdict};
+
+impl Session {
+    /// Answers DATA.
+    pub(super) fn data(&mut self, call: &mut Call<'_>) -> Flow {
+        if !self.transaction.is_open {
+            self.say_text(call, "503 5.0.0 Need MAIL command");
+            return Flow::Next;
+        }
+        let recipients = self.open_recipients();
+        if recipients == 0 {
+            self.say_text(call, "503 5.0.0 Need RCPT (recipient)");
+            return Flow::Next;
+        }
+        let count = recipients.to_string();
+        match self.check("check_data", &[count.as_bytes()], call) {
+            Verdict::Accept => {}
+            Verdict::Discard => self.transaction.discards = true,
+            Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => {
+                self.say(call, &reply);
+                return Flow::Next;
+            }
+        }
+        self.last_verb = "data";
+        if call.more_input && self.features.refuses_early_traffic {
+            // What follows was written as the text of a message; running it as commands
+            // would let it smuggle some in.
+            self.log_early_traffic(b"DATA");
+            self.say_text(call, "554 5.5.0 SMTP protocol error");
+            return Flow::Close;
+        }
+        self.say_go_ahead(call);
+        self.begin_collecting();
+        Flow::Collect
+    }
+
+    fn say_go_ahead(&self, call: &mut Call<'_>) {
+        if let Ok(reply) = Reply::from_text(b"354 End data with <CR><LF>.<CR><LF>") {
+            self.say(call, &reply);
+        }
+    }
+
+    fn begin_collecting(&mut self) {
+        let clock = self.mta.clock.as_ref();
+        let directory = self.mta.queue.directory_for(0, clock);
+        let id = match &self.envelope.id {
+            Some(id) => id.clone(),
+            None => self.mta.lifetime.queue_ids.next(clock),
+        };
+        let entry = NewEntry::create(directory, id);
+        let collector = Collector::new(entry, self.collect_limits(), clock.monotonic());
+        self.state = State::Collecting(Box::new(collector));
+    }
+
+    fn collect_limits(&self) -> CollectLimits {
+        let options = &self.mta.config.options;
+        let bare = |refuses| if refuses { Bare::Refuse } else { Bare::Take };
+        CollectLimits {
+            message: options.receiving.max_message_size,
+            headers: options.headers.max_headers_length,
+            line_ends: LineEnds {
+                bare_cr: bare(self.features.refuses_bare_cr),
+                bare_lf: bare(self.features.refuses_bare_lf),
+                dot_before_lf_ends: false,
+            },
+            seven_bits: options.headers.seven_bit_input
+                || self.envelope.body_type == Some(BodyType::SevenBit),
+            keeps_from_line: options.headers.save_from_line,
+        }
+    }
+}

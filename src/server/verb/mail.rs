@@ -1,0 +1,256 @@
+//! MAIL: the sender and the parameters of the message.
+
+use super::super::addressing::{PathFault, gecos_name};
+use super::super::session::{Call, Flow, Session};
+use super::super::wording;
+use crate::config::options::PrivacyFlags;
+use crate::envelope::{ControllingUser, EnvelopeFlags, Return, Sender};
+use crate::logging::record::Severity;
+use crate::macros::MacroId;
+use crate::message::{BodyType, HeaderField};
+use crate::rewrite::Role;
+use crate::smtp::parameter::{self, BodyParameter, ParameterPolicy};
+use crate::smtp::{Reply, Verdict};
+use crate::sys::host::free_space;
+use crate::text::bytes::escape_for_display;
+
+impl Session {
+    /// Answers MAIL.
+    pub(super) fn mail(&mut self, argument: &[u8], call: &mut Call<'_>) -> Flow {
+        self.did_something = true;
+        match self.open_transaction(argument, call) {
+            Ok(address) => {
+                self.transaction.is_open = true;
+                self.last_verb = "mail";
+                let accepted = wording::reply(b"250 2.1.0 Sender ok");
+                self.say(call, &wording::about(&address, accepted));
+            }
+            Err(refusal) => self.say(call, &refusal),
+        }
+        Flow::Next
+    }
+
+    fn open_transaction(&mut self, argument: &[u8], call: &mut Call<'_>) -> Result<Vec<u8>, Reply> {
+        self.may_mail()?;
+        self.warn_of_missing_hello();
+        let path = match self.split_path(argument, b"from") {
+            Ok(path) => path,
+            Err(PathFault::Keyword(word)) => return Err(Self::keyword_refusal(&word)),
+            Err(PathFault::Empty) => return Err(wording::reply(b"501 5.0.0 Missing sender")),
+        };
+        let address = path.address.to_vec();
+        self.transaction.owes_sender_line = true;
+        self.set_sender(&address, call)?;
+        self.take_mail_parameters(path.parameters)?;
+        match self.check("check_mail", &[&address], call) {
+            Verdict::Accept => {}
+            Verdict::Discard => self.transaction.discards = true,
+            Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply),
+        }
+        Ok(address)
+    }
+
+    fn may_mail(&self) -> Result<(), Reply> {
+        let privacy = self.mta.config.options.security.privacy_options;
+        if self.hello.is_none() && privacy.contains(PrivacyFlags::NEED_MAIL_HELO) {
+            return Err(Reply::of("503 5.0.0 Polite people say HELO first"));
+        }
+        if self.transaction.is_open {
+            return Err(Reply::of("503 5.5.0 Sender already specified"));
+        }
+        if self.features.requires_auth {
+            return Err(Reply::of("530 5.7.0 Authentication required"));
+        }
+        Ok(())
+    }
+
+    /// Adds X-Authentication-Warning: for a client that did not introduce itself.
+    fn warn_of_missing_hello(&mut self) {
+        if self.hello.is_none() {
+            let text = [self.client.shown.as_slice(), b" didn't use HELO protocol"].concat();
+            self.add_warning(&text);
+        }
+    }
+
+    pub(super) fn add_warning(&mut self, text: &[u8]) {
+        let privacy = self.mta.config.options.security.privacy_options;
+        if !privacy.contains(PrivacyFlags::AUTH_WARNINGS) {
+            return;
+        }
+        let value = [self.host_name().as_slice(), b": ", text].concat();
+        self.log(
+            4,
+            Severity::Info,
+            format_args!("Authentication-Warning: {}", escape_for_display(&value)),
+        );
+        let field = HeaderField::new(
+            b"X-Authentication-Warning",
+            &[b" ", value.as_slice()].concat(),
+        );
+        self.envelope.headers.push(field);
+    }
+
+    /// Resolves the sender and notes what it is.
+    fn set_sender(&mut self, address: &[u8], call: &mut Call<'_>) -> Result<(), Reply> {
+        self.envelope.macros.set_text(MacroId::MAIL_FROM, address);
+        let mut sender = Sender {
+            address: address.to_vec(),
+            ..Sender::default()
+        };
+        let parsed = match self.resolve(address, Role::Sender, call) {
+            Ok(parsed) => parsed,
+            Err(refusal) => {
+                self.envelope.sender = sender;
+                return Err(refusal);
+            }
+        };
+        let ids = [MacroId::MAIL_MAILER, MacroId::MAIL_HOST, MacroId::MAIL_ADDR];
+        self.set_triple_macros(ids, parsed.triple.as_ref());
+        let is_null = parsed.triple.is_none();
+        let canonical = if is_null {
+            Vec::new()
+        } else {
+            self.canonical_sender(address, call)
+        };
+        self.envelope.macros.set_text(MacroId::F, &canonical);
+        self.envelope.macros.set_text(MacroId::G, &canonical);
+        if let Some(triple) = &parsed.triple
+            && let Some(user) = self.local_user(triple)
+        {
+            let name = gecos_name(&user);
+            if !name.is_empty() {
+                let phrase = self.phrase(&name);
+                self.envelope
+                    .macros
+                    .set_text(MacroId::letter(b'x'), &phrase);
+                sender.full_name = Some(name);
+            }
+            sender.controlling = Some(ControllingUser {
+                name: user.name,
+                uid: user.uid,
+                gid: user.gid,
+                home: user.home,
+                alias: address.to_vec(),
+            });
+        }
+        sender.triple = parsed.triple;
+        self.envelope.sender = sender;
+        Ok(())
+    }
+
+    fn take_mail_parameters(&mut self, text: &[u8]) -> Result<(), Reply> {
+        let policy = self.parameter_policy();
+        let mut result = Ok(());
+        for parameter in parameter::split(text)? {
+            if result.is_ok() {
+                result = self.transaction.parameters.add(parameter, policy);
+            }
+        }
+        self.apply_mail_parameters();
+        result?;
+        self.has_room()
+    }
+
+    /// Copies the parameters into the envelope and its macros, also those before a wrong one.
+    fn apply_mail_parameters(&mut self) {
+        let parameters = self.transaction.parameters.clone();
+        let envelope = &mut *self.envelope;
+        let macros = &mut envelope.macros;
+        if let Some(size) = parameters.size {
+            macros.set_text(MacroId::MSG_SIZE, size.to_string().as_bytes());
+        }
+        if let Some(body) = parameters.body {
+            let kind = match body {
+                BodyParameter::SevenBit => BodyType::SevenBit,
+                BodyParameter::EightBitMime => BodyType::EightBitMime,
+            };
+            envelope.body_type = Some(kind);
+            macros.set_text(MacroId::BODYTYPE, kind.name().as_bytes());
+        }
+        if let Some(ret) = parameters.ret {
+            let ret = Return::from(ret);
+            envelope.dsn.ret = Some(ret);
+            envelope.flags.insert(EnvelopeFlags::RET_GIVEN);
+            let name: &[u8] = match ret {
+                Return::Full => b"FULL",
+                Return::Headers => b"HDRS",
+            };
+            if ret == Return::Headers {
+                envelope.flags.insert(EnvelopeFlags::NO_BODY_RETURN);
+            }
+            macros.set_text(MacroId::DSN_RET, name);
+        }
+        if let Some(envid) = parameters.envid {
+            macros.set_text(MacroId::DSN_ENVID, &envid);
+            envelope.dsn.envid = Some(envid);
+        }
+        if let Some(auth) = parameters.auth {
+            // Nobody who has not proved who he is may say who sent it.
+            envelope.auth_sender = Some(if auth.is_empty() {
+                auth
+            } else {
+                b"<>".to_vec()
+            });
+        }
+        envelope.deliver_by = parameters.deliver_by;
+    }
+
+    pub(super) fn parameter_policy(&self) -> ParameterPolicy {
+        let minimum = self
+            .mta
+            .config
+            .options
+            .receiving
+            .deliver_by_min
+            .unwrap_or_default();
+        ParameterPolicy {
+            allows_dsn: self.features.dsn,
+            deliver_by_minimum: i64::try_from(minimum.as_secs()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Refuses a declared size beyond MaxMessageSize or the space of the queue disk.
+    fn has_room(&self) -> Result<(), Reply> {
+        let size = self.transaction.parameters.size.unwrap_or(0);
+        let limit = self.mta.config.options.receiving.max_message_size;
+        if limit > 0 && size > limit {
+            let text =
+                format!("552 5.2.3 Message size exceeds fixed maximum message size ({limit})");
+            return Err(wording::reply(text.as_bytes()));
+        }
+        self.has_disk_space(size)
+    }
+
+    /// Refuses when the queue disk has not room for so many octets more than MinFreeBlocks.
+    pub(in super::super) fn has_disk_space(&self, octets: u64) -> Result<(), Reply> {
+        let minimum = self.mta.config.options.queueing.min_free_blocks;
+        let Some(group) = self.mta.queue.groups().first() else {
+            return Ok(());
+        };
+        let Some(directory) = group.directories.first() else {
+            return Ok(());
+        };
+        let Ok(space) = free_space(directory.path()) else {
+            return Ok(());
+        };
+        let wanted = octets / space.block_size.max(1);
+        if space.blocks < minimum.saturating_add(wanted) {
+            self.log(
+                1,
+                Severity::Alert,
+                format_args!(
+                    "low on space (have {}, {} needs {} in {})",
+                    space.blocks,
+                    self.client_shown(),
+                    minimum.saturating_add(wanted),
+                    directory.path().display()
+                ),
+            );
+            return Err(Reply::of(
+                "452 4.4.5 Insufficient disk space; try again later",
+            ));
+        }
+        Ok(())
+    }
+}

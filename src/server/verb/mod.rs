@@ -1,0 +1,187 @@
+//! The verbs, one file per family, and the way from a command line to its verb.
+
+mod data;
+mod etrn;
+mod helo;
+mod help;
+mod mail;
+mod misc;
+mod rcpt;
+mod verify;
+
+use super::guard::{Counted, Strain};
+use super::reply::LEVEL_DIALOGUE;
+use super::session::{Call, Flow, Session};
+use super::wording;
+use crate::logging::record::Severity;
+use crate::smtp::{Command, Verb};
+use crate::text::bytes::escape_for_display;
+
+/// How far a recipient is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Only whether it exists.
+    Verify,
+    /// Aliases, lists and .forward files are expanded.
+    Full,
+}
+
+impl Session {
+    /// Runs one command line.
+    pub(super) fn command(&mut self, line: &[u8], call: &mut Call<'_>) -> Flow {
+        self.mta.traffic.received(line);
+        // The reference works on C strings: what is behind a NUL is not there.
+        let has_nul = line.contains(&0);
+        let visible = line.split(|octet| *octet == 0).next().unwrap_or(b"");
+        let command = Command::parse(visible);
+        let is_first = self.commands == 0;
+        self.commands = self.commands.saturating_add(1);
+        if is_first && command.verb == Verb::Foreign && self.features.cuts_foreign_verbs {
+            return self.cut_foreign(line, call);
+        }
+        if self.mta.log.is_on(LEVEL_DIALOGUE) {
+            let line = escape_for_display(command.line);
+            self.log(LEVEL_DIALOGUE, Severity::Info, format_args!("<-- {line}"));
+        }
+        if let Some(flow) = self.refuse_if_refused(&command, call) {
+            return flow;
+        }
+        if has_nul && matches!(command.verb, Verb::Mail | Verb::Rcpt) {
+            return self.refuse_nul(&command, call);
+        }
+        self.dispatch(&command, call)
+    }
+
+    fn dispatch(&mut self, command: &Command<'_>, call: &mut Call<'_>) -> Flow {
+        let argument = command.argument;
+        match command.verb {
+            Verb::Helo => self.helo(b"HELO", argument, call),
+            Verb::Ehlo => self.helo(b"EHLO", argument, call),
+            Verb::Mail => self.mail(argument, call),
+            Verb::Rcpt => self.rcpt(argument, call),
+            Verb::Data => self.data(call),
+            Verb::Rset => self.rset(call),
+            Verb::Vrfy => self.vrfy(argument, call),
+            Verb::Expn => self.expn(argument, call),
+            Verb::Etrn => self.etrn(argument, call),
+            Verb::Help => self.help(argument, call),
+            Verb::Noop => self.noop(command, call),
+            Verb::Verb => self.verbose(command, call),
+            Verb::Quit => self.quit(call),
+            Verb::StartTls => self.start_tls(argument, call),
+            Verb::Auth => self.auth(call),
+            Verb::NotImplemented => self.not_implemented(command, call),
+            Verb::Unknown | Verb::Foreign => self.unknown(command, call),
+        }
+    }
+
+    /// A refused client may greet, reset, idle and leave; everything else is the refusal.
+    fn refuse_if_refused(&mut self, command: &Command<'_>, call: &mut Call<'_>) -> Option<Flow> {
+        let refusal = self.refusal.clone()?;
+        match command.verb {
+            Verb::Helo
+            | Verb::Ehlo
+            | Verb::Noop
+            | Verb::Rset
+            | Verb::Quit
+            | Verb::Unknown
+            | Verb::Foreign => None,
+            Verb::Mail
+            | Verb::Rcpt
+            | Verb::Data
+            | Verb::Vrfy
+            | Verb::Expn
+            | Verb::Etrn
+            | Verb::Help
+            | Verb::Verb
+            | Verb::StartTls
+            | Verb::Auth
+            | Verb::NotImplemented => {
+                if self.guard.is_one_bad_command_too_many() {
+                    return Some(self.cut("Too many bad commands; closing connection", call));
+                }
+                self.say(call, &refusal);
+                Some(Flow::Next)
+            }
+        }
+    }
+
+    /// Refuses an address with a NUL in it: cut at the NUL it could mean somebody else.
+    fn refuse_nul(&mut self, command: &Command<'_>, call: &mut Call<'_>) -> Flow {
+        let word = command
+            .argument
+            .split(|octet| *octet == b':')
+            .next()
+            .unwrap_or(b"");
+        let text = [
+            b"501 5.5.2 Syntax error in parameters scanning \"",
+            word.trim_ascii_end(),
+            b"\"",
+        ]
+        .concat();
+        self.say(call, &wording::reply(&text));
+        Flow::Next
+    }
+
+    /// Ends a connection that speaks another protocol.
+    fn cut_foreign(&mut self, line: &[u8], call: &mut Call<'_>) -> Flow {
+        let text = [
+            b"421 4.7.0 ",
+            self.host_name().as_slice(),
+            b" Rejecting open proxy ",
+            &self.client.shown,
+        ]
+        .concat();
+        self.say(call, &wording::reply(&text));
+        self.log(
+            1,
+            Severity::Info,
+            format_args!(
+                "{}: probable open proxy: command={}\\r\\n",
+                self.client_shown(),
+                escape_for_display(line.get(..MAX_LOGGED_COMMAND).unwrap_or(line))
+            ),
+        );
+        Flow::Close
+    }
+
+    /// Answers 421 with the host's name and closes.
+    pub(super) fn cut(&mut self, why: &str, call: &mut Call<'_>) -> Flow {
+        let text = [
+            b"421 4.7.0 ",
+            self.host_name().as_slice(),
+            b" ",
+            why.as_bytes(),
+        ]
+        .concat();
+        self.say(call, &wording::reply(&text));
+        Flow::Close
+    }
+
+    /// Counts a command that may be abused.
+    ///
+    /// `Err` holds what to do instead of the command; `Ok` holds what to do after it.
+    pub(super) fn count(&mut self, kind: Counted, call: &mut Call<'_>) -> Result<Flow, Flow> {
+        match self.guard.count(kind) {
+            Strain::None => Ok(Flow::Next),
+            Strain::Delay { wait, reached } => {
+                if let Some(count) = reached {
+                    self.log(
+                        6,
+                        Severity::Info,
+                        format_args!(
+                            "{}: possible SMTP attack: command={}, count={count}",
+                            self.client_shown(),
+                            kind.name()
+                        ),
+                    );
+                }
+                Ok(Flow::NextAfter(wait))
+            }
+            Strain::Cut => Err(self.cut("Too many bad commands; closing connection", call)),
+        }
+    }
+}
+
+/// Octets of a foreign command shown in the log.
+const MAX_LOGGED_COMMAND: usize = 40;

@@ -1,0 +1,244 @@
+//! RCPT: one recipient.
+//!
+//! A local name must exist as an alias or a user; in interactive mode it is
+//! expanded at once, in the others at delivery. Programs, files and lists
+//! cannot be named from outside.
+
+use std::time::Duration;
+
+use super::super::addressing::PathFault;
+use super::super::session::{Call, Flow, Session};
+use super::super::wording;
+use crate::envelope::{Notify, OriginalRecipient, Recipient, RecipientState};
+use crate::logging::record::Severity;
+use crate::macros::MacroId;
+use crate::mailer::MailerTriple;
+use crate::rewrite::Role;
+use crate::smtp::parameter::{self, RcptParameters};
+use crate::smtp::{Reply, Verdict};
+
+/// How long a client with too many bad recipients waits for each reply.
+const BAD_RECIPIENT_DELAY: Duration = Duration::from_secs(1);
+
+impl Session {
+    /// Answers RCPT.
+    pub(super) fn rcpt(&mut self, argument: &[u8], call: &mut Call<'_>) -> Flow {
+        if !self.transaction.is_open {
+            self.say_text(call, "503 5.0.0 Need MAIL before RCPT");
+            return Flow::Next;
+        }
+        self.last_verb = "rcpt";
+        let after = match self.brake(call) {
+            Ok(after) => after,
+            Err(instead) => return instead,
+        };
+        match self.add_recipient(argument, call) {
+            Ok(address) => {
+                let accepted = wording::reply(b"250 2.1.5 Recipient ok");
+                self.say(call, &wording::about(&address, accepted));
+            }
+            Err(refusal) => {
+                self.transaction.bad_recipients = self.transaction.bad_recipients.saturating_add(1);
+                let count = self.transaction.bad_recipients.to_string();
+                self.envelope
+                    .macros
+                    .set_text(MacroId::NBADRCPTS, count.as_bytes());
+                self.say(call, &refusal);
+            }
+        }
+        after
+    }
+
+    /// Slows down or cuts a client that guesses addresses.
+    fn brake(&mut self, call: &mut Call<'_>) -> Result<Flow, Flow> {
+        let receiving = &self.mta.config.options.receiving;
+        let bad = self.transaction.bad_recipients;
+        let shutdown = receiving.bad_rcpt_shutdown;
+        let good = u32::try_from(self.envelope.recipients.len()).unwrap_or(u32::MAX);
+        if shutdown > 0
+            && bad >= shutdown
+            && good.saturating_mul(100)
+                < receiving.bad_rcpt_shutdown_good.saturating_mul(good + bad)
+        {
+            self.log(
+                6,
+                Severity::Info,
+                format_args!(
+                    "{}: Possible SMTP RCPT flood, shutting down connection.",
+                    self.client_shown()
+                ),
+            );
+            return Err(self.cut("Too many bad recipients; closing connection", call));
+        }
+        let throttle = receiving.bad_rcpt_throttle;
+        if throttle == 0 || bad < throttle {
+            return Ok(Flow::Next);
+        }
+        if bad == throttle {
+            self.log(
+                6,
+                Severity::Info,
+                format_args!(
+                    "{}: Possible SMTP RCPT flood, throttling.",
+                    self.client_shown()
+                ),
+            );
+        }
+        Ok(Flow::NextAfter(BAD_RECIPIENT_DELAY))
+    }
+
+    fn add_recipient(&mut self, argument: &[u8], call: &mut Call<'_>) -> Result<Vec<u8>, Reply> {
+        self.has_place_for_recipient()?;
+        let path = match self.split_path(argument, b"to") {
+            Ok(path) => path,
+            Err(PathFault::Keyword(word)) => return Err(Self::keyword_refusal(&word)),
+            Err(PathFault::Empty) => return Err(Reply::of("501 5.0.0 Missing recipient")),
+        };
+        let address = path.address.to_vec();
+        let parsed = self.resolve(&address, Role::Recipient, call)?;
+        let parameters = self.take_rcpt_parameters(path.parameters)?;
+        let ids = [MacroId::RCPT_MAILER, MacroId::RCPT_HOST, MacroId::RCPT_ADDR];
+        self.set_triple_macros(ids, parsed.triple.as_ref());
+        match self.check("check_rcpt", &[&address], call) {
+            Verdict::Accept => {}
+            Verdict::Discard => self.transaction.discards = true,
+            Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply),
+        }
+        self.transaction.named_recipients = self.transaction.named_recipients.saturating_add(1);
+        let Some(triple) = parsed.triple else {
+            return Ok(address);
+        };
+        self.refuse_special_mailer(&address, &triple)?;
+        if self.transaction.discards {
+            self.list_unchecked(&address, triple);
+            return Ok(address);
+        }
+        self.list_recipient(&address, triple, &parameters, call)
+    }
+
+    fn has_place_for_recipient(&self) -> Result<(), Reply> {
+        let limit = self.mta.config.options.receiving.max_recipients_per_message;
+        let count = u32::try_from(self.open_recipients()).unwrap_or(u32::MAX);
+        if limit > 0 && count >= limit {
+            return Err(Reply::of("452 4.5.3 Too many recipients"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn open_recipients(&self) -> usize {
+        self.envelope.open_recipients()
+    }
+
+    fn take_rcpt_parameters(&mut self, text: &[u8]) -> Result<RcptParameters, Reply> {
+        let policy = self.parameter_policy();
+        let mut parameters = RcptParameters::default();
+        for parameter in parameter::split(text)? {
+            parameters.add(parameter, policy)?;
+        }
+        let notify = parameters.notify.map(Notify::from).unwrap_or_default();
+        let text = notify.to_parameter().unwrap_or_default();
+        self.envelope.macros.set_text(MacroId::DSN_NOTIFY, &text);
+        Ok(parameters)
+    }
+
+    /// Refuses recipients that only aliases may name.
+    pub(super) fn refuse_special_mailer(
+        &self,
+        address: &[u8],
+        triple: &MailerTriple,
+    ) -> Result<(), Reply> {
+        let mailers = &self.mta.config.mailers;
+        let mailer = Some(triple.mailer);
+        let what = if mailer == mailers.program() {
+            "programs"
+        } else if mailer == mailers.file() {
+            "files"
+        } else if mailer == mailers.include() {
+            ":include:s"
+        } else {
+            return Ok(());
+        };
+        let text = format!("550 5.7.1 Cannot mail directly to {what}");
+        Err(wording::about(address, wording::reply(text.as_bytes())))
+    }
+
+    fn list_unchecked(&mut self, address: &[u8], triple: MailerTriple) {
+        let mut recipient = Recipient::new(address);
+        recipient.triple = Some(triple);
+        self.envelope.recipients.push(recipient);
+        self.count_recipients(1);
+    }
+
+    fn count_recipients(&mut self, more: usize) {
+        let counted = &mut self.transaction.counted_recipients;
+        *counted = counted.saturating_add(more);
+        let open = self.open_recipients().to_string();
+        self.envelope
+            .macros
+            .set_text(MacroId::NRCPTS, open.as_bytes());
+    }
+
+    /// Puts a recipient on the list, unless it is there, and makes sure it exists.
+    ///
+    /// Returns the address to show: that of an earlier recipient that is the same.
+    fn list_recipient(
+        &mut self,
+        address: &[u8],
+        triple: MailerTriple,
+        parameters: &RcptParameters,
+        call: &mut Call<'_>,
+    ) -> Result<Vec<u8>, Reply> {
+        if let Some(shown) = self.find_twin(&triple) {
+            return Ok(shown);
+        }
+        let mut recipient = Recipient::new(address);
+        recipient.triple = Some(triple);
+        recipient.notify = parameters.notify.map(Notify::from).unwrap_or_default();
+        recipient.original = parameters.orcpt.clone().map(OriginalRecipient::new);
+        let before = self.open_recipients();
+        let depth = if self.is_interactive() {
+            super::Depth::Full
+        } else {
+            super::Depth::Verify
+        };
+        let complaint = self.expand_recipient(recipient, depth, call);
+        self.drop_failed();
+        self.count_recipients(self.open_recipients().saturating_sub(before));
+        match complaint {
+            None => Ok(address.to_vec()),
+            Some(reply) => {
+                let text = [reply.text()].concat();
+                if reply.code.number() == 550 {
+                    self.log_unknown(&text);
+                }
+                Err(reply)
+            }
+        }
+    }
+
+    /// Finds a recipient of the same mailer, host and user.
+    fn find_twin(&self, triple: &MailerTriple) -> Option<Vec<u8>> {
+        let same = |recipient: &&Recipient| {
+            recipient.triple.as_ref().is_some_and(|other| {
+                other.mailer == triple.mailer
+                    && other.host.eq_ignore_ascii_case(&triple.host)
+                    && other.user == triple.user
+            }) && recipient.state != RecipientState::Dropped
+        };
+        self.envelope
+            .recipients
+            .iter()
+            .find(same)
+            .map(|twin| twin.address.clone())
+    }
+
+    /// Takes recipients that failed out of the list: the client has been told.
+    fn drop_failed(&mut self) {
+        for recipient in &mut self.envelope.recipients {
+            if matches!(recipient.state, RecipientState::Failed(_)) {
+                recipient.state = RecipientState::Dropped;
+            }
+        }
+    }
+}

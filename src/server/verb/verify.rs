@@ -1,0 +1,142 @@
+//! VRFY and EXPN: who is behind a name.
+
+use super::super::addressing::gecos_name;
+use super::super::guard::Counted;
+use super::super::session::{Call, Flow, Session};
+use super::super::wording;
+use super::Depth;
+use crate::config::options::PrivacyFlags;
+use crate::envelope::{Recipient, RecipientState};
+use crate::logging::record::Severity;
+use crate::mailer::MailerTriple;
+use crate::smtp::{Reply, Verdict};
+use crate::text::bytes::escape_for_display;
+
+impl Session {
+    /// Answers VRFY.
+    pub(super) fn vrfy(&mut self, argument: &[u8], call: &mut Call<'_>) -> Flow {
+        self.did_something = true;
+        let after = match self.count(Counted::Vrfy, call) {
+            Ok(after) => after,
+            Err(instead) => return instead,
+        };
+        if !self.features.vrfy {
+            self.say_text(
+                call,
+                "252 2.5.2 Cannot VRFY user; try RCPT to attempt delivery (or try finger)",
+            );
+            return after;
+        }
+        self.look_behind("VRFY", argument, call);
+        after
+    }
+
+    /// Answers EXPN.
+    pub(super) fn expn(&mut self, argument: &[u8], call: &mut Call<'_>) -> Flow {
+        self.did_something = true;
+        let after = match self.count(Counted::Expn, call) {
+            Ok(after) => after,
+            Err(instead) => return instead,
+        };
+        if !self.features.expn {
+            self.say_text(call, "502 5.7.0 Sorry, we do not allow this operation");
+            return after;
+        }
+        self.look_behind("EXPN", argument, call);
+        after
+    }
+
+    fn look_behind(&mut self, verb: &str, argument: &[u8], call: &mut Call<'_>) {
+        let (needs_hello, hook, depth) = match verb {
+            "VRFY" => (PrivacyFlags::NEED_VRFY_HELO, "check_vrfy", Depth::Verify),
+            _ => (PrivacyFlags::NEED_EXPN_HELO, "check_expn", Depth::Full),
+        };
+        let privacy = self.mta.config.options.security.privacy_options;
+        if self.hello.is_none() && privacy.contains(needs_hello) {
+            self.say_text(call, "503 5.0.0 I demand that you introduce yourself first");
+            return;
+        }
+        self.log(
+            6,
+            Severity::Info,
+            format_args!(
+                "{}: {verb} {}",
+                self.client_shown(),
+                escape_for_display(argument)
+            ),
+        );
+        if argument.is_empty() {
+            self.say_text(call, "501 5.5.2 Argument required");
+            return;
+        }
+        if let Verdict::Reject(reply) | Verdict::Defer(reply) = self.check(hook, &[argument], call)
+        {
+            self.say(call, &reply);
+            return;
+        }
+        let (found, complaint) = self.expand_list(argument, depth, call);
+        let found: Vec<&Recipient> = found
+            .iter()
+            .filter(|recipient| recipient.state == RecipientState::Pending)
+            .collect();
+        let counted = &mut self.transaction.counted_recipients;
+        *counted = counted.saturating_add(found.len());
+        if let Some(reply) = complaint {
+            self.say(call, &reply);
+            return;
+        }
+        let Some(first) = found.first() else {
+            self.say_text(call, &format!("554 5.5.2 Nothing to {verb}"));
+            return;
+        };
+        // Only VRFY tells that it did not ask the host the address belongs to.
+        let foreign = verb == "VRFY" && found.len() == 1 && !self.is_local(first);
+        let sample = Reply::of(if foreign {
+            "252 2.1.5 x"
+        } else {
+            "250 2.1.5 x"
+        });
+        let lines = found
+            .iter()
+            .map(|recipient| self.shown_recipient(recipient))
+            .collect();
+        let reply = Reply { lines, ..sample };
+        self.say(call, &wording::complete(reply));
+    }
+
+    fn is_local(&self, recipient: &Recipient) -> bool {
+        let local = |triple: &MailerTriple| self.mta.config.mailers.get(triple.mailer).has(b'l');
+        recipient.triple.as_ref().is_none_or(local)
+    }
+
+    /// Writes `Full Name <user@host>` for a local user, `<address>` for anything else.
+    fn shown_recipient(&self, recipient: &Recipient) -> Vec<u8> {
+        let bare = recipient
+            .address
+            .strip_prefix(b"<")
+            .and_then(|address| address.strip_suffix(b">"))
+            .unwrap_or(&recipient.address);
+        let Some(triple) = &recipient.triple else {
+            return [b"<", bare, b">"].concat();
+        };
+        if Some(triple.mailer) != self.mta.config.mailers.local() {
+            return [b"<", bare, b">"].concat();
+        }
+        let name = self
+            .local_user(triple)
+            .map(|user| gecos_name(&user))
+            .unwrap_or_default();
+        let mut shown = Vec::new();
+        if !name.is_empty() {
+            shown.extend_from_slice(&name);
+            shown.push(b' ');
+        }
+        let at_host = if triple.user.contains(&b'@') {
+            Vec::new()
+        } else {
+            [b"@", self.host_name().as_slice()].concat()
+        };
+        shown.extend_from_slice(&[b"<", triple.user.as_slice(), &at_host, b">"].concat());
+        shown
+    }
+}
