@@ -7,6 +7,7 @@
 //! - `program`, `file`: running a program, appending to a file;
 //! - `response`: what an outcome means for a recipient;
 //! - `output`: header and body as one mailer wants them;
+//! - `header_view`: header rewriting with the real rulesets;
 //! - `mime_limits`: MIME fields cut to their limits;
 //! - `network`, `network_call`: the next host, by SMTP or LMTP;
 //! - `record`: the `to=` lines of the log.
@@ -14,6 +15,7 @@
 pub mod argv;
 pub mod controlling;
 pub mod file;
+pub mod header_view;
 pub mod ledger;
 mod mime_limits;
 pub mod network;

@@ -18,20 +18,23 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 pub use super::network_call::Call;
-use super::network_call::{each_connect, manners, patience, port_of, source_of};
+use super::network_call::{
+    dial_delay, each_connect, interface_name, manners, patience, port_of, source_of,
+};
 use crate::client::connect::{self, Patient};
 use crate::client::outcome::status;
 use crate::client::{
-    Finished, MessageWriter, Outcome, RcptCommand, Ready, Stream, Transport, Witness,
+    Finished, Manners, MessageWriter, Outcome, RcptCommand, Ready, Stream, Transport, Witness,
 };
 use crate::dns::ResolveFailure;
 use crate::dns::mx::{self, MxFailure, MxList, MxRules};
-use crate::host_status::{HostRecord, HostStatusDirectory};
+use crate::host_status::{HostLock, HostRecord, HostStatusDirectory};
 use crate::logging::traffic::TrafficLog;
 use crate::mta::Memory;
 use crate::smtp::ExitStatus;
 use crate::sys::file::path_of;
 use crate::sys::host::error_text;
+use crate::sys::lock::FileLock;
 use crate::sys::socket;
 
 /// The port of a mailer that names none.
@@ -188,6 +191,9 @@ struct Walk<'a, 'b, 'c> {
     until: Option<Instant>,
 }
 
+/// Somebody else delivers to the host now.
+struct Busy;
+
 /// What one visit leaves to do.
 enum Visit {
     /// Everybody is settled, or nobody else should be asked.
@@ -234,6 +240,14 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
 
     /// Tries one host; with `is_last` everything is settled.
     fn visit(&mut self, target: &Target, is_last: bool) -> Visit {
+        // Held until the visit is over (SingleThreadDelivery).
+        let _lock = match self.lock_host(target) {
+            Ok(lock) => lock,
+            Err(Busy) => {
+                let outcome = Outcome::new(ExitStatus::TempFail, status(4, 0, 0));
+                return self.give_up(outcome, &target.host, is_last);
+            }
+        };
         let ready = match self.session(target) {
             Ok(ready) => ready,
             Err((outcome, relay)) => {
@@ -343,9 +357,19 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         };
         let source = |address: &IpAddr| source_of(call, address);
         let port = target.port.unwrap_or(SMTP_PORT);
-        match connect::connect(&addresses, port, &source, patient) {
+        let mut connected = connect::connect(&addresses, port, &source, patient);
+        if let (Err(_), Some(pause)) = (&connected, dial_delay(call)) {
+            // The first packet made a dialled line come up; now it may be there.
+            std::thread::sleep(pause);
+            connected = connect::connect(&addresses, port, &source, patient);
+        }
+        match connected {
             Ok((stream, address)) => {
-                let ready = self.open(target, Transport::Tcp(stream), Some(address))?;
+                let mut manners = manners(call);
+                if let Some(name) = interface_name(call, &address, &stream) {
+                    manners.helo_name = name;
+                }
+                let ready = self.open(target, Transport::Tcp(stream), Some(address), &manners)?;
                 Ok((ready, Some(address)))
             }
             Err(failed) => {
@@ -369,7 +393,13 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
     ) -> Result<(Ready, Option<IpAddr>), (Outcome, Vec<u8>)> {
         self.announce(target);
         match socket::connect_local(path_of(&target.host), each_connect(self.call)) {
-            Ok(stream) => Ok((self.open(target, Transport::Local(stream), None)?, None)),
+            Ok(stream) => {
+                let manners = manners(self.call);
+                Ok((
+                    self.open(target, Transport::Local(stream), None, &manners)?,
+                    None,
+                ))
+            }
             Err(error) => {
                 let outcome = Outcome::not_connected(error_text(&error).as_bytes(), &target.host);
                 Err((outcome, b"localhost".to_vec()))
@@ -382,15 +412,15 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         target: &Target,
         transport: Transport,
         address: Option<IpAddr>,
+        manners: &Manners,
     ) -> Result<Ready, (Outcome, Vec<u8>)> {
         let relay = self.relay_of(target, address);
-        let manners = manners(self.call);
         let mut told = Told::new(self.witness, &relay);
         let mailer = &self.call.mailer.name;
         self.memory
             .connections
             .reserve(mailer, &target.host, &mut told);
-        match Ready::open(Stream::new(transport), &target.host, &manners, &mut told) {
+        match Ready::open(Stream::new(transport), &target.host, manners, &mut told) {
             Ok(ready) => Ok(ready),
             Err(outcome) => {
                 let said = outcome.reply.clone();
@@ -518,6 +548,23 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             ..outcome.clone()
         };
         self.memory.hosts.note(mailer, &target.host, &short);
+    }
+
+    /// Makes sure that nobody else delivers to the host, where the configuration wants that.
+    fn lock_host(&self, target: &Target) -> Result<Option<FileLock>, Busy> {
+        let is_wanted = self.call.options.delivering.single_thread_delivery && !target.is_local;
+        let Some(directory) = self.directory().filter(|_| is_wanted) else {
+            return Ok(None);
+        };
+        match directory.lock(&target.host) {
+            Ok(HostLock::Taken(lock)) => Ok(Some(lock)),
+            Ok(HostLock::Busy) => Err(Busy),
+            Ok(HostLock::NoFile) => Ok(None),
+            Err(error) => {
+                log::warn!("host status: {error}");
+                Ok(None)
+            }
+        }
     }
 
     fn directory(&self) -> Option<HostStatusDirectory> {

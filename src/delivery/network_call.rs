@@ -100,22 +100,46 @@ pub(super) fn manners(call: &Call<'_>) -> Manners {
     }
 }
 
-/// The source of a connection to `address` (ClientPortOptions, mailer flag R).
-pub(super) fn source_of(call: &Call<'_>, address: &IpAddr) -> ConnectFrom {
-    let port = call
-        .options
+/// How long to wait before a second attempt (DialDelay, mailer flag Z).
+pub(super) fn dial_delay(call: &Call<'_>) -> Option<Duration> {
+    let pause = call.options.delivering.dial_delay;
+    (call.mailer.has(b'Z') && !pause.is_zero()).then_some(pause)
+}
+
+/// The name of our end of a connection, where ClientPortOptions wants it in HELO (modifier h).
+///
+/// Only a full name will do; an address in brackets will not.
+pub(super) fn interface_name(
+    call: &Call<'_>,
+    to: &IpAddr,
+    stream: &std::net::TcpStream,
+) -> Option<Vec<u8>> {
+    client_port(call, to).filter(|port| port.modifiers.contains(&b'h'))?;
+    let ip = stream.local_addr().ok()?.ip();
+    let name = call.resolver.reverse(ip, Patience::Normal).ok()?;
+    (name.contains(&b'.') && !name.contains(&b'[')).then_some(name)
+}
+
+fn client_port<'a>(call: &'a Call<'_>, to: &IpAddr) -> Option<&'a ClientPort> {
+    call.options
         .client_ports
         .iter()
         .find(|port| match port.family {
-            PortFamily::Inet => address.is_ipv4(),
-            PortFamily::Inet6 => address.is_ipv6(),
+            PortFamily::Inet => to.is_ipv4(),
+            PortFamily::Inet6 => to.is_ipv6(),
             PortFamily::Local => false,
-        });
+        })
+}
+
+/// The source of a connection to `address` (ClientPortOptions, mailer flag R).
+pub(super) fn source_of(call: &Call<'_>, address: &IpAddr) -> ConnectFrom {
     let mut from = ConnectFrom {
         reserved_port: call.mailer.has(b'R'),
         ..ConnectFrom::default()
     };
-    let Some(port) = port else { return from };
+    let Some(port) = client_port(call, address) else {
+        return from;
+    };
     from.address = source_address(call.resolver, port, address);
     let size = |bytes: Option<u32>| bytes.and_then(|bytes| usize::try_from(bytes).ok());
     from.send_buffer = size(port.send_buffer_size);

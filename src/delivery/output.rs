@@ -5,7 +5,7 @@
 //! a mailer that cannot take it. The body is never held in memory.
 //!
 //! Entry point: [`write_message`]. What needs rulesets and macros is asked of
-//! [`HeaderView`]; `header_view` answers with the real ones.
+//! [`HeaderView`]; [`super::header_view`] answers with the real ones.
 //!
 //! Source: guide sections 5.4 (flags), 5.5 and 6.3.1; observed: 8.17.1.9 for the order.
 

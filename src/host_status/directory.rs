@@ -27,6 +27,17 @@ pub struct HostStatusDirectory {
     path: PathBuf,
 }
 
+/// What became of an attempt to lock a host.
+#[derive(Debug)]
+pub enum HostLock {
+    /// Nobody else delivers to the host while this is held.
+    Taken(FileLock),
+    /// Somebody else delivers to it.
+    Busy,
+    /// The host's name cannot be a file's, so there is nothing to lock.
+    NoFile,
+}
+
 /// One host as `hoststat` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -64,15 +75,20 @@ impl HostStatusDirectory {
         file.set_len(u64::try_from(text.len()).unwrap_or(0))
     }
 
-    /// Takes the lock of a host for SingleThreadDelivery; `None` if somebody else has it.
+    /// Takes the lock of a host for SingleThreadDelivery.
     ///
     /// # Errors
     /// The file cannot be made.
-    pub fn lock(&self, host: &[u8]) -> io::Result<Option<FileLock>> {
+    pub fn lock(&self, host: &[u8]) -> io::Result<HostLock> {
         let Some(path) = self.file_of(host) else {
-            return Ok(None);
+            return Ok(HostLock::NoFile);
         };
-        Ok(FileLock::try_exclusive(self.open_for_update(&path)?).ok())
+        Ok(
+            match FileLock::try_exclusive(self.open_for_update(&path)?) {
+                Ok(lock) => HostLock::Taken(lock),
+                Err(_) => HostLock::Busy,
+            },
+        )
     }
 
     /// Lists all hosts.
@@ -273,8 +289,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let directory = HostStatusDirectory::new(folder.path().to_path_buf());
         directory.store(b"a.test", &record(5)).unwrap();
-        let lock = directory.lock(b"a.test").unwrap().unwrap();
-        assert!(directory.lock(b"a.test").unwrap().is_none());
+        let lock = directory.lock(b"a.test").unwrap();
+        assert!(matches!(directory.lock(b"a.test").unwrap(), HostLock::Busy));
         assert!(directory.list().unwrap()[0].is_locked);
         drop(lock);
         assert!(!directory.list().unwrap()[0].is_locked);

@@ -8,6 +8,6 @@ pub mod directory;
 pub mod memory;
 pub mod record;
 
-pub use directory::{HostStatusDirectory, Listed};
+pub use directory::{HostLock, HostStatusDirectory, Listed};
 pub use memory::HostMemory;
 pub use record::HostRecord;

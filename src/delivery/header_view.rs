@@ -1,0 +1,91 @@
+//! Header rewriting and macro expansion with the real rulesets.
+//!
+//! Answers what [`super::output`] asks. The macros in front are those of one delivery,
+//! so that `$g`, `$u` and `$h` mean what this mailer sees.
+
+use super::output::{HeaderRole, HeaderView};
+use crate::macros::MacroId;
+use crate::mailer::Mailer;
+use crate::message::header::LATE_MACRO_MARK;
+use crate::rewrite::rename::{Renaming, Surroundings};
+use crate::rewrite::{Place, RewriteContext, Role};
+
+/// A view of the header for one mailer.
+pub struct RulesetView<'a, 'c> {
+    cx: &'a mut RewriteContext<'c>,
+    mailer: &'a Mailer,
+    sender_domain: Option<&'a [u8]>,
+    unix_from_line: Vec<u8>,
+}
+
+impl<'a, 'c> RulesetView<'a, 'c> {
+    /// Makes a view; `sender_domain` is the sender's `@domain` if his mailer has F=C, and
+    /// `unix_from_line` the expanded option of that name.
+    pub fn new(
+        cx: &'a mut RewriteContext<'c>,
+        mailer: &'a Mailer,
+        sender_domain: Option<&'a [u8]>,
+        unix_from_line: Vec<u8>,
+    ) -> Self {
+        RulesetView {
+            cx,
+            mailer,
+            sender_domain,
+            unix_from_line,
+        }
+    }
+}
+
+impl HeaderView for RulesetView<'_, '_> {
+    fn rewrite(&mut self, address: &[u8], role: HeaderRole) -> Vec<u8> {
+        let how = Renaming {
+            role: match role {
+                HeaderRole::Sender => Role::Sender,
+                HeaderRole::Recipient => Role::Recipient,
+            },
+            place: Place::Header,
+            surroundings: Surroundings::Kept,
+            sender_domain: self.sender_domain,
+        };
+        match self.cx.rename(address, self.mailer, how) {
+            Ok(renamed) => renamed,
+            // The header goes out as far as it could be rewritten; only the envelope
+            // decides whether a message has to wait.
+            Err(failure) => failure.address,
+        }
+    }
+
+    fn expand_late(&mut self, value: &[u8]) -> Vec<u8> {
+        let mut text = Vec::with_capacity(value.len());
+        let mut bytes = value.iter();
+        while let Some(byte) = bytes.next() {
+            if *byte == LATE_MACRO_MARK
+                && let Some(letter) = bytes.next()
+            {
+                text.extend(self.cx.macros.expanded(MacroId::letter(*letter)));
+            } else {
+                text.push(*byte);
+            }
+        }
+        text
+    }
+
+    fn is_macro_set(&self, name: &[u8]) -> bool {
+        self.cx
+            .names
+            .find(name)
+            .is_some_and(|id| self.cx.macros.is_set(id))
+    }
+
+    fn unix_from_line(&mut self) -> Vec<u8> {
+        self.unix_from_line.clone()
+    }
+
+    fn sender(&mut self) -> Vec<u8> {
+        self.cx.macros.expanded(MacroId::G)
+    }
+
+    fn ctime(&mut self) -> Vec<u8> {
+        self.cx.macros.expanded(MacroId::D)
+    }
+}
