@@ -17,6 +17,7 @@
 //! - `accept`: the end of DATA.
 //! - `reply`: saying and noting.
 //! - [`wording`]: how replies are worded.
+//! - [`standard`]: a session on standard input and output.
 
 mod accept;
 mod access;
@@ -29,6 +30,7 @@ pub mod guard;
 mod reply;
 mod rules;
 pub mod session;
+pub mod standard;
 mod state;
 mod verb;
 pub mod wording;

@@ -11,8 +11,15 @@ use crate::smtp::Reply;
 use crate::text::bytes::escape_for_display;
 
 impl Session {
-    /// Sends a reply and notes it.
-    pub(super) fn say(&self, call: &mut Call<'_>, reply: &Reply) {
+    /// Sends a reply and notes it; what is refused is what mailq shows until something better is known.
+    ///
+    /// Observed: 8.17.1.9 keeps the last permanent refusal of a session as the reason
+    /// in the queue file, or a temporary one if there is no other.
+    pub(super) fn say(&mut self, call: &mut Call<'_>, reply: &Reply) {
+        let is_first = self.envelope.message_status.is_none();
+        if reply.code.is_permanent() || (reply.code.is_temporary() && is_first) {
+            self.envelope.message_status = Some(reply.text().to_vec());
+        }
         let start = call.output.len();
         wording::write(reply, call.output);
         let said = call.output.get(start..).unwrap_or(b"");
@@ -30,7 +37,7 @@ impl Session {
     }
 
     /// Sends a reply given as text.
-    pub(super) fn say_text(&self, call: &mut Call<'_>, text: &str) {
+    pub(super) fn say_text(&mut self, call: &mut Call<'_>, text: &str) {
         self.say(call, &wording::reply(text.as_bytes()));
     }
 

@@ -43,7 +43,7 @@ impl Session {
         Flow::Collect
     }
 
-    fn say_go_ahead(&self, call: &mut Call<'_>) {
+    fn say_go_ahead(&mut self, call: &mut Call<'_>) {
         if let Ok(reply) = Reply::from_text(b"354 End data with <CR><LF>.<CR><LF>") {
             self.say(call, &reply);
         }

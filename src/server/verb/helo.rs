@@ -89,7 +89,7 @@ impl Session {
         });
     }
 
-    fn say_hello(&self, verb: &[u8], valid: bool, call: &mut Call<'_>) {
+    fn say_hello(&mut self, verb: &[u8], valid: bool, call: &mut Call<'_>) {
         let manners: &[u8] = if valid {
             b"pleased to meet you"
         } else {
