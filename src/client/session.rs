@@ -141,7 +141,7 @@ impl Ready {
         host: &[u8],
         manners: &Manners,
         witness: &mut dyn Witness,
-    ) -> Result<Ready, Outcome> {
+    ) -> Result<Ready, Box<Outcome>> {
         let mut dialogue = Dialogue::new(stream, host, &manners.end_of_line);
         let timeouts = &manners.timeouts;
         let met = meet(&mut dialogue, manners, witness);
@@ -158,7 +158,7 @@ impl Ready {
         };
         if let Some(outcome) = is_ourselves(&hello, host, manners, witness) {
             let _ = dialogue.quit(timeouts.quit, witness);
-            return Err(outcome);
+            return Err(Box::new(outcome));
         }
         let mut offers = Extensions::default();
         if esmtp {
@@ -274,7 +274,7 @@ impl Ready {
                 ]
                 .concat();
                 witness.transcript(&text);
-                return Err(refused(Some(self), outcome));
+                return Err(refused(Some(self), *outcome));
             }
         };
         let command = self.mail_command(mail, body.as_deref());
@@ -322,7 +322,10 @@ impl Ready {
     }
 
     /// Decides about `BODY=` and conversion.
-    fn body_parameter(&self, body: &BodyRequest) -> Result<(Option<Vec<u8>>, Conversion), Outcome> {
+    fn body_parameter(
+        &self,
+        body: &BodyRequest,
+    ) -> Result<(Option<Vec<u8>>, Conversion), Box<Outcome>> {
         if self.offers.eight_bit_mime {
             let declared = body
                 .declared
@@ -336,7 +339,10 @@ impl Ready {
         match body.for_seven_bit_server {
             SevenBitServer::SendAnyway => Ok((None, Conversion::AsIs)),
             SevenBitServer::Convert => Ok((None, Conversion::ToSevenBit)),
-            SevenBitServer::Refuse => Err(Outcome::new(ExitStatus::DataError, status(5, 6, 3))),
+            SevenBitServer::Refuse => Err(Box::new(Outcome::new(
+                ExitStatus::DataError,
+                status(5, 6, 3),
+            ))),
         }
     }
 
@@ -404,9 +410,9 @@ pub(super) fn log_protocol_error(
 /// Why the introduction failed.
 enum Unmet {
     /// The connection is gone.
-    Lost(Outcome),
+    Lost(Box<Outcome>),
     /// The server does not want us; QUIT is owed.
-    Refused(Outcome),
+    Refused(Box<Outcome>),
 }
 
 /// Greeting and EHLO; gives whether EHLO was taken, and the reply to it.
@@ -451,7 +457,7 @@ fn hear(
     let host = dialogue.host().to_vec();
     dialogue
         .answer(wait, witness)
-        .map_err(|lost| Unmet::Lost(Outcome::lost(Phase::Greeting, lost, &host)))
+        .map_err(|lost| Unmet::Lost(Box::new(Outcome::lost(Phase::Greeting, lost, &host))))
 }
 
 fn say(
@@ -469,7 +475,7 @@ fn say(
 fn accept(answer: &Answer, dialogue: &Dialogue) -> Result<(), Unmet> {
     match Outcome::of_refusal(Phase::Greeting, answer, dialogue.host()) {
         None => Ok(()),
-        Some(outcome) => Err(Unmet::Refused(outcome)),
+        Some(outcome) => Err(Unmet::Refused(Box::new(outcome))),
     }
 }
 
@@ -477,10 +483,10 @@ fn accept(answer: &Answer, dialogue: &Dialogue) -> Result<(), Unmet> {
 fn accept_hello(answer: &Answer, dialogue: &Dialogue) -> Result<(), Unmet> {
     match answer.code / 100 {
         2 | 4 | 5 => accept(answer, dialogue),
-        _ => Err(Unmet::Refused(Outcome::new(
+        _ => Err(Unmet::Refused(Box::new(Outcome::new(
             ExitStatus::TempFail,
             status(4, 5, 0),
-        ))),
+        )))),
     }
 }
 

@@ -194,6 +194,12 @@ struct Walk<'a, 'b, 'c> {
 /// Somebody else delivers to the host now.
 struct Busy;
 
+/// A host that could not be talked to.
+struct Unreached {
+    outcome: Outcome,
+    relay: Vec<u8>,
+}
+
 /// What one visit leaves to do.
 enum Visit {
     /// Everybody is settled, or nobody else should be asked.
@@ -250,7 +256,8 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         };
         let ready = match self.session(target) {
             Ok(ready) => ready,
-            Err((outcome, relay)) => {
+            Err(unreached) => {
+                let Unreached { outcome, relay } = *unreached;
                 self.remember(target, &outcome);
                 return self.give_up(outcome, &relay, is_last);
             }
@@ -268,7 +275,8 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
                     .unwrap_or_else(|| self.nothing_done());
                 self.conclude(target, finished, &relay, is_last)
             }
-            Err((outcome, relay)) => {
+            Err(unreached) => {
+                let Unreached { outcome, relay } = *unreached;
                 self.remember(target, &outcome);
                 self.give_up(outcome, &relay, is_last)
             }
@@ -284,10 +292,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         }
     }
 
-    fn connection(
-        &mut self,
-        target: &Target,
-    ) -> Result<(Ready, Option<IpAddr>), (Outcome, Vec<u8>)> {
+    fn connection(&mut self, target: &Target) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
         if target.is_local {
             self.connect_local(target)
         } else {
@@ -296,7 +301,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
     }
 
     /// A session with the host: a kept one, or a new connection.
-    fn session(&mut self, target: &Target) -> Result<(Ready, Option<IpAddr>), (Outcome, Vec<u8>)> {
+    fn session(&mut self, target: &Target) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
         let mailer = self.call.mailer;
         let most = mailer.max_messages;
         let mut told = Told::new(self.witness, &target.host);
@@ -327,7 +332,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             .cloned()
             .or_else(|| self.stored_failure(target, limit));
         if let Some(outcome) = failed_before.filter(|_| !mailer.has(b'W')) {
-            return Err((outcome, target.host.clone()));
+            return Err(unreached(outcome, target.host.clone()));
         }
         self.connection(target)
     }
@@ -343,14 +348,14 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         self.witness.message(&text);
     }
 
-    fn connect(&mut self, target: &Target) -> Result<(Ready, Option<IpAddr>), (Outcome, Vec<u8>)> {
+    fn connect(&mut self, target: &Target) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
         self.announce(target);
         let call = self.call;
         let host = &target.host;
         let only_to = call.options.delivering.connect_only_to.as_deref();
         let asked = only_to.unwrap_or(host);
         let addresses = connect::addresses_of(call.resolver, asked, patience(call))
-            .map_err(|failure| (connect::unresolved(&failure, host), host.clone()))?;
+            .map_err(|failure| unreached(connect::unresolved(&failure, host), host.clone()))?;
         let patient = Patient {
             each: each_connect(call),
             until: self.until,
@@ -382,7 +387,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
                     failed.error.raw_os_error().unwrap_or(0),
                     None,
                 );
-                Err((outcome, relay))
+                Err(unreached(outcome, relay))
             }
         }
     }
@@ -390,7 +395,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
     fn connect_local(
         &mut self,
         target: &Target,
-    ) -> Result<(Ready, Option<IpAddr>), (Outcome, Vec<u8>)> {
+    ) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
         self.announce(target);
         match socket::connect_local(path_of(&target.host), each_connect(self.call)) {
             Ok(stream) => {
@@ -402,7 +407,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             }
             Err(error) => {
                 let outcome = Outcome::not_connected(error_text(&error).as_bytes(), &target.host);
-                Err((outcome, b"localhost".to_vec()))
+                Err(unreached(outcome, b"localhost".to_vec()))
             }
         }
     }
@@ -413,7 +418,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         transport: Transport,
         address: Option<IpAddr>,
         manners: &Manners,
-    ) -> Result<Ready, (Outcome, Vec<u8>)> {
+    ) -> Result<Ready, Box<Unreached>> {
         let relay = self.relay_of(target, address);
         let mut told = Told::new(self.witness, &relay);
         let mailer = &self.call.mailer.name;
@@ -425,7 +430,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             Err(outcome) => {
                 let said = outcome.reply.clone();
                 self.store(target, &outcome, 0, said.as_deref());
-                Err((outcome, relay))
+                Err(unreached(*outcome, relay))
             }
         }
     }
@@ -606,6 +611,10 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             log::debug!("host status: {error}");
         }
     }
+}
+
+fn unreached(outcome: Outcome, relay: Vec<u8>) -> Box<Unreached> {
+    Box::new(Unreached { outcome, relay })
 }
 
 /// What a server said when it took a message, as the host status shows it.

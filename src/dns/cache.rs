@@ -16,11 +16,14 @@ const MAX_ENTRIES: usize = 2_000;
 /// Longest time an answer is kept, so that a wrong record heals soon after it is corrected.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
+/// An answer and the moment it is too old.
+type Entry = (Instant, Answer);
+
 /// Answers by name and type.
 #[derive(Debug, Default)]
 pub struct AnswerCache {
     /// Held for one map operation at a time.
-    entries: Mutex<HashMap<(Vec<u8>, RecordType), (Instant, Answer)>>,
+    entries: Mutex<HashMap<(Vec<u8>, RecordType), Entry>>,
 }
 
 impl AnswerCache {

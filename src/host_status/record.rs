@@ -39,11 +39,8 @@ impl HostRecord {
                 continue;
             };
             match letter {
-                b'V' => {
-                    if parse_decimal::<u32>(value)? != 0 {
-                        return None;
-                    }
-                }
+                b'V' if parse_decimal::<u32>(value)? != 0 => return None,
+                b'V' => {}
                 b'E' => record.error_number = parse_decimal(value)?,
                 b'H' => record.resolver_error = parse_decimal(value)?,
                 b'S' => record.exit = parse_decimal(value)?,
