@@ -166,11 +166,15 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         let controlling: Vec<_> = (0..self.entries.len())
             .map(|index| self.controlling_user(index))
             .collect();
+        let mut owners: Vec<_> = (0..self.entries.len())
+            .map(|index| self.owner_above(index))
+            .collect();
         let mut recipients: Vec<Option<Recipient>> = vec![None; self.entries.len()];
         for (index, (entry, controlling)) in self.entries.into_iter().zip(controlling).enumerate() {
             let mut recipient = entry.recipient;
             recipient.expanded_from = parents[index].or(recipient.expanded_from);
             recipient.controlling_user = controlling.or(recipient.controlling_user);
+            recipient.owner = owners[index].take().or(recipient.owner);
             recipient.state = match entry.work {
                 Work::Ok => RecipientState::Pending,
                 Work::Expanded => RecipientState::Expanded,
@@ -181,6 +185,13 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         }
         self.envelope.recipients = recipients.into_iter().flatten().collect();
         self.summary
+    }
+
+    /// Returns the owner of the nearest list an entry came from.
+    fn owner_above(&self, index: usize) -> Option<Vec<u8>> {
+        let parent = self.entries[index].parent?;
+        let mut chain = std::iter::successors(Some(parent), |at| self.entries[*at].parent);
+        chain.find_map(|at| self.entries[at].recipient.owner.clone())
     }
 
     /// Adds the members of an alias or of a list line; returns how many there were.

@@ -3,10 +3,18 @@
 //! Reading order:
 //! - [`arguments`]: what the command line says;
 //! - [`submitter`]: who asks, and his full name;
-//! - [`input`]: reading the message.
+//! - [`sender`]: the sender and what follows from him;
+//! - [`input`]: reading the message;
+//! - [`message`]: one submission from flags to committed entries;
+//! - [`verify`]: -bv.
 
 pub mod arguments;
 pub mod input;
+pub mod message;
+pub mod sender;
 pub mod submitter;
+pub mod verify;
 
 pub use arguments::SubmitArguments;
+pub use message::{Submission, submit_message};
+pub use verify::verify_addresses;

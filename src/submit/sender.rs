@@ -1,0 +1,201 @@
+//! The sender of a submission: who he is, what `$f` and `$x` become.
+//!
+//! Source: guide sections 5.2 and 4.9; observed: 8.17.1.9 for a sender that cannot be
+//! taken and for the AUTH parameter of local mail.
+
+use super::submitter::{Submitter, full_name_from_gecos};
+use crate::envelope::{ControllingUser, Sender};
+use crate::macros::{MacroId, MacroTable};
+use crate::mailer::{Mailer, MailerTriple};
+use crate::mta::{Mta, Workspace};
+use crate::rewrite::rename::{Renaming, Surroundings};
+use crate::rewrite::{Kept, Place, Resolution, Role, resolve_address};
+
+/// A sender with what follows from him.
+#[derive(Debug, Clone)]
+pub struct ResolvedSender {
+    /// For the envelope.
+    pub sender: Sender,
+    /// `$f`.
+    pub canonical: Vec<u8>,
+    /// The AUTH parameter; none for the null sender.
+    pub auth: Option<Vec<u8>>,
+    /// What was wrong with the address that was given, with its reply code.
+    pub complaints: Vec<Vec<u8>>,
+}
+
+/// Resolves the sender; one that cannot be taken is replaced by the submitter himself.
+pub fn resolve_sender(
+    given: &[u8],
+    full_name: Option<&[u8]>,
+    submitter: &Submitter,
+    macros: &mut MacroTable,
+    mta: &Mta,
+    workspace: &mut Workspace,
+) -> ResolvedSender {
+    let given = printed_form(given);
+    let mut complaints = Vec::new();
+    let (address, triple) = match resolve(&given, macros, mta, workspace, &mut complaints) {
+        Some(triple) => (given, triple),
+        None => {
+            let mut ignored = Vec::new();
+            let own = submitter.name.clone();
+            let triple = resolve(&own, macros, mta, workspace, &mut ignored);
+            match triple {
+                Some(triple) => (own, triple),
+                None => return postmaster(macros, mta, workspace, complaints),
+            }
+        }
+    };
+    finish(
+        address, triple, full_name, submitter, macros, mta, workspace, complaints,
+    )
+}
+
+/// The last resort: the name of the error daemon.
+fn postmaster(
+    macros: &mut MacroTable,
+    mta: &Mta,
+    workspace: &mut Workspace,
+    complaints: Vec<Vec<u8>>,
+) -> ResolvedSender {
+    let address = mta.config.expanded_macro(MacroId::N);
+    let triple = resolve(&address, macros, mta, workspace, &mut Vec::new());
+    let sender = Sender {
+        address: address.clone(),
+        triple,
+        ..Sender::default()
+    };
+    ResolvedSender {
+        sender,
+        canonical: address,
+        auth: None,
+        complaints,
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one step of one function, kept apart to be read"
+)]
+fn finish(
+    address: Vec<u8>,
+    triple: MailerTriple,
+    full_name: Option<&[u8]>,
+    submitter: &Submitter,
+    macros: &mut MacroTable,
+    mta: &Mta,
+    workspace: &mut Workspace,
+    complaints: Vec<Vec<u8>>,
+) -> ResolvedSender {
+    let is_local = mta.config.mailers.get(triple.mailer).has(b'w');
+    let account = if is_local {
+        mta.users.user_by_name(&triple.user).ok().flatten()
+    } else {
+        None
+    };
+    let full_name = full_name.map(<[u8]>::to_vec).or_else(|| {
+        let account = account.as_ref()?;
+        Some(full_name_from_gecos(&account.gecos, &account.name)).filter(|name| !name.is_empty())
+    });
+    let owner = account
+        .as_ref()
+        .or(submitter.account.as_ref().filter(|_| !is_local));
+    let controlling = owner.map(|user| ControllingUser {
+        name: user.name.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        home: user.home.clone(),
+        alias: Vec::new(),
+    });
+    let canonical = canonical_sender(&address, macros, mta, workspace);
+    let is_null = address == b"<>";
+    let auth = (!is_null).then(|| {
+        let bare = canonical
+            .strip_prefix(b"<")
+            .and_then(|text| text.strip_suffix(b">"))
+            .unwrap_or(&canonical);
+        if bare.contains(&b'@') {
+            bare.to_vec()
+        } else {
+            [bare, b"@", &mta.config.expanded_macro(MacroId::J)].concat()
+        }
+    });
+    let sender = Sender {
+        address,
+        triple: Some(triple),
+        controlling,
+        full_name,
+    };
+    ResolvedSender {
+        sender,
+        canonical,
+        auth,
+        complaints,
+    }
+}
+
+/// One line, never empty: the null sender is written `<>`.
+fn printed_form(given: &[u8]) -> Vec<u8> {
+    let line: Vec<u8> = given
+        .iter()
+        .map(|byte| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                *byte
+            }
+        })
+        .collect();
+    if line.trim_ascii().is_empty() {
+        b"<>".to_vec()
+    } else {
+        line
+    }
+}
+
+fn resolve(
+    address: &[u8],
+    macros: &mut MacroTable,
+    mta: &Mta,
+    workspace: &mut Workspace,
+    complaints: &mut Vec<Vec<u8>>,
+) -> Option<MailerTriple> {
+    let mut trace = Kept::default();
+    let mut cx = mta.rewrite_context(macros, None, &mut trace, &mut workspace.rewrite);
+    let resolution = resolve_address(address, Role::Sender, &mut cx);
+    complaints.extend(trace.complaints.into_iter().map(|complaint| complaint.text));
+    let triple = match resolution {
+        Resolution::Mailer(triple) | Resolution::Deferred(triple) => triple,
+        Resolution::Error(_) => return None,
+    };
+    let mailers = &mta.config.mailers;
+    let special = [mailers.program(), mailers.file(), mailers.include()];
+    if special.contains(&Some(triple.mailer)) {
+        complaints.push(b"553 5.1.7 Invalid sender address".to_vec());
+        return None;
+    }
+    Some(triple)
+}
+
+/// Rewrites the sender without any mailer's rules.
+fn canonical_sender(
+    address: &[u8],
+    macros: &mut MacroTable,
+    mta: &Mta,
+    workspace: &mut Workspace,
+) -> Vec<u8> {
+    let mut trace = Kept::default();
+    let mut cx = mta.rewrite_context(macros, None, &mut trace, &mut workspace.rewrite);
+    let how = Renaming {
+        role: Role::Sender,
+        place: Place::Envelope,
+        surroundings: Surroundings::Dropped,
+        sender_domain: None,
+    };
+    let nobody = Mailer::new(b"", b"");
+    match cx.rename(address, &nobody, how) {
+        Ok(canonical) => canonical,
+        Err(failure) => failure.address,
+    }
+}

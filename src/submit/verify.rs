@@ -1,0 +1,84 @@
+//! Verify mode (-bv): where would mail to these addresses go?
+//!
+//! Aliases are expanded as for a delivery, then one line is printed for each final
+//! recipient. Programs read these lines: the wording is an interface.
+//!
+//! Source: guide appendix A; observed: 8.17.1.9 for the lines.
+
+use super::SubmitArguments;
+use super::sender::resolve_sender;
+use super::submitter::Submitter;
+use crate::alias::expand::Expansion;
+use crate::envelope::{Envelope, Recipient};
+use crate::logging::narrator::{Narrator, Stdout};
+use crate::macros::MacroId;
+use crate::mta::routing::{ExpansionFlags, Routing};
+use crate::mta::{Mta, Workspace};
+use crate::smtp::ExitStatus;
+
+/// Verifies the operands and returns the exit status.
+pub fn verify_addresses(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    arguments: &SubmitArguments,
+) -> ExitStatus {
+    if arguments.recipients.is_empty() {
+        Stdout.say(b"Recipient names must be specified");
+        return ExitStatus::Usage;
+    }
+    let mut envelope = Envelope {
+        macros: arguments.macros.clone(),
+        ..Envelope::default()
+    };
+    let submitter = Submitter::of(arguments.uid, &*mta.users);
+    let given = arguments
+        .sender
+        .as_ref()
+        .map_or(&submitter.name, |(sender, _)| sender);
+    let mut macros = std::mem::take(&mut envelope.macros);
+    let resolved = resolve_sender(given, None, &submitter, &mut macros, mta, workspace);
+    macros.set_text(MacroId::F, &resolved.canonical);
+    envelope.sender = resolved.sender;
+    let flags = ExpansionFlags {
+        no_alias: arguments.no_alias,
+        ..ExpansionFlags::default()
+    };
+    let limits = mta.expansion_limits(flags);
+    let mut routing = Routing::new(mta, &mut macros, &mut workspace.rewrite);
+    let mut errors = Stdout;
+    let mut cx = mta.expand_context(&mut routing, &limits, &mut *workspace.narrator, &mut errors);
+    let mut expansion = Expansion::new(&mut envelope, &mut cx);
+    let template = Recipient::new(Vec::new());
+    for list in &arguments.recipients {
+        expansion.add_list_text(list, &template);
+    }
+    let summary = expansion.finish();
+    for recipient in envelope
+        .recipients
+        .iter()
+        .filter(|recipient| recipient.state.is_open())
+    {
+        if let Some(line) = deliverable_line(mta, recipient) {
+            Stdout.say(&line);
+        }
+    }
+    summary.exit_status()
+}
+
+fn deliverable_line(mta: &Mta, recipient: &Recipient) -> Option<Vec<u8>> {
+    let triple = recipient.triple.as_ref()?;
+    let mailer = mta.config.mailers.get(triple.mailer);
+    let mut line = [
+        &recipient.address[..],
+        b"... deliverable: mailer ",
+        &mailer.name,
+    ]
+    .concat();
+    if !triple.host.is_empty() {
+        line.extend_from_slice(b", host ");
+        line.extend_from_slice(&triple.host);
+    }
+    line.extend_from_slice(b", user ");
+    line.extend_from_slice(&triple.user);
+    Some(line)
+}
