@@ -9,6 +9,8 @@
 
 use std::collections::HashMap;
 
+use crate::macros::{MacroId, MacroNames};
+use crate::token::print::{print_marked, print_symbol};
 use crate::token::{RulesetId, Token};
 
 /// First number that only named rulesets get.
@@ -209,6 +211,32 @@ impl RuleBook {
             return None;
         }
         RulesetId::new(next)
+    }
+}
+
+impl Rule {
+    /// Returns the left side.
+    pub fn pattern_tokens<'b>(&self, book: &'b RuleBook) -> &'b [Token] {
+        book.pattern(self)
+    }
+
+    /// Returns the right side.
+    pub fn replacement_tokens<'b>(&self, book: &'b RuleBook) -> &'b [Token] {
+        book.replacement(self)
+    }
+}
+
+impl RuleBook {
+    /// Appends one side of a rule as test mode shows it: a blank behind each token.
+    pub fn print_side(&self, side: &[Token], names: &MacroNames, out: &mut Vec<u8>) {
+        let name = |number| names.name(MacroId::from_number(number));
+        for token in side {
+            match token.mark() {
+                Some(mark) => print_symbol(mark, token.argument(), &name, out),
+                None => print_marked(token.bytes_in(b"", &self.text), &name, out),
+            }
+            out.push(b' ');
+        }
     }
 }
 

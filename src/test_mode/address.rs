@@ -1,0 +1,119 @@
+//! `/parse` and `/try`.
+//!
+//! Observed: 8.17.1.9.
+
+use super::command::split_word;
+use super::session::TestMode;
+use crate::mailer::MailerTriple;
+use crate::message::address::AddressTemplate;
+use crate::rewrite::rename::{Renaming, Surroundings};
+use crate::rewrite::resolve::{ErrorSource, Resolving};
+use crate::rewrite::{Place, Resolution, Role};
+use crate::smtp::ExitStatus;
+
+/// What is told when a map could not answer while an address was parsed.
+const TRANSIENT: &[u8] = b"Transient parse error -- message queued for future delivery";
+
+impl TestMode<'_> {
+    fn kind_of_address(&self) -> &'static str {
+        match (self.place, self.role) {
+            (Place::Header, Role::Sender) => "header sender",
+            (Place::Header, Role::Recipient) => "header recipient",
+            (Place::Envelope, Role::Sender) => "envelope sender",
+            (Place::Envelope, Role::Recipient) => "envelope recipient",
+        }
+    }
+
+    /// `/tryflags`: whose address the next ones are, and where they stand.
+    pub(super) fn try_flags(&mut self, letters: &[u8]) {
+        for letter in letters {
+            match letter.to_ascii_lowercase() {
+                b'h' => self.place = Place::Header,
+                b'e' => self.place = Place::Envelope,
+                b's' => self.role = Role::Sender,
+                b'r' => self.role = Role::Recipient,
+                _ => {}
+            }
+        }
+        self.set_address_type();
+    }
+
+    /// `/try`: rewrites an address for a mailer.
+    pub(super) fn try_mailer(&mut self, argument: &[u8]) {
+        let (name, address) = split_word(argument);
+        let address = address.unwrap_or(b"").trim_ascii_start();
+        if address.is_empty() {
+            self.printed.line(b"Usage: /try mailer address");
+            return;
+        }
+        let Some(id) = self.config.mailers.find(name) else {
+            self.printed
+                .line(&[b"Unknown mailer ".as_slice(), name].concat());
+            return;
+        };
+        let head = format!("Trying {} address ", self.kind_of_address());
+        self.printed
+            .line(&[head.as_bytes(), address, b" for mailer ", name].concat());
+        let mailer = self.config.mailers.get(id).clone();
+        let how = Renaming {
+            role: self.role,
+            place: self.place,
+            surroundings: Surroundings::Kept,
+            sender_domain: None,
+        };
+        let renamed = self.with_rewriting(|cx| cx.rename(address, &mailer, how));
+        let (status, address) = match renamed {
+            Ok(address) => (ExitStatus::Ok, address),
+            Err(failure) => (ExitStatus::TempFail, failure.address),
+        };
+        let head = format!("Rcode = {}, addr = ", status.number());
+        self.printed.line(&[head.as_bytes(), &address].concat());
+    }
+
+    /// `/parse`: resolves an address.
+    pub(super) fn parse_address(&mut self, address: &[u8]) {
+        let phrases = self.phrases();
+        let cracked = AddressTemplate::of(address, &phrases.borrowed()).apply(b"$g");
+        self.printed
+            .line(&[b"Cracked address = ".as_slice(), &cracked].concat());
+        let kind = self.kind_of_address();
+        self.printed
+            .line(format!("Parsing {kind} address").as_bytes());
+        let how = Resolving {
+            role: self.role,
+            place: self.place,
+            delimiter: None,
+        };
+        let resolved = self.with_rewriting(|cx| cx.resolve(address, how));
+        match resolved.resolution {
+            Resolution::Mailer(triple) => self.show_triple(&triple),
+            Resolution::Deferred(triple) => {
+                self.printed.line(TRANSIENT);
+                self.show_triple(&triple);
+            }
+            Resolution::Error(error) => match error.source {
+                ErrorSource::Syntax => self.printed.line(b"Cannot parse"),
+                ErrorSource::Rules => self.printed.line(b"mailer *error*, user "),
+                ErrorSource::Mailer { host, user } => {
+                    self.printed.set_exit(error.exit);
+                    self.show_parts(b"*error*", host.as_deref().unwrap_or(b""), &user);
+                }
+                ErrorSource::Mailbox(triple) => self.show_triple(&triple),
+            },
+        }
+    }
+
+    fn show_triple(&mut self, triple: &MailerTriple) {
+        let name = self.config.mailers.get(triple.mailer).name.clone();
+        self.show_parts(&name, &triple.host, &triple.user);
+    }
+
+    fn show_parts(&mut self, mailer: &[u8], host: &[u8], user: &[u8]) {
+        let host = match host {
+            b"" => Vec::new(),
+            _ => [b", host ".as_slice(), host].concat(),
+        };
+        self.printed
+            .line(&[b"mailer ".as_slice(), mailer, &host, b", user ", user].concat());
+    }
+}

@@ -1,0 +1,124 @@
+//! The listener that prints traces and messages.
+
+use crate::logging::debug::DebugFlags;
+use crate::rewrite::Trace;
+use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::token::Complaint;
+
+/// Collects what is to be printed, and the exit status the session will leave with.
+#[derive(Debug, Clone)]
+pub struct Printed {
+    /// The `-d` flags in force.
+    pub debug: DebugFlags,
+    /// What is to be printed next.
+    pub out: Vec<u8>,
+    /// The exit status so far.
+    pub exit: ExitStatus,
+}
+
+impl Printed {
+    /// Makes a listener that has nothing to print yet.
+    pub fn new(debug: DebugFlags) -> Printed {
+        Printed {
+            debug,
+            out: Vec::new(),
+            exit: ExitStatus::Ok,
+        }
+    }
+
+    /// Prints a line.
+    pub fn line(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(text);
+        self.out.push(b'\n');
+    }
+
+    /// Keeps the first status that is no success; a temporary one gives way to others.
+    pub fn set_exit(&mut self, exit: ExitStatus) {
+        if matches!(self.exit, ExitStatus::Ok | ExitStatus::TempFail) {
+            self.exit = exit;
+        }
+    }
+
+    /// Prints a message about the configuration or a command; the session will fail.
+    pub fn fault(&mut self, text: &[u8]) {
+        self.line(text);
+        if self.exit == ExitStatus::Ok {
+            self.exit = ExitStatus::Software;
+        }
+    }
+}
+
+impl Trace for Printed {
+    fn level(&self, category: u8) -> u8 {
+        self.debug.level(category)
+    }
+
+    fn shows_every_ruleset(&self) -> bool {
+        true
+    }
+
+    fn write(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(text);
+    }
+
+    fn complain(&mut self, complaint: Complaint) {
+        let text = complaint.text.as_slice();
+        let (code, bare) = split_code(text);
+        if !complaint.about.is_empty() && code.first() == Some(&b'5') && code != b"551" {
+            self.out.extend_from_slice(&complaint.about);
+            self.out.extend_from_slice(b"... ");
+        }
+        let is_fault = code.is_empty() || text.starts_with(b"554 5.3.");
+        if is_fault {
+            self.fault(bare);
+        } else {
+            self.line(bare);
+        }
+    }
+}
+
+/// Splits reply code and enhanced status from a message.
+fn split_code(text: &[u8]) -> (&[u8], &[u8]) {
+    let Some((code, rest)) = text.split_at_checked(3) else {
+        return (b"", text);
+    };
+    let Some(rest) = rest.strip_prefix(b" ") else {
+        return (b"", text);
+    };
+    if !code.iter().all(u8::is_ascii_digit) {
+        return (b"", text);
+    }
+    match EnhancedStatus::parse_prefix(rest) {
+        Some((_, length)) if rest.get(length) == Some(&b' ') => {
+            (code, rest.get(length + 1..).unwrap_or(b""))
+        }
+        _ => (code, rest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(about: &str, text: &str) -> (String, ExitStatus) {
+        let mut printed = Printed::new(DebugFlags::default());
+        printed.complain(Complaint {
+            about: about.as_bytes().to_vec(),
+            text: text.as_bytes().to_vec(),
+        });
+        (String::from_utf8(printed.out).unwrap(), printed.exit)
+    }
+
+    #[test]
+    fn codes_are_not_shown_and_addresses_only_before_refusals() {
+        for (about, text, shown, exit) in [
+            ("a<b", "553 Unbalanced '<'", "a<b... Unbalanced '<'\n", 0),
+            ("x", "550 5.1.1 no such user", "x... no such user\n", 0),
+            ("x", "451 later", "later\n", 0),
+            ("", "554 5.3.5 Unknown ruleset x", "Unknown ruleset x\n", 70),
+        ] {
+            let (out, status) = printed(about, text);
+            assert_eq!((out.as_str(), status.number()), (shown, exit));
+        }
+    }
+}

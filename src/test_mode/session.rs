@@ -1,0 +1,444 @@
+//! The loop of test mode, and lines that name rulesets.
+//!
+//! Source: guide 3.8; texts observed: 8.17.1.9.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use super::command::{Command, split_word};
+use super::printed::Printed;
+use crate::config::Config;
+use crate::dns::Resolver;
+use crate::logging::debug::DebugFlags;
+use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
+use crate::map::{LookupContext, LookupMode, MacroStore, MapSet};
+use crate::message::address::PhraseRules;
+use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role, Trace};
+use crate::smtp::ExitStatus;
+use crate::token::{Faults, Parentheses, Reading, TokenizeOptions};
+
+/// First level of configuration files in which parentheses are tokens.
+const PARENTHESES_LEVEL: u8 = 9;
+/// Longest line that is read (MAXLINE less its end mark).
+const MAX_LINE: usize = 2_047;
+
+/// What test mode uses besides its configuration.
+pub struct Surroundings<'a> {
+    /// The maps of the configuration.
+    pub maps: &'a MapSet,
+    /// Host names, for `/mx` and `/canon`.
+    pub resolver: &'a dyn Resolver,
+    /// The `-d` flags of the command line.
+    pub debug: DebugFlags,
+}
+
+/// One session of address test mode.
+pub struct TestMode<'a> {
+    pub(super) config: Config,
+    pub(super) surroundings: Surroundings<'a>,
+    pub(super) printed: Printed,
+    pub(super) place: Place,
+    pub(super) role: Role,
+    macros: MacroTable,
+    workspace: RewriteWorkspace,
+}
+
+/// An owned copy of what the configuration says about phrases.
+pub(super) struct Phrases {
+    must_quote: Vec<u8>,
+    colon_is_ordinary: bool,
+}
+
+impl Phrases {
+    pub(super) fn borrowed(&self) -> PhraseRules<'_> {
+        PhraseRules {
+            must_quote: &self.must_quote,
+            colon_is_ordinary: self.colon_is_ordinary,
+        }
+    }
+}
+
+impl<'a> TestMode<'a> {
+    /// Makes a session on a copy of `config`.
+    pub fn new(config: &Config, surroundings: Surroundings<'a>) -> TestMode<'a> {
+        let printed = Printed::new(surroundings.debug.clone());
+        let mut session = TestMode {
+            config: config.clone(),
+            surroundings,
+            printed,
+            place: Place::Envelope,
+            role: Role::Recipient,
+            macros: MacroTable::new(),
+            workspace: RewriteWorkspace::new(),
+        };
+        session.set_address_type();
+        session
+    }
+
+    /// Reads lines until the input ends and returns the exit status.
+    ///
+    /// # Errors
+    /// When input or output fail.
+    pub fn run(
+        &mut self,
+        input: &mut dyn Read,
+        output: &mut dyn Write,
+    ) -> io::Result<ExitStatus> {
+        let mut input = BufReader::new(input);
+        self.printed
+            .line(b"ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)");
+        self.printed.line(b"Enter <ruleset> <address>");
+        let mut line = Vec::new();
+        loop {
+            self.printed.out.extend_from_slice(b"> ");
+            let is_idle = input.buffer().is_empty();
+            if is_idle || self.printed.out.len() > 1 << 16 {
+                output.write_all(&self.printed.out)?;
+                self.printed.out.clear();
+            }
+            if is_idle {
+                output.flush()?;
+            }
+            line.clear();
+            if read_line(&mut input, &mut line)? == 0 {
+                break;
+            }
+            let text = line.strip_suffix(b"\n").unwrap_or(&line).to_vec();
+            let command = Command::parse(&text);
+            if command == Command::Quit {
+                break;
+            }
+            self.obey(command);
+        }
+        output.write_all(&self.printed.out)?;
+        self.printed.out.clear();
+        output.flush()?;
+        Ok(self.printed.exit)
+    }
+
+    fn obey(&mut self, command: Command<'_>) {
+        match command {
+            Command::Nothing | Command::Quit => {}
+            Command::Help => self.help(),
+            Command::DefineMacro(text) => self.define_macro(text),
+            Command::AddToClass(text) => self.add_to_class(text),
+            Command::ShowRules(name) => self.show_rules(name),
+            Command::ShowMailers => self.show_mailers(),
+            Command::Debug(flags) => self.printed.debug.add(flags),
+            Command::ShowMacro(name) => self.show_macro(name),
+            Command::ShowClass(name) => self.show_class(name),
+            Command::Mx(host) => self.mx(host),
+            Command::Canon(host) => self.canon(host),
+            Command::Map(argument) => self.ask_map(argument),
+            Command::Try(argument) => self.try_mailer(argument),
+            Command::TryFlags(letters) => self.try_flags(letters),
+            Command::Parse(address) => self.parse_address(address),
+            Command::Wrong(text, line) => {
+                let line = line.unwrap_or(b"");
+                self.printed.line(&[text.as_bytes(), line].concat());
+            }
+            Command::Rewrite(line) => self.rewrite(line),
+        }
+    }
+
+    /// Sets `${addr_type}` to what `/tryflags` chose.
+    pub(super) fn set_address_type(&mut self) {
+        let text = [self.place.letter(), b' ', self.role.letter()];
+        self.macros.set_text(MacroId::ADDR_TYPE, &text);
+    }
+
+    pub(super) fn macro_value(&self, id: MacroId) -> Option<&MacroValue> {
+        self.macros.get(id).or_else(|| self.config.macros.get(id))
+    }
+
+    pub(super) fn phrases(&self) -> Phrases {
+        let headers = &self.config.options.headers;
+        Phrases {
+            must_quote: headers.must_quote_chars.clone(),
+            colon_is_ordinary: headers.colon_ok_in_addr,
+        }
+    }
+
+    /// Lends everything that rewriting needs to `work`.
+    pub(super) fn with_rewriting<R>(
+        &mut self,
+        work: impl FnOnce(&mut RewriteContext<'_>) -> R,
+    ) -> R {
+        let phrases = self.phrases();
+        let mut cx = RewriteContext {
+            rules: &self.config.rules,
+            classes: &self.config.classes,
+            syntax: &self.config.syntax,
+            names: &self.config.names,
+            mailers: &self.config.mailers,
+            maps: self.surroundings.maps,
+            macros: Macros::new(&mut self.macros, None, &self.config.macros),
+            phrases: phrases.borrowed(),
+            lookup_mode: LookupMode::Usual,
+            trace: &mut self.printed,
+            workspace: &mut self.workspace,
+        };
+        work(&mut cx)
+    }
+
+    fn define_macro(&mut self, text: &[u8]) {
+        let mut errors = Vec::new();
+        let (id, taken) = self.config.names.parse(text, &mut errors);
+        for text in errors.drain(..) {
+            self.printed.fault(&text);
+        }
+        let Some(id) = id else {
+            return;
+        };
+        let value = text.get(taken..).unwrap_or(b"");
+        let value = Template::parse_reporting(value, &mut self.config.names, &mut errors);
+        for text in errors {
+            self.printed.fault(&text);
+        }
+        if self.printed.debug.level(35) >= 9 {
+            let mut line = b"define(".to_vec();
+            line.extend(self.config.names.written(id));
+            line.extend_from_slice(b" as ");
+            MacroValue::Template(value.clone()).print(&self.config.names, &mut line);
+            line.push(b')');
+            self.printed.line(&line);
+        }
+        self.macros.set(id, MacroValue::Template(value));
+    }
+
+    fn add_to_class(&mut self, text: &[u8]) {
+        let mut errors = Vec::new();
+        let (id, taken) = self.config.names.parse(text, &mut errors);
+        let words = Template::parse_reporting(
+            text.get(taken..).unwrap_or(b""),
+            &mut self.config.names,
+            &mut errors,
+        );
+        for text in errors {
+            self.printed.fault(&text);
+        }
+        let Some(id) = id else {
+            return;
+        };
+        let words =
+            words.expanded(&Macros::new(&mut self.macros, None, &self.config.macros));
+        for word in words.split(u8::is_ascii_whitespace) {
+            if word.is_empty() {
+                continue;
+            }
+            if self.printed.debug.level(37) >= 8 {
+                let mut line = b"setclass(".to_vec();
+                line.extend(self.config.names.written(id));
+                line.extend_from_slice(b", ");
+                line.extend_from_slice(word);
+                line.push(b')');
+                self.printed.line(&line);
+            }
+            self.config.classes.insert(ClassId(id), word);
+        }
+    }
+
+    /// A line `ruleset[,ruleset...] address`.
+    fn rewrite(&mut self, line: &[u8]) {
+        let line = line.trim_ascii_start();
+        let (rulesets, addresses) = split_word(line);
+        let Some(addresses) = addresses else {
+            self.printed.line(b"No address!");
+            return;
+        };
+        let refused = self.with_rewriting(|cx| cx.refuse_invalid(addresses).is_some());
+        if refused {
+            return;
+        }
+        let options = TokenizeOptions {
+            delimiter: Some(b','),
+            reading: Reading::Plain,
+            parentheses: if self.config.level >= PARENTHESES_LEVEL {
+                Parentheses::Operators
+            } else {
+                Parentheses::Comments
+            },
+            faults: Faults::Repair,
+        };
+        let mut rest = addresses;
+        loop {
+            let end = self.with_rewriting(|cx| {
+                cx.start_chain();
+                let (end, cut) = cx.tokenize(rest, options);
+                if let Ok(mut tokens) = cut {
+                    run_rulesets(rulesets, &mut tokens, cx);
+                    cx.finish(tokens);
+                }
+                end
+            });
+            match rest.get(end) {
+                Some(&b',') => rest = rest.get(end + 1..).unwrap_or(b""),
+                _ => break,
+            }
+        }
+    }
+
+    fn mx(&mut self, host: &[u8]) {
+        use crate::dns::mx::{MxRules, mail_exchangers};
+        let rules = MxRules::default();
+        let found = mail_exchangers(self.surroundings.resolver, host, &rules);
+        let hosts: Vec<Vec<u8>> = match found {
+            Ok(list) => list.exchangers.iter().map(|e| e.host.clone()).collect(),
+            Err(_) => Vec::new(),
+        };
+        let head = [
+            b"getmxrr(".as_slice(),
+            host,
+            format!(") returns {} value(s):", hosts.len()).as_bytes(),
+        ]
+        .concat();
+        self.printed.line(&head);
+        for host in hosts {
+            self.printed.line(&[b"\t".as_slice(), &host].concat());
+        }
+    }
+
+    fn canon(&mut self, host: &[u8]) {
+        let name = match self
+            .surroundings
+            .resolver
+            .canonical_name(host, crate::dns::Patience::default())
+        {
+            Ok(found) => found.name,
+            Err(_) => host.to_vec(),
+        };
+        self.printed
+            .line(&[b"getcanonname(".as_slice(), host, b") returns ", &name].concat());
+    }
+
+    fn ask_map(&mut self, argument: &[u8]) {
+        let (name, key) = split_word(argument);
+        let Some(key) = key else {
+            self.printed.line(b"No key specified");
+            return;
+        };
+        let Some(id) = self.surroundings.maps.find(name) else {
+            self.printed
+                .line(&[b"Map named \"".as_slice(), name, b"\" not found"].concat());
+            return;
+        };
+        let mut store = Store {
+            macros: &mut self.macros,
+            names: &mut self.config.names,
+        };
+        let mut cx = LookupContext {
+            macros: &mut store,
+            mode: LookupMode::Usual,
+        };
+        let answer = self.surroundings.maps.ask(id, key, &[], &mut cx);
+        let said = match answer.value {
+            Some(value) => [b"returns ".as_slice(), &value].concat(),
+            None => b"no match".to_vec(),
+        };
+        self.printed.line(
+            &[
+                b"map_lookup: ".as_slice(),
+                name,
+                b" (",
+                key,
+                b") ",
+                &said,
+                format!(" ({})", answer.status).as_bytes(),
+            ]
+            .concat(),
+        );
+    }
+
+    /// Prints the topic of test mode from the help file.
+    fn help(&mut self) {
+        let path = self.config.options.running.help_file.clone();
+        let text = path.and_then(|path| std::fs::read(path).ok());
+        let mut found = false;
+        for line in text.as_deref().unwrap_or(b"").split(|&c| c == b'\n') {
+            if let Some(rest) = line.strip_prefix(b"-bt\t") {
+                found = true;
+                self.printed.line(rest);
+            }
+        }
+        if found {
+            self.printed.line(b"End of HELP info");
+        } else {
+            self.printed.line(
+                format!("Sendmail {} -- HELP not implemented", env!("CARGO_PKG_VERSION")).as_bytes(),
+            );
+        }
+    }
+}
+
+/// Applies the rulesets of a list to an address, one after the other.
+fn run_rulesets(
+    rulesets: &[u8],
+    tokens: &mut Vec<crate::token::Token>,
+    cx: &mut RewriteContext<'_>,
+) {
+    let mut rest = rulesets;
+    while !rest.is_empty() {
+        let mut errors = Vec::new();
+        let found = cx.rules.find_reporting(rest, &mut errors);
+        for text in errors {
+            cx.trace.complain(crate::token::Complaint {
+                about: Vec::new(),
+                text,
+            });
+        }
+        let Some(id) = found else {
+            cx.trace
+                .write(&[b"Undefined ruleset ".as_slice(), rest, b"\n"].concat());
+            return;
+        };
+        let status = cx.rewrite(tokens, id);
+        if status != ExitStatus::Ok {
+            let name = rest.split(|&c| c == b',').next().unwrap_or(rest);
+            let tail = format!(" ({}) status {}\n", id.number(), status.number());
+            cx.trace
+                .write(&[b"== Ruleset ".as_slice(), name, tail.as_bytes()].concat());
+        }
+        rest = match rest.iter().position(|&c| c == b',') {
+            Some(comma) => rest.get(comma + 1..).unwrap_or(b""),
+            None => b"",
+        };
+    }
+}
+
+/// Reads one line of bounded length; longer ones come in pieces.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        let available = input.fill_buf()?;
+        if available.is_empty() {
+            return Ok(line.len());
+        }
+        let room = MAX_LINE - line.len();
+        let window = available.get(..room).unwrap_or(available);
+        let (taken, is_whole) = match memchr::memchr(b'\n', window) {
+            Some(at) => (at + 1, true),
+            None => (window.len(), window.len() == room),
+        };
+        line.extend_from_slice(window.get(..taken).unwrap_or(window));
+        input.consume(taken);
+        if is_whole {
+            return Ok(line.len());
+        }
+    }
+}
+
+/// Lets maps of class `macro` set macros of the session.
+struct Store<'m> {
+    macros: &'m mut MacroTable,
+    names: &'m mut crate::macros::MacroNames,
+}
+
+impl MacroStore for Store<'_> {
+    fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let id = self.names.intern(name);
+        match value {
+            Some(value) => self.macros.set_text(id, value),
+            None => {
+                self.macros.remove(id);
+            }
+        }
+    }
+}
