@@ -119,7 +119,10 @@ mod tests {
             ("$=w", Command::ShowClass(b"w")),
             ("${x}", Command::ShowMacro(b"{x}")),
             ("/PARSE  a b ", Command::Parse(b"a b")),
-            ("/quit-not", Command::Wrong("Unknown \"/\" command ", Some(b"/quit-not"))),
+            (
+                "/quit-not",
+                Command::Wrong("Unknown \"/\" command ", Some(b"/quit-not")),
+            ),
             ("=X", Command::Wrong("Unknown \"=\" command ", Some(b"=X"))),
         ] {
             assert_eq!(Command::parse(line.as_bytes()), command, "{line}");

@@ -7,12 +7,12 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use super::command::{Command, split_word};
 use super::printed::Printed;
 use crate::config::Config;
-use crate::dns::Resolver;
+use crate::dns::{Patience, Resolver};
 use crate::logging::debug::DebugFlags;
 use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
 use crate::map::{LookupContext, LookupMode, MacroStore, MapSet};
 use crate::message::address::PhraseRules;
-use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role, Trace};
+use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role};
 use crate::smtp::ExitStatus;
 use crate::token::{Faults, Parentheses, Reading, TokenizeOptions};
 
@@ -78,11 +78,7 @@ impl<'a> TestMode<'a> {
     ///
     /// # Errors
     /// When input or output fail.
-    pub fn run(
-        &mut self,
-        input: &mut dyn Read,
-        output: &mut dyn Write,
-    ) -> io::Result<ExitStatus> {
+    pub fn run(&mut self, input: &mut dyn Read, output: &mut dyn Write) -> io::Result<ExitStatus> {
         let mut input = BufReader::new(input);
         self.printed
             .line(b"ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)");
@@ -219,8 +215,7 @@ impl<'a> TestMode<'a> {
         let Some(id) = id else {
             return;
         };
-        let words =
-            words.expanded(&Macros::new(&mut self.macros, None, &self.config.macros));
+        let words = words.expanded(&Macros::new(&mut self.macros, None, &self.config.macros));
         for word in words.split(u8::is_ascii_whitespace) {
             if word.is_empty() {
                 continue;
@@ -279,7 +274,14 @@ impl<'a> TestMode<'a> {
 
     fn mx(&mut self, host: &[u8]) {
         use crate::dns::mx::{MxRules, mail_exchangers};
-        let rules = MxRules::default();
+        let classes = &self.config.classes;
+        let fallback = &self.config.options.delivering.fallback_mx_host;
+        let rules = MxRules {
+            is_ourselves: &|name| classes.contains(ClassId::letter(b'w'), name),
+            fallback: fallback.as_deref().unwrap_or(b""),
+            try_null_mx_list: self.config.options.delivering.try_null_mx_list,
+            patience: Patience::default(),
+        };
         let found = mail_exchangers(self.surroundings.resolver, host, &rules);
         let hosts: Vec<Vec<u8>> = match found {
             Ok(list) => list.exchangers.iter().map(|e| e.host.clone()).collect(),
@@ -301,7 +303,7 @@ impl<'a> TestMode<'a> {
         let name = match self
             .surroundings
             .resolver
-            .canonical_name(host, crate::dns::Patience::default())
+            .canonical_name(host, Patience::default())
         {
             Ok(found) => found.name,
             Err(_) => host.to_vec(),
@@ -363,7 +365,11 @@ impl<'a> TestMode<'a> {
             self.printed.line(b"End of HELP info");
         } else {
             self.printed.line(
-                format!("Sendmail {} -- HELP not implemented", env!("CARGO_PKG_VERSION")).as_bytes(),
+                format!(
+                    "Sendmail {} -- HELP not implemented",
+                    env!("CARGO_PKG_VERSION")
+                )
+                .as_bytes(),
             );
         }
     }

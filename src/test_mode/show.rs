@@ -48,7 +48,13 @@ impl TestMode<'_> {
         line.extend(pair(recipient.envelope, recipient.header));
         line.extend_from_slice(format!(" M={} U=", mailer.max_size).as_bytes());
         let identity = match mailer.identity {
-            Some(identity) => format!("{}:{}", identity.uid, identity.gid),
+            Some(identity) => format!(
+                "{}:{}",
+                identity.uid,
+                identity
+                    .gid
+                    .map_or_else(|| "-1".to_owned(), |gid| gid.to_string())
+            ),
             None => "-1:-1".to_owned(),
         };
         line.extend_from_slice(identity.as_bytes());
@@ -83,17 +89,16 @@ impl TestMode<'_> {
             if at > 0 {
                 line.push(b' ');
             }
-            let word: &[u8] = word.as_ref();
-            self.print_text(word, &mut line);
+            self.print_template(word, &mut line);
         }
         line
     }
 
     /// Appends text of the configuration as the reference shows it.
-    pub(super) fn print_text(&self, source: &[u8], out: &mut Vec<u8>) {
-        let mut names = self.config.names.clone();
+    fn print_template(&self, template: &Template, out: &mut Vec<u8>) {
         let mut marked = Vec::new();
-        Template::parse(source, &mut names).push_marked(&mut marked);
+        template.push_marked(&mut marked);
+        let names = &self.config.names;
         print_marked(
             &marked,
             &|number| names.name(MacroId::from_number(number)),
