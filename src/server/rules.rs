@@ -56,7 +56,6 @@ impl Session {
         let macros = &mut self.envelope.macros;
         let mut cx = mta.rewrite_context(macros, None, &mut kept, &mut workspace.rewrite);
         let result = work(&mut cx);
-        drop(cx);
         (result, kept)
     }
 

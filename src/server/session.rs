@@ -27,6 +27,9 @@ use crate::smtp::line::{Line, LineReader, MAX_COMMAND_LINE};
 use crate::smtp::{ExitStatus, Reply};
 use crate::text::bytes::escape_for_display;
 
+/// Octets of one line after which its end is not waited for.
+const MAX_LINE_READ: usize = 65_536;
+
 /// What happened to the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input<'a> {
@@ -255,6 +258,11 @@ impl Session {
                     None if self.input_ended => {
                         self.lose_input(call);
                         return self.close();
+                    }
+                    None if self.lines.pending_length() > MAX_LINE_READ => {
+                        let length = self.lines.pending_length();
+                        let flow = self.refuse_long_line(length, call);
+                        self.follow(flow, call);
                     }
                     None => return self.park_for_line(),
                 },
