@@ -6,6 +6,7 @@
 //! is never shared.
 
 mod memory;
+pub mod resolver;
 pub mod routing;
 
 use std::sync::Arc;
