@@ -1,9 +1,9 @@
 //! Keeps the books of one transaction: who was told what, and what became of whom.
 //!
 //! Programs, files and servers report outcomes here in the order they become
-//! known. A final outcome is logged and written down at once; a temporary one
-//! waits until the transaction is over, because another exchanger may still take
-//! the message.
+//! known, and each is logged, told and written down at once; the order of log and
+//! transcript is the reference's. A recipient deferred at one exchanger and taken
+//! by the next is simply settled again.
 
 use std::time::Instant;
 
@@ -23,8 +23,8 @@ use super::response::{outcome_text, transcript_line};
 
 /// The books of one transaction.
 pub struct Ledger<'a> {
-    /// The message; states of its recipients are set here.
-    pub envelope: &'a mut Envelope,
+    /// The message, as it was when the transaction began.
+    pub envelope: &'a Envelope,
     /// Indexes of the transaction's recipients, in the order places are counted in.
     pub recipients: &'a [usize],
     /// The mailer used.
@@ -37,8 +37,32 @@ pub struct Ledger<'a> {
     clock: &'a dyn Clock,
     began: Instant,
     relay: Option<Vec<u8>>,
-    postponed: Vec<(Vec<usize>, DeliveryStatus, Option<Vec<u8>>)>,
-    exit: ExitStatus,
+    result: Result,
+}
+
+/// What a transaction changed.
+#[derive(Debug, Default)]
+pub struct Result {
+    /// New states by the recipient's index in the envelope; a later one replaces an earlier one.
+    states: Vec<(usize, RecipientState)>,
+    /// Lines for the transcript.
+    transcript: Vec<Vec<u8>>,
+    /// Status of the first failure.
+    pub exit: Option<ExitStatus>,
+}
+
+impl Result {
+    /// Writes everything into the message.
+    pub fn apply(self, envelope: &mut Envelope) {
+        for line in &self.transcript {
+            envelope.transcript.push_line(line);
+        }
+        for (index, state) in self.states {
+            if let Some(recipient) = envelope.recipients.get_mut(index) {
+                recipient.state = state;
+            }
+        }
+    }
 }
 
 /// Where a ledger writes to, besides the envelope.
@@ -56,7 +80,7 @@ pub struct Listeners<'a> {
 impl<'a> Ledger<'a> {
     /// Opens the books; time is counted from now.
     pub fn open(
-        envelope: &'a mut Envelope,
+        envelope: &'a Envelope,
         recipients: &'a [usize],
         mailer: &'a Mailer,
         controlling: Option<&'a Controlling>,
@@ -74,55 +98,24 @@ impl<'a> Ledger<'a> {
             clock: listeners.clock,
             began,
             relay: None,
-            postponed: Vec::new(),
-            exit: ExitStatus::Ok,
+            result: Result::default(),
         }
+    }
+
+    /// Closes the books.
+    pub fn close(self) -> Result {
+        self.result
     }
 
     /// Settles recipients (their places in the transaction) with a status.
     pub fn settle(&mut self, places: &[usize], status: DeliveryStatus) {
-        if status.exit.is_temporary() {
-            for (waiting, ..) in &mut self.postponed {
-                waiting.retain(|place| !places.contains(place));
-            }
-            self.postponed
-                .push((places.to_vec(), status, self.relay.clone()));
-        } else {
-            let relay = self.relay.clone();
-            self.write_down(places, status, relay.as_deref());
-        }
-    }
-
-    /// Closes the books: what is still postponed stays deferred. Returns the first failure's status.
-    pub fn close(mut self) -> ExitStatus {
-        for (places, status, relay) in std::mem::take(&mut self.postponed) {
-            let open: Vec<usize> = places
-                .into_iter()
-                .filter(|place| self.state_of(*place).is_some_and(RecipientState::is_open))
-                .collect();
-            if !open.is_empty() {
-                self.write_down(&open, status, relay.as_deref());
-            }
-        }
-        self.exit
-    }
-
-    fn state_of(&self, place: usize) -> Option<&RecipientState> {
-        let index = *self.recipients.get(place)?;
-        self.envelope
-            .recipients
-            .get(index)
-            .map(|recipient| &recipient.state)
-    }
-
-    fn write_down(&mut self, places: &[usize], status: DeliveryStatus, relay: Option<&[u8]>) {
-        if self.exit == ExitStatus::Ok {
-            self.exit = status.exit;
+        if status.exit != ExitStatus::Ok && self.result.exit.is_none() {
+            self.result.exit = Some(status.exit);
         }
         let addresses = self.addresses(places);
         let line = transcript_line(&addresses.join(&b','), &status);
         if status.exit != ExitStatus::Ok {
-            self.envelope.transcript.push_line(&line);
+            self.result.transcript.push(line.clone());
         }
         if self.narrator.is_listening()
             && matches!(status.exit, ExitStatus::Ok | ExitStatus::TempFail)
@@ -131,7 +124,7 @@ impl<'a> Ledger<'a> {
         }
         let attempt = Attempt {
             mailer: self.mailer,
-            relay,
+            relay: self.relay.as_deref(),
             controlling: self.controlling,
             took: self.clock.monotonic().duration_since(self.began),
         };
@@ -144,19 +137,15 @@ impl<'a> Ledger<'a> {
             &status,
             self.clock.now(),
         );
+        let state = match status.exit {
+            ExitStatus::Ok => RecipientState::Delivered(status),
+            exit if exit.is_temporary() => RecipientState::Deferred(status),
+            _ => RecipientState::Failed(status),
+        };
         for place in places {
-            let Some(recipient) = self
-                .recipients
-                .get(*place)
-                .and_then(|index| self.envelope.recipients.get_mut(*index))
-            else {
-                continue;
-            };
-            recipient.state = match status.exit {
-                ExitStatus::Ok => RecipientState::Delivered(status.clone()),
-                exit if exit.is_temporary() => RecipientState::Deferred(status.clone()),
-                _ => RecipientState::Failed(status.clone()),
-            };
+            if let Some(index) = self.recipients.get(*place) {
+                self.result.states.push((*index, state.clone()));
+            }
         }
     }
 
@@ -207,7 +196,7 @@ impl Witness for Ledger<'_> {
     }
 
     fn transcript(&mut self, line: &[u8]) {
-        self.envelope.transcript.push_line(line);
+        self.result.transcript.push(line.to_vec());
     }
 
     fn traffic(&self) -> &TrafficLog {

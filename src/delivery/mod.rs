@@ -13,8 +13,10 @@
 //! - `record`: the `to=` lines of the log.
 
 pub mod argv;
+pub mod attempt;
 pub mod controlling;
 pub mod file;
+pub mod finish;
 pub mod header_view;
 pub mod ledger;
 mod mime_limits;
@@ -26,4 +28,6 @@ pub mod output;
 pub mod plan;
 pub mod program;
 pub mod record;
+pub mod reports;
 pub mod response;
+pub mod run;

@@ -73,11 +73,7 @@ pub fn run(privileged: &dyn Privileged, call: Call, letter: &mut Letter<'_>) -> 
     let mut running = match privileged.spawn(plan(call)) {
         Ok(running) => running,
         Err(error) => {
-            let exit = if is_transient(&error) {
-                ExitStatus::TempFail
-            } else {
-                ExitStatus::Unavailable
-            };
+            let exit = exit_of_failed_spawn(&error);
             return ProgramEnd::without_output(exit, format!("cannot exec {shown}: {error}"));
         }
     };
@@ -112,7 +108,8 @@ pub fn run(privileged: &dyn Privileged, call: Call, letter: &mut Letter<'_>) -> 
     }
 }
 
-fn plan(call: Call) -> SpawnPlan {
+/// Makes the plan of a call with pipes on both ends.
+pub(super) fn plan(call: Call) -> SpawnPlan {
     SpawnPlan {
         environment: call.environment,
         directories: call.directories,
@@ -123,6 +120,15 @@ fn plan(call: Call) -> SpawnPlan {
         stdout: Stdio::Pipe,
         stderr: Stdio::SameAsStdout,
         ..SpawnPlan::new(call.program, call.argv)
+    }
+}
+
+/// The exit status that stands for a program that could not be started.
+pub(super) fn exit_of_failed_spawn(error: &io::Error) -> ExitStatus {
+    if is_transient(error) {
+        ExitStatus::TempFail
+    } else {
+        ExitStatus::Unavailable
     }
 }
 

@@ -143,6 +143,16 @@ impl From<RetParameter> for Return {
     }
 }
 
+impl Return {
+    /// Writes the value of `RET=`.
+    pub fn parameter(self) -> &'static [u8] {
+        match self {
+            Return::Full => b"FULL",
+            Return::Headers => b"HDRS",
+        }
+    }
+}
+
 /// The DSN parameters of a whole envelope.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct EnvelopeDsn {

@@ -27,6 +27,8 @@ pub struct Sender {
     pub controlling: Option<ControllingUser>,
     /// The full name (`$x`), from the header, the `-F` flag or the password file.
     pub full_name: Option<Vec<u8>>,
+    /// Whether the sender was named with -f or by a client: mailers with F=f are told.
+    pub is_explicit: bool,
 }
 
 impl Sender {

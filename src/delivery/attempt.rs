@@ -1,0 +1,542 @@
+//! One transaction from beginning to end: macros, identity, the call, the books.
+//!
+//! Puts together what [`super::program`], [`super::file`] and [`super::network`]
+//! need and leaves the outcome in the envelope. Nothing here touches the queue.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use crate::client::{BodyRequest, MailCommand, RcptCommand, SevenBitServer, Transport};
+use crate::config::options::EightBitMode;
+use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, Recipient};
+use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
+use crate::mailer::{Invocation, Mailer};
+use crate::message::mime::{ConversionStamp, MimeClasses};
+use crate::mta::{Mta, Workspace};
+use crate::rewrite::{Place, RewriteWorkspace, Role, Silent, rename_for_mailer};
+use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::sys::file::path_buf_of;
+use crate::sys::identity::Credentials;
+
+use super::argv::{argument_vector, strip_quotes};
+use super::controlling::{Controlling, controlling, credentials};
+use super::header_view::RulesetView;
+use super::ledger::{Ledger, Listeners};
+use super::network::{self, Call as NetworkCall};
+use super::output::{Conversion, Outgoing, OutputForm, write_message};
+use super::plan::Transaction;
+use super::program::{self, Call as ProgramCall};
+use super::response::status_of_exit;
+use super::{file, output};
+
+/// The transaction in hand and everything computed for it.
+struct Attempt<'a> {
+    mta: &'a Mta,
+    envelope: &'a Envelope,
+    mailer: &'a Mailer,
+    /// Recipients in the order of the call.
+    indexes: Vec<usize>,
+    /// `$g`, `$h`, `$u`, `$z` and what rulesets set meanwhile.
+    macros: MacroTable,
+    /// `$g`.
+    sender: Vec<u8>,
+    owner: Option<Controlling>,
+}
+
+/// Delivers to the recipients of one transaction and notes in the envelope what became of them.
+///
+/// Returns the status of the first failure, if there was one.
+pub fn perform(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    envelope: &mut Envelope,
+    transaction: &Transaction,
+) -> Option<ExitStatus> {
+    let Workspace {
+        narrator,
+        memory,
+        rewrite,
+    } = workspace;
+    let attempt = Attempt::prepare(mta, envelope, transaction, rewrite);
+    let listeners = Listeners {
+        log: &mta.log,
+        narrator: narrator.as_mut(),
+        traffic: &mta.traffic,
+        clock: &*mta.clock,
+    };
+    let mut ledger = Ledger::open(
+        envelope,
+        &attempt.indexes,
+        attempt.mailer,
+        attempt.owner.as_ref(),
+        listeners,
+    );
+    match (attempt.refusal(), attempt.mailer.invocation()) {
+        (Some(status), _) => ledger.settle(&attempt.places(), status),
+        (None, Invocation::File) => attempt.to_file(&mut ledger, rewrite),
+        (None, Invocation::Network) => attempt.to_network(&mut ledger, rewrite, memory),
+        (None, Invocation::Program) => attempt.to_program(&mut ledger, rewrite),
+    }
+    let result = ledger.close();
+    drop(attempt);
+    let exit = result.exit;
+    result.apply(envelope);
+    exit
+}
+
+impl<'a> Attempt<'a> {
+    fn prepare(
+        mta: &'a Mta,
+        envelope: &'a Envelope,
+        transaction: &Transaction,
+        buffers: &mut RewriteWorkspace,
+    ) -> Self {
+        let mailer = mta.config.mailers.get(transaction.mailer);
+        let mut indexes = transaction.recipients.clone();
+        if mailer.speaks_smtp() {
+            // Observed: 8.17.1.9 names the recipients of one session from last to first.
+            indexes.reverse();
+        }
+        let first = transaction.recipients.first();
+        let recipient = first.and_then(|index| envelope.recipients.get(*index));
+        let owner = recipient.and_then(|recipient| controlling(envelope, recipient));
+        let mut macros = MacroTable::new();
+        let sender = sender_for(mta, envelope, mailer, &mut macros, buffers);
+        macros.set_text(MacroId::G, &sender);
+        macros.set_text(MacroId::H, &transaction.host);
+        if let Some(home) = recipient.and_then(|recipient| home_of(mta, recipient)) {
+            macros.set_text(MacroId::Z, &home);
+        }
+        let mut attempt = Attempt {
+            mta,
+            envelope,
+            mailer,
+            indexes,
+            macros,
+            sender,
+            owner,
+        };
+        if let Some(user) = attempt.users().first() {
+            attempt.macros.set_text(MacroId::U, user);
+        }
+        attempt
+    }
+
+    fn places(&self) -> Vec<usize> {
+        (0..self.indexes.len()).collect()
+    }
+
+    fn recipients(&self) -> impl Iterator<Item = &Recipient> {
+        self.indexes
+            .iter()
+            .filter_map(|index| self.envelope.recipients.get(*index))
+    }
+
+    /// The `$u` of each recipient.
+    fn users(&self) -> Vec<Vec<u8>> {
+        self.recipients()
+            .filter_map(|recipient| recipient.triple.as_ref())
+            .map(|triple| {
+                if self.mailer.has(b's') {
+                    strip_quotes(&triple.user)
+                } else {
+                    triple.user.clone()
+                }
+            })
+            .collect()
+    }
+
+    /// Refuses a message that is too large for the mailer (M=).
+    fn refusal(&self) -> Option<DeliveryStatus> {
+        let most = u64::try_from(self.mailer.max_size)
+            .ok()
+            .filter(|most| *most > 0)?;
+        if self.envelope.size <= most {
+            return None;
+        }
+        let enhanced = EnhancedStatus::new(5, 2, 3)
+            .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::Unavailable));
+        let text = format!("Message is too large; {most} bytes max");
+        let now = self.mta.clock.now();
+        let mut status =
+            DeliveryStatus::local(enhanced, ExitStatus::Unavailable, text.clone(), now);
+        status.reply = Some(format!("552 5.2.3 {text}").into_bytes());
+        Some(status)
+    }
+
+    fn expanded_argv(&self) -> Vec<Vec<u8>> {
+        let mut front = self.macros.clone();
+        let envelope_macros = &self.envelope.macros;
+        let mut macros = Macros::new(&mut front, Some(envelope_macros), &self.mta.config.macros);
+        let sender = &self.envelope.sender;
+        let is_explicit = sender.is_explicit || sender.is_null();
+        let explicit = is_explicit.then_some(self.sender.as_slice());
+        argument_vector(self.mailer, &mut macros, &self.users(), explicit)
+    }
+
+    fn to_program(&self, ledger: &mut Ledger<'_>, buffers: &mut RewriteWorkspace) {
+        use crate::client::Witness;
+        let credentials = match self.credentials() {
+            Ok(credentials) => credentials,
+            Err(error) => return self.postpone(ledger, &error),
+        };
+        let call = ProgramCall {
+            program: path_buf_of(self.mailer.path.clone()),
+            argv: self.expanded_argv(),
+            environment: self.environment(),
+            directories: self.directories(),
+            credentials,
+            chroot: self.chroot(),
+            nice: self.mailer.nice,
+            wait: self.mailer.wait,
+        };
+        if self.mta.traffic.is_on() {
+            let words = call.argv.join(&b' ');
+            self.mta.traffic.event(&[&b"EXEC "[..], &words].concat());
+        }
+        if self.mailer.speaks_smtp() {
+            return self.through_program(call, ledger, buffers);
+        }
+        ledger.message(&self.connecting());
+        let form = OutputForm::for_program(self.envelope, self.mailer);
+        let mut letter = |out: &mut dyn Write| self.write(&form, buffers, out);
+        let end = program::run(&*self.mta.privileged, call, &mut letter);
+        if let Some(trouble) = &end.trouble {
+            ledger.problem(trouble.as_bytes());
+        }
+        for line in end.output.split(|byte| *byte == b'\n') {
+            if !line.is_empty() {
+                ledger.transcript(line);
+            }
+        }
+        let status = status_of_exit(end.exit, self.mailer, self.mta.clock.now());
+        ledger.settle(&self.places(), status);
+    }
+
+    fn to_file(&self, ledger: &mut Ledger<'_>, buffers: &mut RewriteWorkspace) {
+        use crate::client::Witness;
+        let credentials = match self.credentials() {
+            Ok(credentials) => credentials,
+            Err(error) => return self.postpone(ledger, &error),
+        };
+        ledger.message(&self.connecting());
+        let argv = self.expanded_argv();
+        let security = &self.mta.config.options.security;
+        let target = file::Target {
+            path: file::path_inside(security, argv.get(1).map_or(&b""[..], Vec::as_slice)),
+            credentials,
+            new_mode: self.mta.config.options.queueing.temp_file_mode,
+        };
+        let form = OutputForm::for_program(self.envelope, self.mailer);
+        let mut letter = |out: &mut dyn Write| self.write(&form, buffers, out);
+        let exit = match file::append(&*self.mta.privileged, security, &target, &mut letter) {
+            Ok(()) => ExitStatus::Ok,
+            Err(failure) => {
+                ledger.transcript(failure.reason.as_bytes());
+                failure.exit
+            }
+        };
+        let status = status_of_exit(exit, self.mailer, self.mta.clock.now());
+        ledger.settle(&self.places(), status);
+    }
+
+    fn to_network(
+        &self,
+        ledger: &mut Ledger<'_>,
+        buffers: &mut RewriteWorkspace,
+        memory: &mut crate::mta::Memory,
+    ) {
+        let argv = self.expanded_argv();
+        let own_name = self.mta.config.expanded_macro(MacroId::J);
+        let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
+        let is_ourselves = |name: &[u8]| self.is_ourselves(name);
+        let call = self.network_call(&argv, &own_name, &mail, &recipients, &is_ourselves);
+        let mut writer = |out: &mut dyn Write, wanted: crate::client::Conversion| {
+            self.write_for_server(wanted, buffers, out)
+        };
+        network::deliver(&call, memory, &mut writer, ledger);
+    }
+
+    fn through_program(
+        &self,
+        call: ProgramCall,
+        ledger: &mut Ledger<'_>,
+        buffers: &mut RewriteWorkspace,
+    ) {
+        use crate::client::Witness;
+        ledger.message(&self.connecting());
+        let argv = call.argv.clone();
+        let running = match self.mta.privileged.spawn(program::plan(call)) {
+            Ok(running) => running,
+            Err(error) => {
+                ledger.problem(error.to_string().as_bytes());
+                let now = self.mta.clock.now();
+                let status =
+                    status_of_exit(program::exit_of_failed_spawn(&error), self.mailer, now);
+                return ledger.settle(&self.places(), status);
+            }
+        };
+        let transport = match Transport::program(running) {
+            Ok(transport) => transport,
+            Err(error) => return self.postpone(ledger, &error),
+        };
+        let own_name = self.mta.config.expanded_macro(MacroId::J);
+        let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
+        let is_ourselves = |name: &[u8]| self.is_ourselves(name);
+        let network = self.network_call(&argv, &own_name, &mail, &recipients, &is_ourselves);
+        let mut writer = |out: &mut dyn Write, wanted: crate::client::Conversion| {
+            self.write_for_server(wanted, buffers, out)
+        };
+        network::deliver_through(&network, transport, &mut writer, ledger);
+    }
+
+    fn network_call<'c>(
+        &'c self,
+        argv: &'c [Vec<u8>],
+        own_name: &'c [u8],
+        mail: &'c MailCommand,
+        recipients: &'c [RcptCommand],
+        is_ourselves: &'c dyn Fn(&[u8]) -> bool,
+    ) -> NetworkCall<'c> {
+        NetworkCall {
+            mailer: self.mailer,
+            argv,
+            options: &self.mta.config.options,
+            resolver: &*self.mta.resolver,
+            clock: &*self.mta.clock,
+            is_ourselves,
+            own_name,
+            is_first_attempt: self.envelope.attempts <= 1,
+            mail,
+            recipients,
+        }
+    }
+
+    fn is_ourselves(&self, name: &[u8]) -> bool {
+        self.mta
+            .config
+            .classes
+            .contains(ClassId::letter(b'w'), name)
+    }
+
+    /// The sender's `@domain` for header addresses without one, if his mailer has F=C.
+    fn sender_domain(&self) -> Option<&'a [u8]> {
+        let sender = &self.envelope.sender;
+        let mailer = self.mta.config.mailers.get(sender.triple.as_ref()?.mailer);
+        if !mailer.has(b'C') {
+            return None;
+        }
+        let address = bare(&sender.address);
+        let at = address.iter().rposition(|byte| *byte == b'@')?;
+        address.get(at..)
+    }
+
+    fn mail_command(&self) -> MailCommand {
+        let envelope = self.envelope;
+        let mode = self.mta.config.options.headers.eight_bit_mode;
+        let passes = self.mailer.has(b'8') || mode == EightBitMode::Pass;
+        MailCommand {
+            sender: bare(&self.sender).to_vec(),
+            size: envelope.size,
+            body: BodyRequest {
+                declared: envelope
+                    .body_type
+                    .map(|kind| kind.name().as_bytes().to_vec()),
+                has_eight_bit: envelope.flags.contains(EnvelopeFlags::HAS_8BIT),
+                may_declare: mode == EightBitMode::Mime,
+                for_seven_bit_server: match mode {
+                    _ if passes => SevenBitServer::SendAnyway,
+                    EightBitMode::Strict => SevenBitServer::Refuse,
+                    EightBitMode::Mime | EightBitMode::Pass => SevenBitServer::Convert,
+                },
+            },
+            envelope_id: envelope.dsn.envid.clone(),
+            return_what: envelope.dsn.ret.map(|ret| ret.parameter().to_vec()),
+            auth: envelope.auth_sender.clone(),
+            deliver_by: None,
+        }
+    }
+
+    fn rcpt_commands(&self) -> Vec<RcptCommand> {
+        self.recipients()
+            .zip(self.users())
+            .map(|(recipient, user)| RcptCommand {
+                address: bare(&user).to_vec(),
+                notify: recipient.notify.to_parameter(),
+                original: recipient
+                    .original
+                    .as_ref()
+                    .map(|original| original.as_bytes().to_vec()),
+            })
+            .collect()
+    }
+
+    fn write(
+        &self,
+        form: &OutputForm,
+        buffers: &mut RewriteWorkspace,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let mut front = self.macros.clone();
+        let mut silent = Silent;
+        let from_line = self.mta.config.options.headers.unix_from_line.clone();
+        let from_line = self.expand_template(&from_line);
+        let mut cx = self.mta.rewrite_context(
+            &mut front,
+            Some(&self.envelope.macros),
+            &mut silent,
+            buffers,
+        );
+        let mut view = RulesetView::new(&mut cx, self.mailer, self.sender_domain(), from_line);
+        let classes = BodyClasses(&self.mta.config.classes);
+        let outgoing = Outgoing {
+            envelope: self.envelope,
+            mailer: self.mailer,
+            options: &self.mta.config.options.headers,
+            classes: &classes,
+            stamp: ConversionStamp {
+                host: self.mta.config.expanded_macro(MacroId::J),
+                queue_id: self.envelope.id_for_log().to_vec(),
+            },
+        };
+        write_message(&outgoing, form, &mut view, out).map(|_| ())
+    }
+
+    fn write_for_server(
+        &self,
+        wanted: crate::client::Conversion,
+        buffers: &mut RewriteWorkspace,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let form = OutputForm {
+            conversion: match wanted {
+                crate::client::Conversion::AsIs => output::Conversion::None,
+                crate::client::Conversion::ToSevenBit => Conversion::EightToSeven,
+            },
+            ..OutputForm::for_server(self.envelope, self.mailer, true)
+        };
+        self.write(&form, buffers, out)
+    }
+
+    fn credentials(&self) -> io::Result<Option<Credentials>> {
+        if crate::sys::process::effective_user() != 0 {
+            return Ok(None);
+        }
+        credentials(
+            self.mailer,
+            &self.mta.config.options.security,
+            &*self.mta.users,
+            self.owner.as_ref(),
+            self.users().first().map_or(&b""[..], Vec::as_slice),
+        )
+    }
+
+    fn environment(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut environment = vec![(b"AGENT".to_vec(), b"sendmail".to_vec())];
+        environment.extend(self.mta.config.environment.iter().cloned());
+        environment
+    }
+
+    fn expand_template(&self, template: &crate::macros::Template) -> Vec<u8> {
+        let mut front = self.macros.clone();
+        let envelope_macros = &self.envelope.macros;
+        let macros = Macros::new(&mut front, Some(envelope_macros), &self.mta.config.macros);
+        template.expanded(&macros)
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        match &self.mailer.directory {
+            Some(template) => self
+                .expand_template(template)
+                .split(|byte| *byte == b':')
+                .filter(|path| !path.is_empty())
+                .map(|path| path_buf_of(path.to_vec()))
+                .collect(),
+            None => self
+                .mta
+                .queue
+                .groups()
+                .first()
+                .and_then(|group| group.directories.first())
+                .map(|directory| directory.path().to_path_buf())
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn chroot(&self) -> Option<PathBuf> {
+        let template = self.mailer.root.as_ref()?;
+        Some(path_buf_of(self.expand_template(template)))
+    }
+
+    /// Words `Connecting to HOST via MAILER...`.
+    fn connecting(&self) -> Vec<u8> {
+        let host = self.macros.text(MacroId::H).unwrap_or(b"");
+        let name = &self.mailer.name;
+        if host.is_empty() {
+            [b"Connecting to ", name.as_slice(), b"..."].concat()
+        } else {
+            [b"Connecting to ", host, b" via ", name, b"..."].concat()
+        }
+    }
+
+    /// Something of ours did not answer: all recipients wait.
+    fn postpone(&self, ledger: &mut Ledger<'_>, error: &io::Error) {
+        use crate::client::Witness;
+        ledger.problem(error.to_string().as_bytes());
+        let status = status_of_exit(ExitStatus::TempFail, self.mailer, self.mta.clock.now());
+        ledger.settle(&self.places(), status);
+    }
+}
+
+/// The classes that steer MIME conversion.
+struct BodyClasses<'a>(&'a Classes);
+
+impl MimeClasses for BodyClasses<'_> {
+    fn contains(&self, letter: u8, word: &[u8]) -> bool {
+        self.0.contains(ClassId::letter(letter), word)
+    }
+}
+
+/// The sender as the mailer wants it (`$g`).
+fn sender_for(
+    mta: &Mta,
+    envelope: &Envelope,
+    mailer: &Mailer,
+    macros: &mut MacroTable,
+    buffers: &mut RewriteWorkspace,
+) -> Vec<u8> {
+    let given: &[u8] = if envelope.sender.is_null() {
+        b"<>"
+    } else {
+        &envelope.sender.address
+    };
+    let mut silent = Silent;
+    let mut cx = mta.rewrite_context(macros, Some(&envelope.macros), &mut silent, buffers);
+    match rename_for_mailer(given, mailer, Role::Sender, Place::Envelope, &mut cx) {
+        Ok(address) => address,
+        Err(failure) => failure.address,
+    }
+}
+
+/// The home directory `$z` names: of the controlling user, or of the local user himself.
+fn home_of(mta: &Mta, recipient: &Recipient) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt;
+    if let Some(user) = &recipient.controlling_user {
+        return Some(user.home.as_os_str().as_bytes().to_vec());
+    }
+    let triple = recipient.triple.as_ref()?;
+    if !mta.config.mailers.get(triple.mailer).has(b'w') {
+        return None;
+    }
+    let user = mta.users.user_by_name(&triple.user).ok()??;
+    Some(user.home.as_os_str().as_bytes().to_vec())
+}
+
+/// An address without its angle brackets.
+fn bare(address: &[u8]) -> &[u8] {
+    match address {
+        [b'<', inner @ .., b'>'] => inner,
+        other => other,
+    }
+}

@@ -1,0 +1,123 @@
+//! Outcomes written back: what stays in the queue, what is reported, what is gone.
+//!
+//! Reports about failed, delayed and delivered recipients are committed to the
+//! queue before the recipients they tell of are struck from the message, so a
+//! crash can double a report but never lose one. Only then the entry is rewritten
+//! or removed.
+//!
+//! Source: guide 4.3 and 4.4.
+
+use crate::envelope::{Envelope, RecipientState};
+use crate::logging::record::Severity;
+use crate::mta::{Mta, Workspace};
+use crate::queue::{CommitError, LockedEntry, LockedEnvelope};
+use crate::smtp::ExitStatus;
+
+use super::reports;
+
+/// What finishing one message came to.
+#[derive(Debug, Default)]
+pub struct Finish {
+    /// Status of the first failure.
+    pub exit: Option<ExitStatus>,
+    /// Recipients that stay in the queue.
+    pub waiting: usize,
+    /// Reports, committed and locked, to be delivered next.
+    pub reports: Vec<LockedEnvelope>,
+}
+
+impl Finish {
+    /// Adds what another part of the same message came to.
+    pub fn add(&mut self, exit: Option<ExitStatus>, part: Finish) {
+        self.exit = self.exit.or(exit).or(part.exit);
+        self.waiting += part.waiting;
+        self.reports.extend(part.reports);
+    }
+}
+
+/// Reports what is owed, then rewrites or removes the entry.
+pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> Finish {
+    let LockedEnvelope {
+        mut envelope,
+        entry,
+    } = message;
+    let mut finish = Finish::default();
+    match reports::write_reports(mta, workspace, &mut envelope) {
+        Ok(written) => finish.reports = written.made,
+        Err(error) => return stuck(mta, envelope, entry, &error),
+    }
+    if reports::is_lost(&envelope) {
+        lose(mta, &envelope, entry);
+        return finish;
+    }
+    finish.waiting = envelope.open_recipients();
+    let recorded = if finish.waiting == 0 {
+        entry.remove()
+    } else {
+        envelope.message_status = waiting_reason(&envelope);
+        let mut entry = entry;
+        entry.rewrite(&envelope)
+    };
+    if let Err(error) = recorded {
+        complain(mta, &envelope, &error);
+    }
+    finish
+}
+
+/// The reason mailq shows: that of the last recipient deferred.
+fn waiting_reason(envelope: &Envelope) -> Option<Vec<u8>> {
+    let reasons = envelope
+        .recipients
+        .iter()
+        .filter_map(|recipient| match &recipient.state {
+            RecipientState::Deferred(status) => Some(
+                status
+                    .waiting_because
+                    .as_ref()
+                    .unwrap_or(&status.text)
+                    .clone(),
+            ),
+            _ => None,
+        });
+    reasons.last().or_else(|| envelope.message_status.clone())
+}
+
+/// The queue cannot record what happened: the entry stays as it was and is tried again.
+pub fn stuck(mta: &Mta, envelope: Envelope, entry: LockedEntry, error: &CommitError) -> Finish {
+    complain(mta, &envelope, error);
+    drop(entry);
+    Finish {
+        exit: Some(ExitStatus::OsError),
+        waiting: envelope.open_recipients(),
+        reports: Vec::new(),
+    }
+}
+
+/// Nobody can be told: the message goes out of the way for the operator.
+fn lose(mta: &Mta, envelope: &Envelope, entry: LockedEntry) {
+    let id = envelope.id_for_log();
+    mta.log.syslog(
+        0,
+        Severity::Alert,
+        Some(id),
+        format_args!("Losing ./qf{}: savemail panic", id.escape_ascii()),
+    );
+    mta.log.syslog(
+        0,
+        Severity::Critical,
+        Some(id),
+        format_args!("SYSERR(root): savemail: cannot save rejected email anywhere"),
+    );
+    if let Err(error) = entry.lose() {
+        complain(mta, envelope, &error);
+    }
+}
+
+fn complain(mta: &Mta, envelope: &Envelope, error: &CommitError) {
+    mta.log.syslog(
+        0,
+        Severity::Critical,
+        Some(envelope.id_for_log()),
+        format_args!("SYSERR(root): queueup: {error}"),
+    );
+}

@@ -1,0 +1,236 @@
+//! The one entry point of delivery: a locked message in, its outcome recorded.
+//!
+//! Expands what is not expanded yet, splits lists with an owner into envelopes of
+//! their own, carries out one transaction after the other, and lets
+//! [`super::finish`] write the outcome back. Reports that this makes are delivered
+//! in the same call, one after the other.
+//!
+//! Source: guide 2.3 and 4.7; order observed: 8.17.1.9.
+
+use std::collections::VecDeque;
+
+use crate::alias::expand::expand_recipients;
+use crate::envelope::{Envelope, RecipientState, split};
+use crate::logging::narrator::Silent;
+use crate::logging::record::Severity;
+use crate::mta::routing::{ExpansionFlags, Routing};
+use crate::mta::{Mta, Workspace};
+use crate::queue::{LockedEnvelope, NewEntry};
+use crate::smtp::ExitStatus;
+
+use super::finish::{self, Finish};
+use super::{attempt, plan, record};
+
+/// Most reports that one message may bring about in a row.
+///
+/// A bounce of a bounce goes to the postmaster and then nowhere, so more than a
+/// few mean a loop of our own making; what is left stays in the queue.
+const MAX_FOLLOWING_REPORTS: usize = 64;
+
+/// Why a message is delivered now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// It has just been accepted.
+    JustAccepted,
+    /// A queue run took it.
+    QueueRun,
+}
+
+/// What a delivery came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Status of the first failure among the message's own recipients.
+    pub exit: ExitStatus,
+    /// Recipients that stay in the queue.
+    pub waiting: usize,
+}
+
+/// Delivers a message and the reports about it; holding `message` is holding its lock.
+pub fn deliver(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    message: LockedEnvelope,
+    occasion: Occasion,
+) -> Finished {
+    let mut finished = deliver_one(mta, workspace, message, occasion);
+    let mut reports: VecDeque<LockedEnvelope> = finished.reports.drain(..).collect();
+    let mut delivered = 0;
+    while let Some(report) = reports.pop_front() {
+        delivered += 1;
+        if delivered > MAX_FOLLOWING_REPORTS {
+            break;
+        }
+        let more = deliver_one(mta, workspace, report, Occasion::JustAccepted);
+        reports.extend(more.reports);
+    }
+    Finished {
+        exit: finished.exit.unwrap_or(ExitStatus::Ok),
+        waiting: finished.waiting,
+    }
+}
+
+fn deliver_one(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    mut message: LockedEnvelope,
+    occasion: Occasion,
+) -> Finish {
+    expand(mta, workspace, &mut message.envelope);
+    let parts = match split_by_owner(mta, message) {
+        Ok(parts) => parts,
+        Err(finish) => return finish,
+    };
+    let mut total = Finish::default();
+    for mut part in parts {
+        // The first list of recipients is gone through as it stood: a recipient that
+        // another transaction settles meanwhile is not tried twice.
+        let exit = attempt_all(mta, workspace, &mut part, occasion);
+        total.add(exit, finish::finish(mta, workspace, part));
+    }
+    total
+}
+
+/// Resolves and expands recipients that only have an address yet.
+fn expand(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
+    let is_unresolved = |r: &crate::envelope::Recipient| {
+        matches!(r.state, RecipientState::Pending) && r.triple.is_none()
+    };
+    if !envelope.recipients.iter().any(is_unresolved) {
+        return;
+    }
+    let mut macros = envelope.macros.clone();
+    let limits = mta.expansion_limits(ExpansionFlags::default());
+    let mut routing = Routing::new(mta, &mut macros, &mut workspace.rewrite);
+    let mut nobody = Silent;
+    let mut cx = mta.expand_context(
+        &mut routing,
+        &limits,
+        workspace.narrator.as_mut(),
+        &mut nobody,
+    );
+    expand_recipients(envelope, &mut cx);
+}
+
+/// Puts recipients of lists with an owner into envelopes of their own, sharing the body.
+fn split_by_owner(mta: &Mta, message: LockedEnvelope) -> Result<Vec<LockedEnvelope>, Finish> {
+    let has_owner = message
+        .envelope
+        .recipients
+        .iter()
+        .any(|recipient| recipient.state.is_open() && recipient.owner.is_some());
+    if !has_owner {
+        return Ok(vec![message]);
+    }
+    let LockedEnvelope {
+        envelope,
+        mut entry,
+    } = message;
+    let original_id = envelope.id.clone();
+    let mut parts = split::by_owner(envelope).into_iter();
+    let Some(first) = parts.next() else {
+        return Ok(Vec::new());
+    };
+    let mut made = Vec::new();
+    for mut part in parts {
+        let id = mta.queue.ids().next(&*mta.clock);
+        part.id = Some(id.clone());
+        part.transcript.clear();
+        match entry.split(entry.directory(), id, &part) {
+            Ok(entry) => {
+                let owner = crate::text::bytes::escape_for_display(&part.sender.address);
+                mta.log.syslog(
+                    8,
+                    Severity::Info,
+                    original_id.as_ref().map(|id| id.as_bytes()),
+                    format_args!("{}: clone: owner={owner}", part.id_for_log().escape_ascii()),
+                );
+                made.push(LockedEnvelope {
+                    envelope: part,
+                    entry,
+                });
+            }
+            Err(error) => return Err(finish::stuck(mta, first, entry, &error)),
+        }
+    }
+    // The copies are safe before the original forgets their recipients.
+    if let Err(error) = entry.rewrite(&first) {
+        return Err(finish::stuck(mta, first, entry, &error));
+    }
+    made.insert(
+        0,
+        LockedEnvelope {
+            envelope: first,
+            entry,
+        },
+    );
+    Ok(made)
+}
+
+/// Carries out all transactions of a message; returns the status of the first failure.
+fn attempt_all(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    message: &mut LockedEnvelope,
+    occasion: Occasion,
+) -> Option<ExitStatus> {
+    let envelope = &mut message.envelope;
+    let mut first_failure = failure_so_far(envelope);
+    for recipient in &mut envelope.recipients {
+        // What failed for now at an earlier attempt is due again.
+        if let (RecipientState::Deferred(_), Some(_)) = (&recipient.state, &recipient.triple) {
+            recipient.state = RecipientState::Pending;
+        }
+    }
+    envelope.attempts = envelope.attempts.saturating_add(1);
+    envelope.last_attempt = Some(mta.clock.now());
+    let checkpoint = mta.config.options.queueing.checkpoint_interval;
+    let mut since_checkpoint = 0u32;
+    for transaction in plan::plan(envelope, &mta.config.mailers) {
+        if is_held(mta, &transaction, occasion) {
+            continue;
+        }
+        let exit = attempt::perform(mta, workspace, envelope, &transaction);
+        first_failure = first_failure.or(exit);
+        since_checkpoint += u32::try_from(transaction.recipients.len()).unwrap_or(u32::MAX);
+        if checkpoint > 0 && since_checkpoint >= checkpoint && envelope.open_recipients() > 0 {
+            since_checkpoint = 0;
+            if let Err(error) = message.entry.rewrite(envelope) {
+                log::warn!(
+                    "{}: checkpoint: {error}",
+                    envelope.id_for_log().escape_ascii()
+                );
+            }
+        }
+    }
+    if envelope
+        .recipients
+        .iter()
+        .any(|r| matches!(r.state, RecipientState::Pending))
+    {
+        record::queued(&mta.log, envelope, &mta.config.mailers, mta.clock.now());
+    }
+    first_failure
+}
+
+fn failure_so_far(envelope: &Envelope) -> Option<ExitStatus> {
+    envelope
+        .recipients
+        .iter()
+        .find_map(|recipient| match &recipient.state {
+            RecipientState::Failed(status) => Some(status.exit),
+            _ => None,
+        })
+}
+
+/// Tells whether a transaction waits for a queue run: expensive mailers with HoldExpensive.
+fn is_held(mta: &Mta, transaction: &plan::Transaction, occasion: Occasion) -> bool {
+    let mailer = mta.config.mailers.get(transaction.mailer);
+    occasion == Occasion::JustAccepted
+        && mta.config.options.delivering.hold_expensive
+        && mailer.has(b'e')
+}
+
+/// Begins an entry for a report in the default queue group.
+pub(super) fn new_report_entry(mta: &Mta) -> NewEntry {
+    mta.queue.new_entry(0, &*mta.clock)
+}
