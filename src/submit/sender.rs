@@ -126,6 +126,7 @@ fn finish(
         triple: Some(triple),
         controlling,
         full_name,
+        is_explicit: false,
     };
     ResolvedSender {
         sender,
