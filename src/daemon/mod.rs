@@ -1,1 +1,40 @@
-//! The daemon: threads and channels.
+//! The daemon: threads that move values between plain functions.
+//!
+//! The entry is [`run`]. In reading order:
+//!
+//! - [`run`](mod@run): start, threads, end
+//! - [`gate`]: how many may come in, and how fast
+//! - [`listeners`]: listening sockets
+//! - [`accept`]: the accept thread, which waits for everything at once
+//! - [`parking`]: sessions that wait
+//! - [`talk`]: a connection and the conversation on it
+//! - [`worker`]: the session pool
+//! - [`deliverer`]: the delivery pool
+//! - [`service`]: what the pools work on
+//! - [`queue_runner`]: queue runs, by the daemon and by `-q`
+//! - [`control`]: what can be asked of a running daemon
+//! - [`pid_file`]: the file that says which process it is
+
+pub mod accept;
+pub mod control;
+pub mod deliverer;
+pub mod gate;
+pub mod listeners;
+pub mod parking;
+pub mod pid_file;
+pub mod queue_runner;
+pub mod run;
+pub mod service;
+pub mod talk;
+pub mod worker;
+
+use std::sync::Arc;
+
+use crate::mta::{Mta, Workspace};
+use crate::queue::LockedEnvelope;
+
+pub use queue_runner::QueueRuns;
+pub use run::{DaemonPlan, Source, run};
+
+/// The function that delivers a message; the daemon only decides when and on which thread.
+pub type Deliver = fn(&Arc<Mta>, &mut Workspace, LockedEnvelope);

@@ -1,0 +1,55 @@
+//! What can be asked of a running daemon, and the configuration it runs on now.
+
+use std::sync::{Arc, Mutex};
+
+use crate::mta::Mta;
+use crate::sys::signal::SignalEvent;
+
+/// What somebody asks of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Read the configuration again (SIGHUP).
+    Reload,
+    /// End (SIGTERM).
+    Shutdown,
+    /// Write the state to the log (SIGUSR1).
+    Dump,
+}
+
+impl From<SignalEvent> for Control {
+    fn from(event: SignalEvent) -> Self {
+        match event {
+            SignalEvent::Hangup => Control::Reload,
+            SignalEvent::Terminate => Control::Shutdown,
+            SignalEvent::Dump => Control::Dump,
+        }
+    }
+}
+
+/// The handles in force; replaced by the accept thread at a reload.
+pub struct Current(Mutex<Arc<Mta>>);
+
+impl Current {
+    /// Starts with the first handles.
+    pub fn new(mta: Arc<Mta>) -> Self {
+        Current(Mutex::new(mta))
+    }
+
+    /// Returns the handles in force.
+    pub fn get(&self) -> Arc<Mta> {
+        Arc::clone(
+            &self
+                .0
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner()),
+        )
+    }
+
+    /// Puts new handles in force; work under way goes on with the old ones.
+    pub fn set(&self, mta: Arc<Mta>) {
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = mta;
+    }
+}

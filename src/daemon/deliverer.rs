@@ -1,0 +1,328 @@
+//! The delivery pool: threads that deliver what the sessions accepted.
+//!
+//! Threads are started when there is work and nobody idle, and end after a while
+//! without any; a message for a host that hangs therefore costs one thread, not
+//! the mail behind it. Jobs wait in a bounded channel. When that is full the
+//! entry is unlocked and only its name is kept, so that neither descriptors nor
+//! memory run out and nothing waits for the next queue run.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+
+/// Stack of a deliverer, in bytes.
+const STACK: usize = 1024 * 1024;
+/// How many jobs wait with their entry locked; each holds two descriptors.
+const MAX_WAITING: usize = 32;
+/// How many names are kept when more come; beyond that the queue run finds them.
+const MAX_OVERFLOW: usize = 100_000;
+/// How long a thread without work stays.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// One thing to deliver.
+pub trait Job: Send + 'static {
+    /// What is left of it when it must not hold anything.
+    type Name: Send + 'static;
+
+    /// Gives up what it holds and keeps the name.
+    fn let_go(self) -> Self::Name;
+}
+
+/// What a thread does with a job, or with the name of one; one value for each thread.
+pub trait Labour<J: Job> {
+    /// Delivers.
+    fn deliver(&mut self, job: J);
+
+    /// Takes a job up again by its name, if it still wants doing.
+    fn take_up(&mut self, name: J::Name) -> Option<J>;
+}
+
+/// The pool; clones share it.
+pub struct Deliverers<J: Job> {
+    inner: Arc<Inner<J>>,
+}
+
+impl<J: Job> Clone for Deliverers<J> {
+    fn clone(&self) -> Self {
+        Deliverers {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<J: Job> std::fmt::Debug for Deliverers<J> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deliverers")
+            .field("threads", &self.inner.max_threads)
+            .finish()
+    }
+}
+
+struct Inner<J: Job> {
+    sender: Sender<J>,
+    receiver: Receiver<J>,
+    /// Names of jobs there was no room for; written by sessions, emptied by deliverers.
+    overflow: Mutex<VecDeque<J::Name>>,
+    /// Who is there; written by sessions that start threads and by threads that rest or end.
+    crew: Mutex<Crew>,
+    max_threads: usize,
+    /// Deliveries going on; the gate reads it.
+    running: Arc<AtomicUsize>,
+    is_closing: AtomicBool,
+    hire: Box<dyn Fn() -> Box<dyn Labour<J>> + Send + Sync>,
+    /// Told after each delivery, so that a place at the gate is taken at once.
+    on_end: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Debug, Default)]
+struct Crew {
+    threads: usize,
+    idle: usize,
+}
+
+impl<J: Job> Deliverers<J> {
+    /// Makes a pool of at most `max_threads`, which counts its work in `running`.
+    pub fn new(
+        max_threads: usize,
+        running: Arc<AtomicUsize>,
+        hire: impl Fn() -> Box<dyn Labour<J>> + Send + Sync + 'static,
+        on_end: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let (sender, receiver) = crossbeam_channel::bounded(MAX_WAITING);
+        Deliverers {
+            inner: Arc::new(Inner {
+                sender,
+                receiver,
+                overflow: Mutex::default(),
+                crew: Mutex::default(),
+                max_threads: max_threads.max(1),
+                running,
+                is_closing: AtomicBool::new(false),
+                hire: Box::new(hire),
+                on_end: Box::new(on_end),
+            }),
+        }
+    }
+
+    /// Takes a job; never waits and never loses it.
+    pub fn submit(&self, job: J) {
+        let inner = &self.inner;
+        match inner.sender.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
+                inner.put_over(job.let_go());
+            }
+        }
+        let mut crew = lock(&inner.crew);
+        if inner.receiver.len() > crew.idle && crew.threads < inner.max_threads {
+            match start_thread(Arc::clone(inner)) {
+                Ok(()) => crew.threads += 1,
+                Err(error) => log::error!("cannot start a delivery thread: {error}"),
+            }
+        }
+    }
+
+    /// Stops taking new work up and waits for what is going on, at most until the deadline.
+    ///
+    /// What waits is let go; it stays in the queue. Returns whether all ended.
+    pub fn close(&self, deadline: Instant) -> bool {
+        self.inner.is_closing.store(true, Ordering::SeqCst);
+        while let Ok(job) = self.inner.receiver.try_recv() {
+            drop(job.let_go());
+        }
+        while self.inner.running.load(Ordering::SeqCst) > 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+}
+
+impl<J: Job> Inner<J> {
+    fn put_over(&self, name: J::Name) {
+        let mut overflow = lock(&self.overflow);
+        if overflow.len() < MAX_OVERFLOW {
+            overflow.push_back(name);
+        } else {
+            log::warn!("too much to deliver at once; the queue run will find the rest");
+        }
+    }
+
+    /// Waits for a job; `None` ends the thread.
+    fn next(&self, labour: &mut dyn Labour<J>) -> Option<J> {
+        loop {
+            if self.is_closing.load(Ordering::SeqCst) {
+                return self.leave();
+            }
+            if let Ok(job) = self.receiver.try_recv() {
+                return Some(job);
+            }
+            // Before waiting: what did not fit into the channel.
+            let name = lock(&self.overflow).pop_front();
+            if let Some(name) = name {
+                match labour.take_up(name) {
+                    Some(job) => return Some(job),
+                    None => continue,
+                }
+            }
+            lock(&self.crew).idle += 1;
+            let waited = self.receiver.recv_timeout(IDLE_TIME);
+            let mut crew = lock(&self.crew);
+            crew.idle -= 1;
+            match waited {
+                Ok(job) => return Some(job),
+                // Asked under the lock: whoever submits now sees one idle thread less.
+                Err(RecvTimeoutError::Timeout) if !self.receiver.is_empty() => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    crew.threads -= 1;
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn leave(&self) -> Option<J> {
+        lock(&self.crew).threads -= 1;
+        None
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn start_thread<J: Job>(inner: Arc<Inner<J>>) -> io::Result<()> {
+    let work = move || {
+        let mut labour = (inner.hire)();
+        while let Some(job) = inner.next(labour.as_mut()) {
+            inner.running.fetch_add(1, Ordering::SeqCst);
+            let done = catch_unwind(AssertUnwindSafe(|| labour.deliver(job)));
+            inner.running.fetch_sub(1, Ordering::SeqCst);
+            (inner.on_end)();
+            if done.is_err() {
+                log::error!("a delivery was lost to a fault of the program; it stays in the queue");
+                labour = (inner.hire)();
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("delivery".into())
+        .stack_size(STACK)
+        .spawn(work)
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::{Receiver, bounded, unbounded};
+
+    #[derive(Debug)]
+    struct Number(u32);
+
+    impl Job for Number {
+        type Name = u32;
+
+        fn let_go(self) -> u32 {
+            self.0
+        }
+    }
+
+    /// Waits for permission, then reports.
+    struct Clerk {
+        permission: Receiver<()>,
+        done: Sender<u32>,
+    }
+
+    impl Labour<Number> for Clerk {
+        fn deliver(&mut self, job: Number) {
+            self.permission.recv().unwrap();
+            assert!(job.0 != 13, "asked to");
+            self.done.send(job.0).unwrap();
+        }
+
+        fn take_up(&mut self, name: u32) -> Option<Number> {
+            Some(Number(name))
+        }
+    }
+
+    fn pool(threads: usize) -> (Deliverers<Number>, Sender<()>, Receiver<u32>) {
+        let (permit, permission) = bounded(10_000);
+        let (done, reports) = unbounded();
+        let hire = move || -> Box<dyn Labour<Number>> {
+            Box::new(Clerk {
+                permission: permission.clone(),
+                done: done.clone(),
+            })
+        };
+        (
+            Deliverers::new(threads, Arc::default(), hire, || {}),
+            permit,
+            reports,
+        )
+    }
+
+    #[test]
+    fn nothing_is_lost_when_far_more_comes_than_fits() {
+        let (pool, permit, reports) = pool(3);
+        for number in 100..600 {
+            pool.submit(Number(number));
+        }
+        for _ in 0..500 {
+            permit.send(()).unwrap();
+        }
+        let mut seen: Vec<u32> = (0..500)
+            .map(|_| reports.recv_timeout(Duration::from_secs(20)).unwrap())
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (100..600).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn one_job_that_hangs_does_not_hold_the_next() {
+        let (pool, permit, reports) = pool(2);
+        pool.submit(Number(1));
+        pool.submit(Number(2));
+        permit.send(()).unwrap();
+        permit.send(()).unwrap();
+        let mut both: Vec<u32> = (0..2)
+            .map(|_| reports.recv_timeout(Duration::from_secs(20)).unwrap())
+            .collect();
+        both.sort_unstable();
+        assert_eq!(both, [1, 2]);
+    }
+
+    #[test]
+    fn a_panic_costs_one_delivery() {
+        let (pool, permit, reports) = pool(1);
+        for number in [13, 14] {
+            pool.submit(Number(number));
+            permit.send(()).unwrap();
+        }
+        assert_eq!(reports.recv_timeout(Duration::from_secs(20)), Ok(14));
+    }
+
+    #[test]
+    fn closing_waits_for_what_runs_and_lets_the_rest_go() {
+        let (pool, permit, reports) = pool(1);
+        pool.submit(Number(1));
+        while pool.inner.running.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        pool.submit(Number(2));
+        assert!(!pool.close(Instant::now()), "one is still running");
+        permit.send(()).unwrap();
+        assert!(pool.close(Instant::now() + Duration::from_secs(20)));
+        assert_eq!(reports.try_iter().collect::<Vec<_>>(), [1]);
+    }
+}

@@ -1,0 +1,433 @@
+//! Queue runs: once, at intervals, or all the time.
+//!
+//! [`run_once`] works through one selection in order; it needs no thread and is
+//! what `-q` on the command line calls. [`start`] makes the thread that begins a
+//! run whenever one is due. Each run has a thread of its own, as it has a process
+//! in the reference, so a run held up by a slow host does not hold up the next.
+//!
+//! Source: guide 4.3; the texts of `-v`, observed: 8.17.1.9.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::Deliver;
+use super::control::Current;
+use crate::envelope::{after_attempt, should_queue};
+use crate::logging::record::Severity;
+use crate::mta::{Mta, Workspace};
+use crate::queue::{
+    Candidate, Complaint, EntryName, LockedEnvelope, QueueGroup, Scan, ScanLimits, Selection,
+    TakeError,
+};
+use crate::sys::host::load_average;
+
+/// Stack of a run, in bytes.
+const STACK: usize = 1024 * 1024;
+/// How many runs of one group may overlap when MaxQueueChildren says nothing.
+const MAX_OVERLAPPING: usize = 4;
+/// How long a persistent runner rests after it found nothing.
+/// Source: guide 2.3.1.
+const EMPTY_REST: Duration = Duration::from_secs(5);
+
+/// When the queue is run by the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueRuns {
+    /// The time between two runs (`-q15m`), or after a run (`-qp1`).
+    pub interval: Duration,
+    /// One runner that goes on all the time (`-qp`).
+    pub is_persistent: bool,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunSummary {
+    /// How many entries were tried.
+    pub tried: usize,
+    /// How many entries there were, selected or not.
+    pub found: usize,
+}
+
+/// Runs the queue once, in order, on this thread.
+pub fn run_once(
+    mta: &Arc<Mta>,
+    workspace: &mut Workspace,
+    selection: &Selection,
+    deliver: Deliver,
+) -> RunSummary {
+    let mut summary = RunSummary::default();
+    let never = AtomicBool::new(false);
+    for group in mta.queue.groups() {
+        if !is_selected(group, selection) {
+            continue;
+        }
+        let list = work_list(mta, group, selection, &mut summary);
+        let total = list.len();
+        for (number, candidate) in list.into_iter().enumerate() {
+            if !may_go_on(mta, &candidate, &never) {
+                break;
+            }
+            narrate(workspace, &candidate.name, number + 1, total);
+            if let Some(message) = take_up(mta, workspace, &candidate.name) {
+                summary.tried += 1;
+                deliver(mta, workspace, message);
+            }
+        }
+    }
+    summary
+}
+
+fn is_selected(group: &QueueGroup, selection: &Selection) -> bool {
+    selection
+        .group
+        .as_ref()
+        .is_none_or(|name| name.eq_ignore_ascii_case(&group.name))
+}
+
+/// Lists what a run of one group works on, in order.
+fn work_list(
+    mta: &Mta,
+    group: &QueueGroup,
+    selection: &Selection,
+    summary: &mut RunSummary,
+) -> Vec<Candidate> {
+    let queueing = &mta.config.options.queueing;
+    let max_entries = match group.jobs {
+        0 => usize::try_from(queueing.max_queue_run_size).unwrap_or(usize::MAX),
+        jobs => jobs,
+    };
+    let limits = ScanLimits {
+        max_entries,
+        min_age: queueing.min_queue_age,
+        max_age: queueing.max_queue_age,
+    };
+    let mut scan = match Scan::of(&group.directories, selection, &limits) {
+        Ok(scan) => scan,
+        Err(error) => {
+            let name = String::from_utf8_lossy(&group.name);
+            mta.log.syslog(
+                0,
+                Severity::Critical,
+                Some(b"NOQUEUE"),
+                format_args!("SYSERR(root): cannot read queue group {name}: {error}"),
+            );
+            return Vec::new();
+        }
+    };
+    summary.found += scan.found;
+    if scan.is_cut {
+        let name = String::from_utf8_lossy(&group.name);
+        mta.log.syslog(
+            1,
+            Severity::Warning,
+            None,
+            format_args!("WARNING: MaxQueueRunSize limits the run of queue group {name}"),
+        );
+    }
+    if !selection.is_subset() {
+        let now = mta.clock.now();
+        scan.candidates
+            .retain(|candidate| !limits.is_too_young(&candidate.summary, now));
+    }
+    scan.sort(queueing.queue_sort_order, chance());
+    scan.candidates
+}
+
+/// A number nobody can foretell, for the order `random`.
+fn chance() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::from(since.subsec_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Says whether a run takes the next entry: not at shutdown, and not when the machine is too busy.
+fn may_go_on(mta: &Mta, candidate: &Candidate, stop: &AtomicBool) -> bool {
+    if stop.load(Ordering::Relaxed) {
+        return false;
+    }
+    let queueing = &mta.config.options.queueing;
+    let load = load_average().unwrap_or(0.0).round().clamp(0.0, 1e6) as i64;
+    let busy = queueing.queue_la > 0
+        && should_queue(
+            candidate.summary.priority,
+            load,
+            i64::from(queueing.queue_la),
+            queueing.queue_factor,
+        );
+    if busy {
+        mta.log.syslog(
+            8,
+            Severity::Info,
+            None,
+            format_args!("Aborting queue run: load average too high ({load})"),
+        );
+    }
+    !busy
+}
+
+fn narrate(workspace: &mut Workspace, name: &EntryName, number: usize, total: usize) {
+    if !workspace.narrator.is_listening() {
+        return;
+    }
+    let mut line = b"Running ".to_vec();
+    line.extend_from_slice(shown_path(name).as_bytes());
+    line.extend_from_slice(format!(" (sequence {number} of {total})").as_bytes());
+    workspace.narrator.say(b"");
+    workspace.narrator.say(&line);
+}
+
+fn shown_path(name: &EntryName) -> String {
+    let directory = name.directory.shown_path().display().to_string();
+    format!("{}/{}", directory.trim_end_matches('/'), name.id)
+}
+
+/// Locks and reads one entry; `None` if somebody else has it or it is damaged.
+pub(super) fn take_up(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    name: &EntryName,
+) -> Option<LockedEnvelope> {
+    let (complaints, message) = match name.take() {
+        Ok(taken) => (taken.complaints, Some(taken.message)),
+        Err(error) => {
+            if matches!(error, TakeError::Busy) {
+                mta.log.syslog(
+                    20,
+                    Severity::Debug,
+                    Some(name.id.as_bytes()),
+                    format_args!("locked"),
+                );
+            }
+            (complaints_of(name, error), None)
+        }
+    };
+    for complaint in &complaints {
+        complain(mta, workspace, name, complaint);
+    }
+    let mut message = message?;
+    message.envelope.priority = after_attempt(message.envelope.priority, mta.queue.factors());
+    Some(message)
+}
+
+fn complaints_of(name: &EntryName, error: TakeError) -> Vec<Complaint> {
+    match error {
+        TakeError::Busy | TakeError::Gone => Vec::new(),
+        TakeError::Left(complaints) | TakeError::Lost(complaints) => complaints,
+        TakeError::Io(error) => {
+            vec![Complaint::Entry(format!(
+                "cannot open {}: {error}",
+                shown_path(name)
+            ))]
+        }
+    }
+}
+
+fn complain(mta: &Mta, workspace: &mut Workspace, name: &EntryName, complaint: &Complaint) {
+    let id = name.id.as_bytes();
+    match complaint {
+        Complaint::General(text) => {
+            let line = format_args!("SYSERR(root): {text}");
+            mta.log
+                .syslog(0, Severity::Critical, Some(b"NOQUEUE"), line);
+            workspace.narrator.say(text.as_bytes());
+        }
+        Complaint::Entry(text) => {
+            let line = format_args!("SYSERR(root): {text}");
+            mta.log.syslog(0, Severity::Critical, Some(id), line);
+            workspace.narrator.say(text.as_bytes());
+        }
+        Complaint::Alert(text) => {
+            mta.log
+                .syslog(0, Severity::Alert, Some(id), format_args!("{text}"));
+        }
+    }
+}
+
+/// What a running daemon's queue runs share.
+struct Runs {
+    current: Arc<Current>,
+    deliver: Deliver,
+    stop: Arc<AtomicBool>,
+    /// Runs going on now.
+    running: AtomicUsize,
+}
+
+/// Starts the thread that begins queue runs; it ends when `wake` is closed or `stop` is set.
+///
+/// # Errors
+/// The thread could not be started.
+pub fn start(
+    runs: QueueRuns,
+    current: Arc<Current>,
+    deliver: Deliver,
+    wake: Receiver<()>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<()> {
+    let shared = Arc::new(Runs {
+        current,
+        deliver,
+        stop,
+        running: AtomicUsize::new(0),
+    });
+    let work = move || {
+        if runs.is_persistent {
+            shared.run_persistently(runs.interval, &wake);
+        } else {
+            shared.run_at_intervals(runs.interval, &wake);
+        }
+    };
+    thread::Builder::new()
+        .name("queue-runner".into())
+        .stack_size(STACK)
+        .spawn(work)
+        .map(drop)
+}
+
+impl Runs {
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn run_persistently(&self, rest: Duration, wake: &Receiver<()>) {
+        while !self.is_over() {
+            let mta = self.current.get();
+            let mut found = 0;
+            for group in 0..mta.queue.groups().len() {
+                found += self.run_group(&mta, group).tried;
+            }
+            let rest = if found == 0 {
+                rest.max(EMPTY_REST)
+            } else {
+                rest
+            };
+            if wait(wake, Instant::now() + rest) {
+                return;
+            }
+        }
+    }
+
+    /// Begins a run of each group at the start and whenever its interval has passed.
+    fn run_at_intervals(self: &Arc<Self>, interval: Duration, wake: &Receiver<()>) {
+        let mut due: Vec<Instant> = Vec::new();
+        while !self.is_over() {
+            let mta = self.current.get();
+            let groups = mta.queue.groups();
+            // A reload may bring new groups; they are due at once.
+            due.resize(groups.len(), Instant::now());
+            let now = Instant::now();
+            for (number, group) in groups.iter().enumerate() {
+                if due[number] <= now {
+                    let interval = group
+                        .interval
+                        .unwrap_or(interval)
+                        .max(Duration::from_secs(1));
+                    due[number] = now + interval;
+                    self.begin(&mta, number);
+                }
+            }
+            let Some(next) = due.iter().min().copied() else {
+                return;
+            };
+            if wait(wake, next) {
+                return;
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, mta: &Arc<Mta>, group: usize) {
+        let max = match mta.config.options.queueing.max_queue_children {
+            0 => MAX_OVERLAPPING * mta.queue.groups().len(),
+            max => usize::try_from(max).unwrap_or(usize::MAX),
+        };
+        if self.running.load(Ordering::SeqCst) >= max {
+            return;
+        }
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let (shared, mta) = (Arc::clone(self), Arc::clone(mta));
+        let work = move || {
+            shared.run_group(&mta, group);
+            shared.running.fetch_sub(1, Ordering::SeqCst);
+        };
+        let started = thread::Builder::new()
+            .name("queue-run".into())
+            .stack_size(STACK)
+            .spawn(work);
+        if let Err(error) = started {
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            log::error!("cannot start a queue run: {error}");
+        }
+    }
+
+    /// Runs one group once, by as many runners as it may have.
+    fn run_group(&self, mta: &Arc<Mta>, group: usize) -> RunSummary {
+        let mut summary = RunSummary::default();
+        let Some(group) = mta.queue.groups().get(group) else {
+            return summary;
+        };
+        let list = work_list(mta, group, &Selection::default(), &mut summary);
+        let runners = group.runners.min(list.len()).max(1);
+        let list = Mutex::new(list.into_iter());
+        let tried = AtomicUsize::new(0);
+        if runners == 1 {
+            self.work_off(mta, &list, &tried);
+        } else {
+            thread::scope(|scope| {
+                for _ in 0..runners {
+                    let work = || self.work_off(mta, &list, &tried);
+                    if let Err(error) = thread::Builder::new()
+                        .stack_size(STACK)
+                        .spawn_scoped(scope, work)
+                    {
+                        log::error!("cannot start a queue runner: {error}");
+                    }
+                }
+            });
+        }
+        summary.tried = tried.into_inner();
+        summary
+    }
+
+    fn work_off(
+        &self,
+        mta: &Arc<Mta>,
+        list: &Mutex<impl Iterator<Item = Candidate>>,
+        tried: &AtomicUsize,
+    ) {
+        let mut workspace = Workspace::new(&mta.config.options);
+        loop {
+            let next = list
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .next();
+            let Some(candidate) = next else { return };
+            if !may_go_on(mta, &candidate, &self.stop) {
+                return;
+            }
+            let attempt = std::panic::AssertUnwindSafe(|| {
+                if let Some(message) = take_up(mta, &mut workspace, &candidate.name) {
+                    tried.fetch_add(1, Ordering::Relaxed);
+                    (self.deliver)(mta, &mut workspace, message);
+                }
+            });
+            if std::panic::catch_unwind(attempt).is_err() {
+                log::error!("a queue entry was left alone after a fault of the program");
+                workspace = Workspace::new(&mta.config.options);
+            }
+        }
+    }
+}
+
+/// Waits for the deadline; returns whether the daemon ends.
+fn wait(wake: &Receiver<()>, deadline: Instant) -> bool {
+    match wake.recv_deadline(deadline) {
+        // Woken early: after a reload the intervals are looked at again.
+        Ok(()) | Err(RecvTimeoutError::Timeout) => false,
+        Err(RecvTimeoutError::Disconnected) => true,
+    }
+}

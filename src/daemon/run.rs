@@ -1,0 +1,524 @@
+//! Start and end of the daemon.
+//!
+//! The order at the start matters: fork into the background, then fork the
+//! helper, both while there is one thread; open the ports and write the pid file;
+//! only then tell whoever started us that all is well, and start threads. At the
+//! end nothing is in danger, because a message is durable before it is
+//! acknowledged: sessions get a last line, deliveries a little time.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use mio::{Poll, Waker};
+
+use super::Deliver;
+use super::accept::{AcceptLoop, Event, Title, WAKER, spare_descriptor};
+use super::control::{Control, Current};
+use super::deliverer::{Deliverers, Labour};
+use super::gate::Gate;
+use super::listeners::{Listener, gate_limits, open_all};
+use super::pid_file::PidFile;
+use super::queue_runner::{self, QueueRuns};
+use super::service::{DeliveryOutlet, MailJob, MailLabour, SessionTools};
+use super::worker::{self, Doorbell, Outcome};
+use crate::logging::record::Severity;
+use crate::macros::{MacroId, MacroTable, Macros, Template};
+use crate::mta::{Lifetime, Mta};
+use crate::server::session::Session;
+use crate::smtp::ExitStatus;
+use crate::sys::helper::Helper;
+use crate::sys::host::error_text;
+use crate::sys::privilege::{Direct, Privileged};
+use crate::sys::process::{
+    Daemonized, ProcessTitle, StartReport, change_directory, daemonize,
+    detach_standard_descriptors, effective_user, process_id, raise_descriptor_limit,
+};
+use crate::sys::signal;
+use crate::text::interval::format_interval;
+
+/// How many workers there are, unless fewer sessions are allowed.
+const WORKERS: usize = 24;
+/// The most delivery threads when MaxQueueChildren says nothing.
+const DELIVERERS: usize = 40;
+/// Descriptors kept back for the queue, maps and deliveries.
+const RESERVED_DESCRIPTORS: u64 = 32;
+/// The most sessions, whatever the descriptors allow.
+const MAX_SESSIONS: usize = 16_384;
+/// The fewest sessions, however few descriptors there are.
+const MIN_SESSIONS: usize = 4;
+/// How often a port that cannot be opened is tried at the start. Observed: 8.17.1.9.
+const OPEN_ROUNDS: usize = 10;
+/// The pause between two rounds. Observed: 8.17.1.9.
+const OPEN_PAUSE: Duration = Duration::from_secs(5);
+/// How long running steps and deliveries may take at the end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where the daemon gets its handles from, at the start and at each reload.
+pub trait Source {
+    /// Makes the first handles.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, for people.
+    fn first(&mut self, privileged: Arc<dyn Privileged>) -> Result<Arc<Mta>, String>;
+
+    /// Reads everything again, with what lives as long as the process.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration; the daemon goes on with the old one.
+    fn again(&mut self, lifetime: &Arc<Lifetime>) -> Result<Arc<Mta>, String>;
+}
+
+/// What kind of daemon to be.
+pub struct DaemonPlan {
+    /// Where the handles come from.
+    pub source: Box<dyn Source>,
+    /// Whether to listen (`-bd`, `-bD`).
+    pub smtp: bool,
+    /// Whether to stay in the foreground (`-bD`).
+    pub foreground: bool,
+    /// When to run the queue (`-q15m`, `-qp`).
+    pub queue: Option<QueueRuns>,
+    /// The command line, words joined by blanks, for the pid file and the log.
+    pub command_line: Vec<u8>,
+    /// What delivers a message.
+    pub deliver: Deliver,
+}
+
+/// Runs the daemon to its end; only while there is a single thread.
+///
+/// Without `foreground` this returns twice: soon in the process that was started,
+/// with the status it should exit with, and at the end in the daemon.
+pub fn run(mut plan: DaemonPlan) -> ExitStatus {
+    let report = if plan.foreground {
+        StartReport::nobody()
+    } else {
+        match daemonize() {
+            Ok(Daemonized::Starter { exit_status: 0 }) => return ExitStatus::Ok,
+            Ok(Daemonized::Starter { exit_status }) => return ExitStatus::from_number(exit_status),
+            Ok(Daemonized::Daemon(report)) => report,
+            Err(error) => {
+                eprintln!("cannot fork: {error}");
+                return ExitStatus::OsError;
+            }
+        }
+    };
+    match start(&mut plan, report) {
+        Ok((first, listeners, pid_file)) => {
+            let served = serve(&mut plan, first, listeners);
+            drop(pid_file);
+            match served {
+                Ok(()) => ExitStatus::Ok,
+                Err(error) => {
+                    log::error!("the daemon ends: {error}");
+                    ExitStatus::OsError
+                }
+            }
+        }
+        Err(status) => status,
+    }
+}
+
+type Started = (Arc<Mta>, Vec<Listener>, Option<PidFile>);
+
+/// Does everything that can fail before there are threads.
+fn start(plan: &mut DaemonPlan, report: StartReport) -> Result<Started, ExitStatus> {
+    let fail = |report: StartReport, text: &str, status: ExitStatus| {
+        eprintln!("{text}");
+        log::error!("{text}");
+        report.send(status.number());
+        status
+    };
+    let privileged: Arc<dyn Privileged> = match privileges() {
+        Ok(privileged) => privileged,
+        Err(error) => {
+            let text = format!("cannot start the helper process: {error}");
+            return Err(fail(report, &text, ExitStatus::OsError));
+        }
+    };
+    if let Err(error) = signal::block_all() {
+        return Err(fail(
+            report,
+            &format!("cannot block signals: {error}"),
+            ExitStatus::OsError,
+        ));
+    }
+    let mta = match plan.source.first(privileged) {
+        Ok(mta) => mta,
+        Err(text) => return Err(fail(report, &text, ExitStatus::Config)),
+    };
+    let log = &mta.log;
+    let (version, jobs) = (version_of(&mta), jobs_of(plan));
+    log.syslog(
+        1,
+        Severity::Info,
+        None,
+        format_args!("starting daemon ({version}): {jobs}"),
+    );
+    let mut report = Some(report);
+    let listeners = if plan.smtp {
+        open_ports(plan, &mta, &mut report)?
+    } else {
+        Vec::new()
+    };
+    let pid_file = write_pid_file(plan, &mta);
+    let command_line = String::from_utf8_lossy(&plan.command_line);
+    log.syslog(
+        10,
+        Severity::Info,
+        None,
+        format_args!("started as: {command_line}"),
+    );
+    if !plan.foreground {
+        let _ = detach_standard_descriptors();
+    }
+    if let Some(report) = report {
+        report.send(0);
+    }
+    Ok((mta, listeners, pid_file))
+}
+
+fn privileges() -> io::Result<Arc<dyn Privileged>> {
+    if effective_user() == 0 {
+        Ok(Arc::new(Helper::start()?))
+    } else {
+        Ok(Arc::new(Direct))
+    }
+}
+
+fn version_of(mta: &Mta) -> String {
+    String::from_utf8_lossy(&mta.config.expanded_macro(MacroId::V)).into_owned()
+}
+
+/// Says what the daemon does: `SMTP+queueing@00:15:00`. Observed: 8.17.1.9.
+fn jobs_of(plan: &DaemonPlan) -> String {
+    let smtp = if plan.smtp { "SMTP" } else { "" };
+    let Some(queue) = plan.queue else {
+        return smtp.to_owned();
+    };
+    let plus = if plan.smtp { "+" } else { "" };
+    let kind = if queue.is_persistent {
+        "persistent-queueing"
+    } else {
+        "queueing"
+    };
+    format!("{smtp}{plus}{kind}@{}", format_interval(queue.interval))
+}
+
+/// Opens all ports, trying again for a while when somebody else still has one.
+///
+/// Whoever started us is released after the first round: the reference detaches
+/// before it opens anything.
+fn open_ports(
+    plan: &DaemonPlan,
+    mta: &Mta,
+    report: &mut Option<StartReport>,
+) -> Result<Vec<Listener>, ExitStatus> {
+    let mut listeners = Vec::new();
+    for round in 1..=OPEN_ROUNDS {
+        let (open, errors) = open_all(mta, listeners);
+        listeners = open;
+        if errors.is_empty() {
+            return Ok(listeners);
+        }
+        for error in &errors {
+            error.log(mta);
+            if plan.foreground {
+                println!("451 4.0.0 {}", error.message());
+            }
+        }
+        if let Some(report) = report.take() {
+            report.send(0);
+        }
+        if round < OPEN_ROUNDS {
+            thread::sleep(OPEN_PAUSE);
+        } else if let Some(error) = errors.first() {
+            let name = &error.name;
+            let text =
+                format!("opendaemonsocket: daemon {name}: server SMTP socket wedged: exiting");
+            let id = Some(&b"NOQUEUE"[..]);
+            mta.log.syslog(
+                0,
+                Severity::Critical,
+                id,
+                format_args!("SYSERR(root): {text}"),
+            );
+        }
+    }
+    listeners.into_iter().for_each(Listener::close);
+    Err(ExitStatus::OsError)
+}
+
+fn write_pid_file(plan: &DaemonPlan, mta: &Mta) -> Option<PidFile> {
+    let path = expanded(&mta.config.options.running.pid_file, mta);
+    if path.is_empty() {
+        return None;
+    }
+    let path = crate::sys::file::path_of(&path);
+    match PidFile::write(path, process_id(), &plan.command_line) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            let (path, error) = (path.display(), error_text(&error));
+            mta.log.syslog(
+                0,
+                Severity::Error,
+                Some(b"NOQUEUE"),
+                format_args!("unable to write pid to {path}: {error}"),
+            );
+            None
+        }
+    }
+}
+
+fn expanded(template: &Template, mta: &Mta) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut front = MacroTable::new();
+    template.expand(
+        &Macros::new(&mut front, None, &mta.config.macros),
+        &mut text,
+    );
+    text
+}
+
+/// Starts the threads and runs the accept loop.
+fn serve(plan: &mut DaemonPlan, first: Arc<Mta>, listeners: Vec<Listener>) -> io::Result<()> {
+    let descriptors = raise_descriptor_limit();
+    let max_sessions = max_sessions(descriptors);
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    // Room for every session there may be, so that handing one over never waits.
+    let (ready_sender, ready) = bounded(max_sessions + 1);
+    let (event_sender, events) = bounded(max_sessions + 64);
+    let doorbell = Doorbell::new(event_sender, waker);
+    let current = Arc::new(Current::new(first));
+    let running = Arc::new(AtomicUsize::new(0));
+    let deliverers = deliverers(plan.deliver, &current, &running, &doorbell, descriptors);
+    let workers = if plan.smtp {
+        start_workers(
+            plan.deliver,
+            &current,
+            &deliverers,
+            &ready,
+            &doorbell,
+            max_sessions,
+        )?
+    } else {
+        Vec::new()
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let (wake_runner, runner_wakes) = bounded(1);
+    if let Some(queue) = plan.queue {
+        let (current, stop) = (Arc::clone(&current), Arc::clone(&stop));
+        queue_runner::start(queue, current, plan.deliver, runner_wakes, stop)?;
+    }
+    watch_signals(&doorbell)?;
+    let mta = current.get();
+    let mut accept_loop = AcceptLoop {
+        gate: Gate::new(
+            gate_limits(&mta.config, max_sessions),
+            running,
+            Instant::now(),
+        ),
+        title: title(plan, &mta),
+        poll,
+        events,
+        ready: ready_sender,
+        current: Arc::clone(&current),
+        max_sessions,
+        listeners,
+        parking: AcceptLoop::empty_parking(),
+        spare: spare_descriptor(),
+    };
+    drop(mta);
+    let mut reload = |old: &Arc<Mta>| reload(plan, old, &wake_runner);
+    let served = accept_loop.serve(&mut reload);
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    drop(wake_runner);
+    let mta = current.get();
+    let reason = if served.is_ok() { "signal" } else { "failure" };
+    mta.log.syslog(
+        10,
+        Severity::Info,
+        Some(b"NOQUEUE"),
+        format_args!("stopping daemon, reason={reason}"),
+    );
+    end(accept_loop, workers, &deliverers, &mta);
+    served
+}
+
+fn max_sessions(descriptors: u64) -> usize {
+    usize::try_from(descriptors.saturating_sub(RESERVED_DESCRIPTORS))
+        .unwrap_or(MAX_SESSIONS)
+        .clamp(MIN_SESSIONS, MAX_SESSIONS)
+}
+
+fn deliverers(
+    deliver: Deliver,
+    current: &Arc<Current>,
+    running: &Arc<AtomicUsize>,
+    doorbell: &Doorbell<Event>,
+    descriptors: u64,
+) -> Deliverers<MailJob> {
+    let configured = current.get().config.options.queueing.max_queue_children;
+    let affordable = usize::try_from(descriptors / 16)
+        .unwrap_or(DELIVERERS)
+        .clamp(2, DELIVERERS);
+    let max_threads = match usize::try_from(configured) {
+        Ok(configured) if configured > 0 => configured.min(affordable),
+        _ => affordable,
+    };
+    let (hirer, bell) = (Arc::clone(current), doorbell.clone());
+    let hire = move || -> Box<dyn Labour<MailJob>> {
+        Box::new(MailLabour::new(Arc::clone(&hirer), deliver))
+    };
+    let on_end = move || {
+        bell.ring(Event::DeliveryEnded);
+    };
+    Deliverers::new(max_threads, Arc::clone(running), hire, on_end)
+}
+
+fn start_workers(
+    deliver: Deliver,
+    current: &Arc<Current>,
+    deliverers: &Deliverers<MailJob>,
+    ready: &Receiver<worker::Ready<Session>>,
+    doorbell: &Doorbell<Event>,
+    max_sessions: usize,
+) -> io::Result<Vec<thread::JoinHandle<()>>> {
+    let allowed = match current.get().config.options.receiving.max_daemon_children {
+        0 => max_sessions,
+        max => usize::try_from(max).unwrap_or(max_sessions),
+    };
+    let outlet = Arc::new(DeliveryOutlet::new(
+        Arc::clone(current),
+        deliverers.clone(),
+        deliver,
+    ));
+    let make_tools = move || SessionTools::new(Arc::clone(&outlet));
+    let bell = doorbell.clone();
+    let report = move |outcome: Outcome<Session>| bell.ring(Event::Session(outcome));
+    worker::start(WORKERS.min(allowed).max(1), ready, &make_tools, &report)
+}
+
+/// Turns signals into requests to the accept thread.
+fn watch_signals(doorbell: &Doorbell<Event>) -> io::Result<()> {
+    let (sender, signals): (Sender<_>, Receiver<_>) = bounded(4);
+    signal::forward_to(sender)?;
+    let bell = doorbell.clone();
+    let forward = move || {
+        for event in signals {
+            if !bell.ring(Event::Control(Control::from(event))) {
+                return;
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("control".into())
+        .stack_size(128 * 1024)
+        .spawn(forward)
+        .map(drop)
+}
+
+fn title(plan: &DaemonPlan, mta: &Mta) -> Title {
+    let prefix = mta.config.options.running.process_title_prefix.as_ref();
+    let prefix = prefix
+        .map(|prefix| expanded(prefix, mta))
+        .unwrap_or_default();
+    let mut shown = "sendmail: ".to_owned();
+    if !prefix.is_empty() {
+        shown = format!("{shown}{}: ", String::from_utf8_lossy(&prefix));
+    }
+    let title = Title {
+        place: ProcessTitle::take(),
+        prefix: shown,
+    };
+    if let (false, Some(queue)) = (plan.smtp, plan.queue) {
+        title.show(&format!("Queue runner@{}", format_interval(queue.interval)));
+    }
+    title
+}
+
+/// Reads the configuration again; `None` leaves the old one in force.
+fn reload(plan: &mut DaemonPlan, old: &Arc<Mta>, wake_runner: &Sender<()>) -> Option<Arc<Mta>> {
+    let program = plan
+        .command_line
+        .split(|&byte| byte == b' ')
+        .next()
+        .unwrap_or_default();
+    let program = String::from_utf8_lossy(program).into_owned();
+    old.log.syslog(
+        3,
+        Severity::Info,
+        None,
+        format_args!("restarting {program} due to signal"),
+    );
+    match plan.source.again(&old.lifetime) {
+        Ok(mta) => {
+            let (version, jobs) = (version_of(&mta), jobs_of(plan));
+            let command_line = String::from_utf8_lossy(&plan.command_line);
+            let log = &mta.log;
+            log.syslog(
+                1,
+                Severity::Info,
+                None,
+                format_args!("starting daemon ({version}): {jobs}"),
+            );
+            log.syslog(
+                10,
+                Severity::Info,
+                None,
+                format_args!("started as: {command_line}"),
+            );
+            let _ = wake_runner.try_send(());
+            Some(mta)
+        }
+        Err(text) => {
+            log::error!("the configuration stays as it was: {text}");
+            None
+        }
+    }
+}
+
+/// Ends what runs: listeners at once, sessions with a last line, deliveries after a while.
+fn end(
+    accept_loop: AcceptLoop,
+    workers: Vec<thread::JoinHandle<()>>,
+    deliverers: &Deliverers<MailJob>,
+    mta: &Mta,
+) {
+    let deadline = Instant::now() + DRAIN_LIMIT;
+    let AcceptLoop {
+        listeners,
+        mut parking,
+        poll,
+        ready,
+        events,
+        ..
+    } = accept_loop;
+    listeners.into_iter().for_each(Listener::close);
+    let own_name = mta.config.expanded_macro(MacroId::J);
+    let farewell = [b"421 4.3.2 ", own_name.as_slice(), b" shutting down\r\n"].concat();
+    for mut talk in parking.clear(poll.registry()) {
+        talk.say_farewell(&farewell);
+    }
+    // Without a sender the workers end after the turns they are in.
+    drop(ready);
+    while workers.iter().any(|worker| !worker.is_finished()) {
+        match events.recv_deadline(deadline) {
+            Ok(Event::Session(Outcome::Rests(mut talk, _))) => talk.say_farewell(&farewell),
+            Ok(_) => {}
+            Err(_) if Instant::now() >= deadline => break,
+            Err(_) => thread::sleep(Duration::from_millis(1)),
+        }
+        if Instant::now() >= deadline {
+            break;
+        }
+    }
+    if !deliverers.close(deadline) {
+        log::warn!("the daemon ends before some deliveries; they stay in the queue");
+    }
+    let _ = change_directory(std::path::Path::new("/"));
+}
