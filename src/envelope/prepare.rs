@@ -122,6 +122,7 @@ fn add_default_fields(envelope: &mut Envelope, config: &Config, macros: &Macros<
             conditions: rule.conditions.clone(),
             expansion,
             is_default: true,
+            stored: None,
         };
         envelope.headers.insert(at, field);
         at += 1;

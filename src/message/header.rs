@@ -95,6 +95,8 @@ pub struct HeaderField {
     pub expansion: Expansion,
     /// True when we made the field from an H line, false when the message brought it.
     pub is_default: bool,
+    /// How queue files show the value, where that differs from `value`.
+    pub stored: Option<Vec<u8>>,
 }
 
 impl HeaderField {
@@ -195,6 +197,8 @@ const KNOWN: &[(&[u8], u16)] = {
         (b"resent-from", T::ORIGINATOR | T::RESENT),
         (b"sender", T::ORIGINATOR),
         (b"from", T::ORIGINATOR),
+        (b"reply-to", T::ORIGINATOR),
+        (b"disposition-notification-to", T::ORIGINATOR),
         (b"full-name", T::ALWAYS_CHECKED),
         (b"errors-to", T::ORIGINATOR | T::ERRORS_TO),
         (b"to", T::RECIPIENTS),

@@ -5,6 +5,7 @@
 //! process is in [`Lifetime`], made once. [`Workspace`] belongs to one thread and
 //! is never shared.
 
+mod header_forms;
 mod memory;
 pub mod resolver;
 pub mod routing;

@@ -43,7 +43,8 @@ pub(super) fn write(field: &HeaderField, out: &mut Vec<u8>) {
 }
 
 fn write_value(field: &HeaderField, out: &mut Vec<u8>) {
-    let value = field.value.strip_suffix(b"\n").unwrap_or(&field.value);
+    let value = field.stored.as_ref().unwrap_or(&field.value);
+    let value = value.strip_suffix(b"\n").unwrap_or(value);
     let mut bytes = value.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match byte {

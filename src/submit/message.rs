@@ -425,6 +425,8 @@ impl<'a> Desk<'a> {
         prepare(&mut self.envelope, &self.mta.config, &macros, living);
         own.remove(MacroId::G);
         self.envelope.macros = own;
+        self.mta
+            .note_stored_headers(&mut self.envelope, &mut self.workspace.rewrite);
         self.envelope.hop_count = self
             .envelope
             .hop_count
