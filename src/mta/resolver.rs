@@ -26,6 +26,8 @@ fn settings(options: &Options, host_name: &[u8], resolv_conf: &Path) -> Resolver
         // Unknown words were complained about when the configuration was read.
         let _ = settings.options.apply(&[sign, word.as_slice()].concat());
     }
+    settings.options.has_wildcard_mx |= running.has_wildcard_mx;
+    settings.options.work_around_broken_aaaa |= running.work_around_broken_aaaa;
     let timeouts = &options.timeouts;
     let retrans = timeouts.resolver_retrans;
     let retry = timeouts.resolver_retry;
