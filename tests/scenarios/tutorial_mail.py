@@ -78,7 +78,7 @@ def run(stage):
                     untrusted_sender, trusted_users, return_path, no_user_part, too_many_hops,
                     message_kept, blind_copy, arpanet_mode, aliases_file, list_members, verify,
                     no_aliasing, forward_file, owner, me_too, pipe_alias, mailq_is_bp, queue_kinds,
-                    selection, order_of_the_queue, precedence, dead_host, flags_are_taken):
+                    selection, order_of_the_queue, precedence, dead_host, flags_are_taken, greeting_conditional):
         configure(stage)
         write("/etc/mail/aliases", "postmaster: root\n")
         stage.run(["newaliases"], check=0)
@@ -370,3 +370,11 @@ def flags_are_taken(stage):                                                     
     for line in ("V8", "K0", "N0", "B7BIT", "$rUUCP", "$shost", "Zenvelope1", "RPNS:ann", "."):
         assert line in lines, (line, lines)
     assert any(line.startswith("F") and "d" in line for line in lines), lines
+
+
+def greeting_conditional(stage):                                                    # E17
+    configure(stage, options="O SmtpGreetingMessage=$j A$?X si $| no $.B")
+    for arguments, wanted in ((["-MXval"], b"220 mx.stage.test ESMTP A si B"),
+                              ([], b"220 mx.stage.test ESMTP A no B")):
+        said = sendmail(stage, "-bs", *arguments, text="QUIT\r\n").stdout
+        assert said.split(b"\r\n")[0] == wanted, said
