@@ -1,17 +1,25 @@
 //! One map lookup: the trait of all classes, its question and its answers.
 //!
 //! A class answers with a [`MapAnswer`]: a value or none, and the exit status
-//! number that address test mode prints behind it. [`crate::map::MapSet`] turns
-//! that answer into what the rewriting engine needs.
+//! number that address test mode prints behind it. [`crate::map::MapSet`] adds
+//! what that means inside a rule: the [`RuleAnswer`].
 //!
 //! Source: guide 5.9; the numbers observed: 8.17.1.9.
 
-use std::fmt;
-
 /// Sysexits number of a lookup that went well, with or without a value.
 pub const STATUS_OK: u8 = 0;
+/// Sysexits number: the key is no good for this class.
+pub const STATUS_DATA: u8 = 65;
+/// Sysexits number: there is no such user.
+pub const STATUS_NO_USER: u8 = 67;
+/// Sysexits number of most classes for a key that is not there.
+pub const STATUS_NOT_FOUND: u8 = 68;
+/// Sysexits number of a program that could not be run to its end.
+pub const STATUS_UNAVAILABLE: u8 = 69;
 /// Sysexits number of a lookup that may succeed later.
 pub const STATUS_TEMPORARY: u8 = 75;
+/// Sysexits number of a lookup that can never succeed.
+pub const STATUS_CONFIG: u8 = 78;
 
 /// Answers questions of one K line.
 pub trait Map: Send + Sync {
@@ -21,24 +29,66 @@ pub trait Map: Send + Sync {
 
 /// What a lookup may see and change besides its key.
 pub struct LookupContext<'a> {
-    /// Receives what maps of class `macro` store.
-    pub macros: &'a mut dyn MacroStore,
+    /// The caller, as far as maps need it.
+    pub host: &'a mut dyn LookupHost,
     /// Says whether maps with flag `-D` must keep still.
     pub mode: LookupMode,
 }
 
-/// Stores macro values for maps of class `macro`.
-pub trait MacroStore {
-    /// Sets the macro called `name` (without braces), or removes it.
-    fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>);
+/// What the caller of a lookup offers to the maps.
+pub trait LookupHost {
+    /// Sets the macro `name` (written `x` or `{long}`), or removes it; says whether that is a macro name.
+    ///
+    /// Maps of class `macro` call it.
+    fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) -> bool;
+
+    /// Takes an error message, as when a map file is missing.
+    ///
+    /// The reference prints it in test mode and logs it in the daemon.
+    fn complain(&mut self, text: &[u8]) {
+        log::error!("{}", crate::text::bytes::printable(text));
+    }
+
+    /// Takes a remark for those who watch (`-v`, test mode).
+    fn narrate(&mut self, _text: &[u8]) {}
+
+    /// Judges the left-hand side of an alias while a text alias file is read.
+    ///
+    /// Errors of its syntax are reported by the judge, with `place` (file and line) in front.
+    fn judge_alias(&mut self, _place: &[u8], name: &[u8]) -> AliasName {
+        AliasName::presumably_local(name)
+    }
 }
 
-/// A store that forgets everything, for lookups outside of rewriting.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct NoMacros;
+/// What the left-hand side of an alias is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AliasName {
+    /// A name of this host; it may be aliased. Holds the name as it becomes a key.
+    Local(Vec<u8>),
+    /// It resolves to a mailer without flag `A`. Holds the address as it is shown.
+    NotLocal(Vec<u8>),
+    /// It is no address; the reason was reported already.
+    Unparsable,
+}
 
-impl MacroStore for NoMacros {
-    fn set_macro(&mut self, _name: &[u8], _value: Option<&[u8]>) {}
+impl AliasName {
+    /// Takes a name for a local one without asking the rules.
+    pub fn presumably_local(name: &[u8]) -> AliasName {
+        match name.trim_ascii() {
+            [] => AliasName::Unparsable,
+            name => AliasName::Local(name.to_vec()),
+        }
+    }
+}
+
+/// A host that forgets macros and logs complaints.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoHost;
+
+impl LookupHost for NoHost {
+    fn set_macro(&mut self, _name: &[u8], _value: Option<&[u8]>) -> bool {
+        true
+    }
 }
 
 /// Whether the message in hand is in delivery mode `defer`.
@@ -48,6 +98,8 @@ pub enum LookupMode {
     Usual,
     /// Maps with flag `-D` are not asked.
     Deferred,
+    /// Aliases are looked up: all maps answer, and values come as they are stored.
+    Aliases,
 }
 
 /// What a map class says.
@@ -88,24 +140,20 @@ impl MapAnswer {
     pub fn temporary() -> Self {
         MapAnswer::failed(STATUS_TEMPORARY)
     }
-}
 
-/// A lookup whose miss must not be taken for an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MapFailure {
-    /// The message must be tried again; `text` is `NAME map: lookup (KEY): deferred`.
-    Temporary {
-        /// What the queue shows as the reason.
-        text: Vec<u8>,
-    },
-}
-
-impl fmt::Display for MapFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MapFailure::Temporary { text } => f.write_str(&String::from_utf8_lossy(text)),
-        }
+    /// Says whether the same question may get another answer later.
+    pub fn is_temporary(&self) -> bool {
+        self.status == STATUS_TEMPORARY
     }
 }
 
-impl std::error::Error for MapFailure {}
+/// What a lookup means inside a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleAnswer {
+    /// What the map itself said, for the traces.
+    pub raw: MapAnswer,
+    /// The text that takes the place of the key; none: use the default, or the key.
+    pub value: Option<Vec<u8>>,
+    /// The message must wait, although rewriting goes on; the text is the reason the queue shows.
+    pub deferred: Option<Vec<u8>>,
+}

@@ -3,14 +3,40 @@
 //! Reading order:
 //!
 //! - [`lookup`]: the trait every class implements, its question and its answers.
-//! - [`definition`]: one K line, its flags and its error texts.
+//! - [`class`], [`flags`], [`definition`]: one K line, its class and its flags.
 //! - [`set`]: all maps of a configuration; the door the rewriting engine uses.
+//! - [`open`]: from a definition to something that answers; [`switch`]: the service switch.
+//! - Files: [`database_file`] (hash, btree) over [`berkeley`], [`cdb`], [`text_map`],
+//!   [`alias_text`] and [`stab`].
+//! - Questions to others: [`host_map`], [`dns_map`], [`bestmx`], [`user`], [`program`], [`socket`].
+//! - Pure ones: [`regex_map`], [`pure`] (arpa, null, dequote, arith, macro), [`syslog_map`].
 
+pub mod alias_text;
 pub mod berkeley;
+pub mod bestmx;
+pub mod cdb;
+pub mod class;
+pub mod database_file;
 pub mod definition;
+pub mod dns_map;
+pub mod flags;
+pub mod host_map;
 pub mod lookup;
+pub mod open;
+pub mod program;
+pub mod pure;
+pub mod regex_map;
 pub mod set;
+pub mod socket;
+pub mod stab;
+pub mod switch;
+pub mod syslog_map;
+pub mod text_map;
+pub mod user;
 
+pub use class::MapClass;
 pub use definition::{DefinitionError, MapDefinition};
-pub use lookup::{LookupContext, LookupMode, MacroStore, Map, MapAnswer, MapFailure};
+pub use lookup::{
+    AliasName, LookupContext, LookupHost, LookupMode, Map, MapAnswer, NoHost, RuleAnswer,
+};
 pub use set::{MapId, MapServices, MapSet};

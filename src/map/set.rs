@@ -1,68 +1,497 @@
 //! All maps of one configuration.
+//!
+//! A map is opened when it is asked for the first time, and stays open. One that
+//! cannot be opened complains once and then answers "try again later"; an
+//! optional one (`-o`) stays closed and finds nothing.
+//!
+//! Source: guide 5.9; observed: 8.17.1.9.
 
-use super::definition::MapDefinition;
-use super::lookup::{LookupContext, MapAnswer, MapFailure};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use super::class::MapClass;
+use super::definition::{Details, MapDefinition};
+use super::lookup::{
+    LookupContext, LookupHost, LookupMode, Map, MapAnswer, RuleAnswer, STATUS_NOT_FOUND,
+};
+use super::open::{OpenFault, open_map};
+use super::switch::services_of;
+use crate::dns::resolver::Resolver;
+use crate::sys::identity::{Credentials, UserDatabase};
+use crate::sys::privilege::Privileged;
+use crate::sys::safe_open::OpenRules;
+use crate::text::bytes::shorten;
+
+/// Deepest sequence of sequences; the reference has no limit and dies of one that holds itself.
+const MAX_DEPTH: usize = 12;
+/// Longest part of a key in a deferral's reason. Observed: 8.17.1.9.
+const MAX_SHOWN_KEY: usize = 203;
 
 /// Index of one map in its [`MapSet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MapId(u16);
 
 /// What map classes need from the rest of the house.
-pub struct MapServices {}
+#[derive(Clone)]
+pub struct MapServices {
+    /// Asks name servers and the hosts file.
+    pub resolver: Arc<dyn Resolver>,
+    /// Knows the password file.
+    pub users: Arc<dyn UserDatabase>,
+    /// Opens files and runs programs.
+    pub privileged: Arc<dyn Privileged>,
+    /// What makes a map file unfit; start from [`MapServices::MAP_FILE_RULES`].
+    pub file_rules: OpenRules,
+    /// `ServiceSwitchFile`.
+    pub service_switch_file: PathBuf,
+    /// Whose rights programs of class `program` have (DefaultUser); none: those of the process.
+    pub program_user: Option<Credentials>,
+    /// The specifications of option AliasFile, in order: the maps behind `aliases`.
+    pub aliases: Vec<MapDefinition>,
+}
+
+impl MapServices {
+    /// What makes a map file unfit when DontBlameSendmail says nothing.
+    pub const MAP_FILE_RULES: OpenRules = OpenRules::REGULAR_ONLY
+        .with(OpenRules::NO_GROUP_WRITABLE_DIRECTORY)
+        .with(OpenRules::NO_WORLD_WRITABLE_DIRECTORY)
+        .with(OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY);
+}
+
+/// What became of a map when it was needed first.
+enum State {
+    /// It answers.
+    Open(Box<dyn Map>),
+    /// Its members answer, in this order.
+    Members(Vec<MapId>),
+    /// It answers "later" to everything.
+    Broken,
+    /// It was refused by its class, or is optional and not there.
+    Closed,
+}
+
+struct Entry {
+    definition: MapDefinition,
+    state: OnceLock<State>,
+}
 
 /// All maps of one configuration, opened on first use.
-pub struct MapSet {}
+pub struct MapSet {
+    entries: Vec<Entry>,
+    names: HashMap<Vec<u8>, MapId>,
+    services: MapServices,
+}
 
 impl MapSet {
     /// Makes the set; no file is opened yet.
     ///
-    /// Holds the built-in maps `dequote`, `host`, `aliases`, `aliases.files` and `users` as well.
-    pub fn new(_definitions: &[MapDefinition], _services: MapServices) -> MapSet {
-        unimplemented!("map: set")
+    /// Holds the built-in maps `host`, `aliases`, `aliases.files`, `users` and `users.files` as
+    /// well; a definition of the same name takes the place of a built-in one.
+    pub fn new(definitions: &[MapDefinition], services: MapServices) -> MapSet {
+        let aliases = services.aliases.clone();
+        let mut set = MapSet {
+            entries: Vec::new(),
+            names: HashMap::new(),
+            services,
+        };
+        let members: Vec<Vec<u8>> = aliases.iter().map(|map| map.name.clone()).collect();
+        for alias in aliases {
+            set.add(alias);
+        }
+        for definition in built_in(members) {
+            set.add(definition);
+        }
+        for definition in definitions {
+            set.add(definition.clone());
+        }
+        set
+    }
+
+    /// Says whether `name` is built in, so that a sequence may name it.
+    pub fn is_built_in(name: &[u8]) -> bool {
+        built_in(Vec::new())
+            .iter()
+            .any(|map| map.name.eq_ignore_ascii_case(name))
+    }
+
+    fn add(&mut self, definition: MapDefinition) {
+        // More maps than fit cannot be named; nobody has so many.
+        let Ok(index) = u16::try_from(self.entries.len()) else {
+            return;
+        };
+        self.names
+            .insert(definition.name.to_ascii_lowercase(), MapId(index));
+        self.entries.push(Entry {
+            definition,
+            state: OnceLock::new(),
+        });
     }
 
     /// Finds a map by its name, letter case ignored.
-    pub fn find(&self, _name: &[u8]) -> Option<MapId> {
-        unimplemented!("map: set")
+    pub fn find(&self, name: &[u8]) -> Option<MapId> {
+        self.names.get(&name.to_ascii_lowercase()).copied()
     }
 
-    /// Returns the name of a map.
-    pub fn name(&self, _id: MapId) -> &[u8] {
-        unimplemented!("map: set")
+    /// Returns all maps, built-in ones first, then in the order of their definitions.
+    pub fn ids(&self) -> impl Iterator<Item = MapId> {
+        (0..self.entries.len())
+            .filter_map(|index| u16::try_from(index).ok())
+            .map(MapId)
+    }
+
+    /// Returns the definition of a map.
+    pub fn definition(&self, id: MapId) -> &MapDefinition {
+        &self.entry(id).definition
+    }
+
+    /// Returns the name of a map, as written.
+    pub fn name(&self, id: MapId) -> &[u8] {
+        &self.definition(id).name
     }
 
     /// Returns the octet flag `-S` puts between the words of a key instead of a space.
-    pub fn space_substitute(&self, _id: MapId) -> Option<u8> {
-        unimplemented!("map: set")
+    pub fn space_substitute(&self, id: MapId) -> Option<u8> {
+        self.definition(id).flags.space
+    }
+
+    /// Says whether flag `-q` leaves the quotes of a key in place.
+    pub fn keeps_quotes(&self, id: MapId) -> bool {
+        self.definition(id).flags.keep_quotes
     }
 
     /// Says whether flag `-D` keeps this map from being asked in delivery mode `defer`.
-    pub fn waits_when_deferred(&self, _id: MapId) -> bool {
-        unimplemented!("map: set")
+    pub fn waits_when_deferred(&self, id: MapId) -> bool {
+        self.definition(id).flags.not_when_deferred
     }
 
-    /// Asks one map and tells all it said: for `/map` and the traces of test mode.
+    /// Opens a map if that was not tried yet; says whether it can be asked.
+    ///
+    /// A map that cannot be opened and is not optional counts as open: it answers "later".
+    pub fn open(&self, id: MapId, host: &mut dyn LookupHost) -> bool {
+        !matches!(self.state(id, host), State::Closed)
+    }
+
+    /// Asks one map and tells all it said: for `/map` of test mode.
     pub fn ask(
         &self,
-        _id: MapId,
-        _key: &[u8],
-        _arguments: &[&[u8]],
-        _cx: &mut LookupContext<'_>,
+        id: MapId,
+        key: &[u8],
+        arguments: &[&[u8]],
+        cx: &mut LookupContext<'_>,
     ) -> MapAnswer {
-        unimplemented!("map: set")
+        self.ask_at(id, key, arguments, cx, 0)
     }
 
-    /// Asks one map as `$( $)` does: flags `-t`, `-T` and `-D` are taken care of.
+    /// Asks one map as `$( $)` does.
     ///
-    /// # Errors
-    /// [`MapFailure::Temporary`] when the answer is not known now; the message must wait.
+    /// Quotes of the key are stripped unless the map keeps them; flags `-t`, `-T` and `-D` are
+    /// taken care of.
     pub fn lookup(
         &self,
-        _id: MapId,
-        _key: &[u8],
-        _arguments: &[&[u8]],
-        _cx: &mut LookupContext<'_>,
-    ) -> Result<Option<Vec<u8>>, MapFailure> {
-        unimplemented!("map: set")
+        id: MapId,
+        key: &[u8],
+        arguments: &[&[u8]],
+        cx: &mut LookupContext<'_>,
+    ) -> RuleAnswer {
+        let flags = &self.definition(id).flags;
+        let raw = if flags.not_when_deferred && cx.mode == LookupMode::Deferred {
+            MapAnswer::temporary()
+        } else if flags.keep_quotes {
+            self.ask(id, key, arguments, cx)
+        } else {
+            self.ask(id, &without_quotes(key), arguments, cx)
+        };
+        let mut value = raw.value.clone();
+        let mut deferred = None;
+        if raw.is_temporary() {
+            if !flags.never_defers {
+                deferred = Some(self.deferral(id, key));
+            }
+            if let Some(suffix) = &flags.failure_suffix {
+                value = Some([key, suffix].concat());
+            }
+        }
+        RuleAnswer {
+            raw,
+            value,
+            deferred,
+        }
+    }
+
+    fn deferral(&self, id: MapId, key: &[u8]) -> Vec<u8> {
+        let name = self.name(id);
+        let name = name.get(..80).unwrap_or(name);
+        [
+            name,
+            b" map: lookup (",
+            &shorten(key, MAX_SHOWN_KEY),
+            b"): deferred",
+        ]
+        .concat()
+    }
+
+    fn entry(&self, id: MapId) -> &Entry {
+        &self.entries[usize::from(id.0)]
+    }
+
+    fn state(&self, id: MapId, host: &mut dyn LookupHost) -> &State {
+        let entry = self.entry(id);
+        entry
+            .state
+            .get_or_init(|| self.first_use(&entry.definition, host))
+    }
+
+    fn first_use(&self, definition: &MapDefinition, host: &mut dyn LookupHost) -> State {
+        if !definition.valid {
+            return State::Closed;
+        }
+        match &definition.details {
+            Details::Members(members) => {
+                let found = members.iter().filter_map(|member| self.find(member));
+                return State::Members(found.collect());
+            }
+            _ if definition.class == MapClass::Switch => return self.switch(definition, host),
+            _ => {}
+        }
+        match open_map(definition, &self.services, host) {
+            Ok(map) => State::Open(map),
+            Err(OpenFault) if definition.flags.optional => State::Closed,
+            Err(OpenFault) => State::Broken,
+        }
+    }
+
+    /// Members of a switch are called after the switch and the service, as `aliases.files`.
+    fn switch(&self, definition: &MapDefinition, host: &mut dyn LookupHost) -> State {
+        let file = &self.services.service_switch_file;
+        let Some(services) = services_of(&definition.file, file) else {
+            return if definition.flags.optional {
+                State::Closed
+            } else {
+                State::Broken
+            };
+        };
+        let mut members = Vec::new();
+        for service in services {
+            let member = [&definition.name, b".".as_slice(), &service].concat();
+            match self.find(&member) {
+                Some(id) => members.push(id),
+                None => host.complain(
+                    &[
+                        b"Switch map ",
+                        &*definition.name,
+                        b": unknown member map ",
+                        &member,
+                    ]
+                    .concat(),
+                ),
+            }
+        }
+        State::Members(members)
+    }
+
+    fn ask_at(
+        &self,
+        id: MapId,
+        key: &[u8],
+        arguments: &[&[u8]],
+        cx: &mut LookupContext<'_>,
+        depth: usize,
+    ) -> MapAnswer {
+        match self.state(id, cx.host) {
+            State::Open(map) => map.lookup(key, arguments, cx),
+            State::Members(members) => {
+                if depth >= MAX_DEPTH {
+                    return MapAnswer::temporary();
+                }
+                let mut answer = MapAnswer::failed(STATUS_NOT_FOUND);
+                for &member in members {
+                    let said = self.ask_at(member, key, arguments, cx, depth + 1);
+                    if said.value.is_some() {
+                        return said;
+                    }
+                    if said.is_temporary() {
+                        answer = said;
+                    }
+                }
+                answer
+            }
+            State::Broken => MapAnswer::temporary(),
+            State::Closed => MapAnswer::failed(STATUS_NOT_FOUND),
+        }
+    }
+}
+
+/// The maps every configuration has.
+///
+/// The host map appends a dot, which says that the name is canonical. Source: guide 5.9.
+fn built_in(alias_maps: Vec<Vec<u8>>) -> Vec<MapDefinition> {
+    let of_class = |name: &[u8], class, arguments: &[u8]| {
+        MapDefinition::of_class(name, class, arguments, &|_| true, &mut Vec::new())
+    };
+    let mut alias_files = of_class(b"aliases.files", MapClass::Sequence, b"");
+    alias_files.details = Details::Members(alias_maps);
+    vec![
+        of_class(b"host", MapClass::Host, b"-a. -D"),
+        alias_files,
+        of_class(b"aliases", MapClass::Switch, b"aliases"),
+        of_class(b"users.files", MapClass::User, b""),
+        of_class(b"users", MapClass::Switch, b"-o passwd"),
+    ]
+}
+
+/// Strips the quotes of a key as rules do: `"a b".c` is `a b.c`.
+///
+/// Octets behind a backslash are left alone, and so is a text whose quotes do not pair.
+pub fn without_quotes(key: &[u8]) -> Vec<u8> {
+    let mut stripped = Vec::with_capacity(key.len());
+    let mut octets = key.iter().copied();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'"' => {}
+            b'\\' => {
+                stripped.push(octet);
+                stripped.extend(octets.next());
+            }
+            other => stripped.push(other),
+        }
+    }
+    stripped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::FixedResolver;
+    use crate::map::berkeley::{Layout, Repeated, Table};
+    use crate::sys::identity::FixedUsers;
+    use crate::sys::privilege::Unprivileged;
+
+    #[derive(Default)]
+    struct Heard(Vec<String>);
+
+    impl LookupHost for Heard {
+        fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) -> bool {
+            let value = value.map(String::from_utf8_lossy);
+            self.0
+                .push(format!("{}={value:?}", String::from_utf8_lossy(name)));
+            true
+        }
+
+        fn complain(&mut self, text: &[u8]) {
+            self.0.push(String::from_utf8_lossy(text).into_owned());
+        }
+    }
+
+    fn set(lines: &[String]) -> MapSet {
+        let mut definitions: Vec<MapDefinition> = Vec::new();
+        for line in lines {
+            let known = |name: &[u8]| definitions.iter().any(|map| map.name == name);
+            let definition = MapDefinition::parse(line.as_bytes(), &known, &mut Vec::new());
+            definitions.push(definition.unwrap());
+        }
+        let services = MapServices {
+            resolver: Arc::new(FixedResolver::default()),
+            users: Arc::new(FixedUsers::new().user("root", 0)),
+            privileged: Arc::new(Unprivileged),
+            file_rules: OpenRules::NONE,
+            service_switch_file: PathBuf::from("/nonexistent"),
+            program_user: None,
+            aliases: Vec::new(),
+        };
+        MapSet::new(&definitions, services)
+    }
+
+    fn ask(set: &MapSet, name: &str, key: &str, heard: &mut Heard) -> RuleAnswer {
+        let mut cx = LookupContext {
+            host: heard,
+            mode: LookupMode::Usual,
+        };
+        set.lookup(
+            set.find(name.as_bytes()).unwrap(),
+            key.as_bytes(),
+            &[b"one"],
+            &mut cx,
+        )
+    }
+
+    fn value(set: &MapSet, name: &str, key: &str) -> Option<String> {
+        let answer = ask(set, name, key, &mut Heard::default());
+        answer.value.map(|value| String::from_utf8(value).unwrap())
+    }
+
+    #[test]
+    fn files_answer_and_are_opened_again_when_they_are_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("m");
+        let write = |value: &str| {
+            let mut table = Table::new(Layout::Hash, false);
+            table.insert(b"key".to_vec(), value.into(), Repeated::Refuse);
+            let fresh = place.path().join("fresh");
+            table
+                .write([1; 20], &mut std::fs::File::create(&fresh).unwrap())
+                .unwrap();
+            std::fs::rename(&fresh, path.with_extension("db")).unwrap();
+        };
+        write("first %1");
+        let path_text = path.display();
+        let set = set(&[
+            format!("h hash -a<OK> {path_text}"),
+            format!("f hash -f {path_text}"),
+            format!("m hash -m {path_text}"),
+            "none null".to_owned(),
+            "all sequence none h".to_owned(),
+        ]);
+        assert_eq!(value(&set, "h", "KEY").as_deref(), Some("first one<OK>"));
+        assert_eq!(
+            value(&set, "h", "\"key\"").as_deref(),
+            Some("first one<OK>")
+        );
+        assert_eq!(value(&set, "f", "KEY"), None);
+        assert_eq!(value(&set, "m", "Key").as_deref(), Some("Key"));
+        assert_eq!(value(&set, "all", "key").as_deref(), Some("first one<OK>"));
+        write("second");
+        assert_eq!(value(&set, "h", "key").as_deref(), Some("second<OK>"));
+    }
+
+    #[test]
+    fn a_missing_file_complains_once_and_defers() {
+        let set = set(&[
+            "gone hash /nonexistent/x".to_owned(),
+            "app text -T<T> /nonexistent/x".to_owned(),
+            "quiet hash -o /nonexistent/x".to_owned(),
+            "soft hash -t /nonexistent/x".to_owned(),
+        ]);
+        let mut heard = Heard::default();
+        let answer = ask(&set, "gone", "k", &mut heard);
+        assert_eq!(answer.deferred.unwrap(), b"gone map: lookup (k): deferred");
+        ask(&set, "gone", "k", &mut heard);
+        let text =
+            "hash map \"gone\": missing map file /nonexistent/x.db: No such file or directory";
+        assert_eq!(heard.0, [text]);
+        let answer = ask(&set, "app", "k", &mut heard);
+        assert_eq!(answer.value.as_deref(), Some(b"k<T>".as_slice()));
+        assert!(answer.deferred.is_some());
+        let answer = ask(&set, "quiet", "k", &mut heard);
+        assert_eq!((answer.value, answer.deferred), (None, None));
+        assert!(!set.open(set.find(b"quiet").unwrap(), &mut heard));
+        assert_eq!(ask(&set, "soft", "k", &mut heard).deferred, None);
+    }
+
+    #[test]
+    fn classes_without_files_answer() {
+        let set = set(&[
+            "s macro".to_owned(),
+            "u user".to_owned(),
+            "a arpa -a.".to_owned(),
+            "loop sequence loop".to_owned(),
+        ]);
+        let mut heard = Heard::default();
+        assert_eq!(ask(&set, "s", "{x}", &mut heard).value.unwrap(), b"");
+        assert_eq!(heard.0, ["{x}=Some(\"one\")"]);
+        assert_eq!(value(&set, "u", "Root").as_deref(), Some("root"));
+        assert_eq!(value(&set, "a", "1.2.3.4").as_deref(), Some("4.3.2.1."));
+        assert_eq!(value(&set, "loop", "x"), None);
+        assert_eq!(value(&set, "host", "nowhere.test"), None);
     }
 }

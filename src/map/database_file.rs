@@ -1,0 +1,237 @@
+//! Classes `hash` and `btree`: a Berkeley file that others may replace at any time.
+//!
+//! Lookups read through a shared handle. Before each one the file is looked at:
+//! when inode, size or time changed, the handle is replaced. Makemap of other
+//! programs rewrites a file in place while it holds a lock, so opening waits for
+//! that lock, and a lookup during which the file changed is done again.
+
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::berkeley::{Database, Fault, Layout};
+use super::class::MapClass;
+use super::definition::MapDefinition;
+use super::flags::MapFlags;
+use super::lookup::{LookupContext, LookupHost, Map, MapAnswer};
+use super::open::{OpenFault, open_file};
+use super::set::MapServices;
+use crate::sys::file::path_of;
+use crate::sys::host::error_text;
+use crate::sys::lock::FileLock;
+use crate::sys::safe_open::OpenError;
+
+/// How often a lookup is done again because the file changed meanwhile.
+const MAX_TRIES: usize = 5;
+/// Bits of [`DatabaseFile::key_forms`].
+const PLAIN_KEY: u8 = 1;
+const KEY_WITH_NUL: u8 = 2;
+
+/// Which file a handle belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Version {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl Version {
+    fn of(facts: &Metadata) -> Version {
+        Version {
+            device: facts.dev(),
+            inode: facts.ino(),
+            bytes: facts.size(),
+            changed: (facts.mtime(), facts.mtime_nsec()),
+        }
+    }
+}
+
+struct Handle {
+    database: Database,
+    version: Version,
+}
+
+/// One map of class `hash` or `btree`.
+pub struct DatabaseFile {
+    name: Vec<u8>,
+    class: MapClass,
+    path: Vec<u8>,
+    flags: MapFlags,
+    services: MapServices,
+    /// The handle everybody reads through; written only when the file was replaced.
+    handle: RwLock<Arc<Handle>>,
+    /// Whether keys are tried without and with a closing NUL; the first hit decides for the other.
+    key_forms: AtomicU8,
+}
+
+impl DatabaseFile {
+    /// Opens the file, `.db` appended if it is not there.
+    pub(super) fn open(
+        definition: &MapDefinition,
+        services: &MapServices,
+        host: &mut dyn LookupHost,
+    ) -> Result<DatabaseFile, OpenFault> {
+        let path = file_name(&definition.file);
+        let class = definition.class;
+        let opened = open_file(services, &path).map_err(|error| {
+            if !definition.flags.optional {
+                host.complain(&complaint(definition, &path, &error));
+            }
+            OpenFault
+        })?;
+        let handle = read(opened.file, class).map_err(|error| {
+            if !definition.flags.optional {
+                let text = match error {
+                    Fault::Io(error) => error_text(&error),
+                    _ => "Invalid argument".to_owned(),
+                };
+                let head = format!("Cannot open {} database ", class.name());
+                host.complain(&[head.as_bytes(), &path, b": ", text.as_bytes()].concat());
+            }
+            OpenFault
+        })?;
+        let flags = definition.flags.clone();
+        let forms = u8::from(flags.try_plain_key) * PLAIN_KEY
+            + u8::from(flags.try_key_with_nul) * KEY_WITH_NUL;
+        Ok(DatabaseFile {
+            name: definition.name.clone(),
+            class,
+            path,
+            flags,
+            services: services.clone(),
+            handle: RwLock::new(Arc::new(handle)),
+            key_forms: AtomicU8::new(forms),
+        })
+    }
+
+    /// Returns the value stored for a key that is folded already, its closing NUL cut off.
+    ///
+    /// # Errors
+    /// A sentence when the file cannot be read.
+    pub fn stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        for _ in 0..MAX_TRIES {
+            let handle = self.current()?;
+            let found = self.find(&handle.database, key);
+            let unchanged = self
+                .version_on_disk()
+                .is_none_or(|version| version == handle.version);
+            match found {
+                Ok(value) if unchanged => return Ok(value),
+                Err(error) if unchanged => return Err(error.to_string()),
+                _ => {}
+            }
+        }
+        Err("file changes too fast".to_owned())
+    }
+
+    fn find(&self, database: &Database, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let forms = self.key_forms.load(Ordering::Relaxed);
+        let mut found = None;
+        if forms & PLAIN_KEY != 0 {
+            found = database.lookup(key)?;
+            if found.is_some() {
+                self.key_forms.fetch_and(!KEY_WITH_NUL, Ordering::Relaxed);
+            }
+        }
+        if found.is_none() && forms & KEY_WITH_NUL != 0 {
+            found = database.lookup(&[key, b"\0"].concat())?;
+            if found.is_some() {
+                self.key_forms.fetch_and(!PLAIN_KEY, Ordering::Relaxed);
+            }
+        }
+        Ok(found.map(|mut value| {
+            if value.last() == Some(&0) {
+                value.pop();
+            }
+            value
+        }))
+    }
+
+    fn version_on_disk(&self) -> Option<Version> {
+        std::fs::metadata(path_of(&self.path))
+            .ok()
+            .map(|facts| Version::of(&facts))
+    }
+
+    /// Returns the handle of the file as it is now; of a file that vanished, the last one.
+    fn current(&self) -> Result<Arc<Handle>, String> {
+        let handle = self
+            .handle
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if self
+            .version_on_disk()
+            .is_none_or(|version| version == handle.version)
+        {
+            return Ok(handle);
+        }
+        let opened = open_file(&self.services, &self.path).map_err(|error| error.to_string())?;
+        let fresh = Arc::new(read(opened.file, self.class).map_err(|error| error.to_string())?);
+        *self.handle.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
+        Ok(fresh)
+    }
+}
+
+impl Map for DatabaseFile {
+    fn lookup(&self, key: &[u8], arguments: &[&[u8]], cx: &mut LookupContext<'_>) -> MapAnswer {
+        match self.stored(&self.flags.folded(key)) {
+            Ok(Some(stored)) => {
+                MapAnswer::found(self.flags.stored_value(key, &stored, arguments, cx.mode))
+            }
+            Ok(None) => MapAnswer::missing(),
+            Err(reason) => {
+                let head = format!("{} map \"", self.class.name());
+                let reason = reason.as_bytes();
+                cx.host
+                    .complain(&[head.as_bytes(), &self.name, b"\": ", reason].concat());
+                MapAnswer::temporary()
+            }
+        }
+    }
+}
+
+/// Returns the name of the file of a map, `.db` appended if it is not there.
+pub fn file_name(file: &[u8]) -> Vec<u8> {
+    if file.ends_with(b".db") {
+        file.to_vec()
+    } else {
+        [file, b".db"].concat()
+    }
+}
+
+fn read(file: File, class: MapClass) -> Result<Handle, Fault> {
+    // Whoever writes in place holds a lock; wait for the end of it.
+    let lock = FileLock::shared(file)
+        .map_err(|(_, error)| Fault::Io(std::io::Error::other(error.to_string())))?;
+    let version = Version::of(&lock.file().metadata()?);
+    let database = Database::open(lock.unlock())?;
+    let wanted = if class == MapClass::Btree {
+        Layout::Btree
+    } else {
+        Layout::Hash
+    };
+    if database.layout() != wanted {
+        return Err(Fault::NotBerkeley);
+    }
+    Ok(Handle { database, version })
+}
+
+fn complaint(definition: &MapDefinition, path: &[u8], error: &OpenError) -> Vec<u8> {
+    let problem = if error.is_not_found() {
+        "missing"
+    } else {
+        "unsafe"
+    };
+    let class = definition.class.name();
+    [
+        format!("{class} map \"").as_bytes(),
+        &definition.name,
+        format!("\": {problem} map file ").as_bytes(),
+        path,
+        format!(": {error}").as_bytes(),
+    ]
+    .concat()
+}

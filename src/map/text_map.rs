@@ -1,0 +1,127 @@
+//! Class `text`: a plain file, read from the top for every lookup.
+
+use super::definition::MapDefinition;
+use super::flags::{MapFlags, is_space};
+use super::lookup::{LookupContext, LookupHost, Map, MapAnswer, STATUS_NOT_FOUND};
+use super::open::{OpenFault, open_file, reason_of_way};
+use super::set::MapServices;
+use crate::sys::file::path_of;
+use crate::text::bytes::parse_decimal;
+
+/// Which file and columns.
+pub(super) struct TextMap {
+    path: Vec<u8>,
+    flags: MapFlags,
+    key_column: usize,
+    value_column: usize,
+}
+
+impl TextMap {
+    pub(super) fn open(
+        definition: &MapDefinition,
+        services: &MapServices,
+        host: &mut dyn LookupHost,
+    ) -> Result<TextMap, OpenFault> {
+        let flags = definition.flags.clone();
+        let path = definition.file.clone();
+        let head = [b"text map \"", &*definition.name, b"\""].concat();
+        if !path.starts_with(b"/") {
+            host.complain(&[&head, b": file name must be fully qualified".as_slice()].concat());
+            return Err(OpenFault);
+        }
+        if let Err(error) = open_file(services, &path) {
+            if !flags.optional {
+                let reason = reason_of_way(&path, &error);
+                host.complain(&[&head, b": unsafe map file ".as_slice(), &path, &reason].concat());
+            }
+            return Err(OpenFault);
+        }
+        let mut column = |letter: u8, wanted: &Option<Vec<u8>>| {
+            let Some(text) = wanted else { return Ok(0) };
+            if text.first().is_some_and(u8::is_ascii_digit) {
+                let digits = text
+                    .split(|octet| !octet.is_ascii_digit())
+                    .next()
+                    .unwrap_or(&[]);
+                return Ok(parse_decimal(digits).unwrap_or(usize::MAX));
+            }
+            let option = [
+                b": -",
+                [letter].as_slice(),
+                b" should specify a number, not ",
+            ]
+            .concat();
+            host.complain(&[&head, b", file ".as_slice(), &path, &option, text].concat());
+            Err(OpenFault)
+        };
+        let key_column = column(b'k', &flags.key_column)?;
+        let value_column = column(b'v', &flags.value_column)?;
+        Ok(TextMap {
+            path,
+            flags,
+            key_column,
+            value_column,
+        })
+    }
+}
+
+impl Map for TextMap {
+    fn lookup(&self, key: &[u8], arguments: &[&[u8]], cx: &mut LookupContext<'_>) -> MapAnswer {
+        let text = match std::fs::read(path_of(&self.path)) {
+            Ok(text) => text,
+            Err(error) => {
+                let reason = crate::sys::host::error_text(&error);
+                let head: &[u8] = b"text_map_lookup: cannot open ";
+                cx.host
+                    .complain(&[head, &self.path, b": ", reason.as_bytes()].concat());
+                return MapAnswer::temporary();
+            }
+        };
+        let found = text
+            .split(|&octet| octet == b'\n')
+            .filter(|line| !line.starts_with(b"#"))
+            .find(|line| {
+                column(line, self.key_column, self.flags.separator)
+                    .is_some_and(|word| word.eq_ignore_ascii_case(key))
+            })
+            .and_then(|line| column(line, self.value_column, self.flags.separator));
+        match found {
+            Some(stored) => {
+                MapAnswer::found(self.flags.stored_value(key, stored, arguments, cx.mode))
+            }
+            None => MapAnswer::failed(STATUS_NOT_FOUND),
+        }
+    }
+}
+
+/// Returns one column of a line, counted from 0.
+///
+/// Without a separator columns are words, and spaces in front do not count.
+fn column(line: &[u8], wanted: usize, separator: Option<u8>) -> Option<&[u8]> {
+    match separator {
+        Some(separator) => {
+            if line.is_empty() {
+                return None;
+            }
+            line.split(|&octet| octet == separator).nth(wanted)
+        }
+        None => line
+            .split(|&octet| is_space(octet))
+            .filter(|word| !word.is_empty())
+            .nth(wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_words_or_lie_between_separators() {
+        assert_eq!(column(b"  a b\tc", 1, None), Some(b"b".as_slice()));
+        assert_eq!(column(b"a:b c::d", 1, Some(b':')), Some(b"b c".as_slice()));
+        assert_eq!(column(b"a:b c::d", 2, Some(b':')), Some(b"".as_slice()));
+        assert_eq!(column(b"a b", 2, None), None);
+        assert_eq!(column(b"", 0, Some(b':')), None);
+    }
+}
