@@ -51,7 +51,10 @@ pub trait AliasLookup {
 
 impl AliasLookup for AliasDatabase {
     fn look_up(&self, name: &[u8]) -> Result<Option<Vec<u8>>, MapFailure> {
-        self.lookup(name)
+        self.lookup(name, &mut crate::map::NoHost)
+            .map_err(|unavailable| MapFailure::Temporary {
+                text: unavailable.to_string().into_bytes(),
+            })
     }
 }
 

@@ -147,6 +147,16 @@ impl MapAnswer {
     }
 }
 
+/// A lookup whose miss must not be taken for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MapFailure {
+    /// The message must be tried again; `text` is the reason the queue shows.
+    Temporary {
+        /// The reason.
+        text: Vec<u8>,
+    },
+}
+
 /// What a lookup means inside a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleAnswer {

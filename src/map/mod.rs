@@ -37,6 +37,7 @@ pub mod user;
 pub use class::MapClass;
 pub use definition::{DefinitionError, MapDefinition};
 pub use lookup::{
-    AliasName, LookupContext, LookupHost, LookupMode, Map, MapAnswer, NoHost, RuleAnswer,
+    AliasName, LookupContext, LookupHost, LookupMode, Map, MapAnswer, MapFailure, NoHost,
+    RuleAnswer,
 };
 pub use set::{MapId, MapServices, MapSet};

@@ -4,7 +4,7 @@ use super::book::RuleBook;
 use super::trace::Trace;
 use crate::macros::{Classes, MacroId, MacroNames, Macros};
 use crate::mailer::MailerTable;
-use crate::map::{LookupMode, MacroStore, MapSet};
+use crate::map::{LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
 use crate::token::{
     AddressSyntax, Complaint, NoTokens, Token, TokenizeOptions, join, tokenize_into,
@@ -159,16 +159,18 @@ impl RewriteContext<'_> {
     }
 }
 
-/// Lets maps of class `macro` set macros.
-pub(super) struct Store<'m, 'a> {
+/// What maps may do to the chain in hand.
+pub(super) struct Host<'m, 'a> {
     pub macros: &'m mut Macros<'a>,
     pub names: &'m MacroNames,
+    pub trace: &'m mut dyn Trace,
 }
 
-impl MacroStore for Store<'_, '_> {
-    fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) {
-        let Some(id) = self.names.find(name) else {
-            return;
+impl LookupHost for Host<'_, '_> {
+    fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) -> bool {
+        // A name the configuration never mentions can be set, but nobody can ask for it.
+        let Some(id) = self.names.find(bare_macro_name(name)) else {
+            return true;
         };
         match value {
             Some(value) => self.macros.set_text(id, value),
@@ -176,5 +178,21 @@ impl MacroStore for Store<'_, '_> {
                 self.macros.remove(id);
             }
         }
+        true
+    }
+
+    fn complain(&mut self, text: &[u8]) {
+        self.trace.complain(Complaint {
+            about: Vec::new(),
+            text: text.to_vec(),
+        });
+    }
+}
+
+/// Takes the braces off a macro name; without them only the first octet counts.
+pub(crate) fn bare_macro_name(name: &[u8]) -> &[u8] {
+    match name.strip_prefix(b"{") {
+        Some(long) => long.strip_suffix(b"}").unwrap_or(long),
+        None => name.get(..1).unwrap_or(name),
     }
 }

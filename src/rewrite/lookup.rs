@@ -6,8 +6,8 @@
 //! Source: guide 5.1.2; observed: 8.17.1.9.
 
 use super::compile::MAX_MAP_ARGUMENTS;
-use super::context::{RewriteContext, Store};
-use crate::map::{LookupContext, MapFailure, MapId};
+use super::context::{Host, RewriteContext};
+use crate::map::{LookupContext, MapId};
 use crate::smtp::ExitStatus;
 use crate::token::mark::push_plain;
 use crate::token::tokenizer::MAX_TOKENS;
@@ -172,27 +172,39 @@ impl RewriteContext<'_> {
     ) -> (Option<Vec<u8>>, ExitStatus) {
         let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
         if self.trace.level(60) >= 1 {
-            self.show_lookup(id, key, &arguments);
+            self.show_question(id, key, &arguments);
         }
-        let mut store = Store {
+        let mut host = Host {
             macros: &mut self.macros,
             names: self.names,
+            trace: &mut *self.trace,
         };
         let mut cx = LookupContext {
-            macros: &mut store,
+            host: &mut host,
             mode: self.lookup_mode,
         };
-        match self.maps.lookup(id, key, &arguments, &mut cx) {
-            Ok(value) => (value, ExitStatus::Ok),
-            Err(MapFailure::Temporary { text }) => {
-                self.trace.defer(text);
-                (None, ExitStatus::TempFail)
+        let answer = self.maps.lookup(id, key, &arguments, &mut cx);
+        if self.trace.level(60) >= 1 {
+            let found = answer.raw.value.as_deref().unwrap_or(b"NOT FOUND");
+            self.trace.write(found);
+            let status = format!(" ({})\n", answer.raw.status);
+            self.trace.write(status.as_bytes());
+        }
+        match answer.deferred {
+            None => (answer.value, ExitStatus::Ok),
+            Some(reason) => {
+                self.trace.defer(reason);
+                (answer.value, ExitStatus::TempFail)
             }
         }
     }
 
-    fn show_lookup(&mut self, id: MapId, key: &[u8], arguments: &[&[u8]]) {
-        let key = strip_quotes(key);
+    fn show_question(&mut self, id: MapId, key: &[u8], arguments: &[&[u8]]) {
+        let key = if self.maps.keeps_quotes(id) {
+            key.to_vec()
+        } else {
+            strip_quotes(key)
+        };
         let mut line = [b"map_lookup(".as_slice(), self.maps.name(id), b", ", &key].concat();
         if self.trace.level(60) >= 5 {
             let all = std::iter::once(key.as_slice()).chain(arguments.iter().copied());
@@ -202,17 +214,6 @@ impl RewriteContext<'_> {
             }
         }
         line.extend_from_slice(b") => ");
-        let mut store = Store {
-            macros: &mut self.macros,
-            names: self.names,
-        };
-        let mut cx = LookupContext {
-            macros: &mut store,
-            mode: self.lookup_mode,
-        };
-        let answer = self.maps.ask(id, &key, arguments, &mut cx);
-        line.extend_from_slice(answer.value.as_deref().unwrap_or(b"NOT FOUND"));
-        line.extend_from_slice(format!(" ({})\n", answer.status).as_bytes());
         self.trace.write(&line);
     }
 

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::dns::{Patience, Resolver};
 use crate::logging::debug::DebugFlags;
 use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
-use crate::map::{LookupContext, LookupMode, MacroStore, MapSet};
+use crate::map::{LookupContext, LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
 use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role};
 use crate::smtp::ExitStatus;
@@ -323,12 +323,18 @@ impl<'a> TestMode<'a> {
                 .line(&[b"Map named \"".as_slice(), name, b"\" not found"].concat());
             return;
         };
-        let mut store = Store {
+        let mut host = Host {
             macros: &mut self.macros,
             names: &mut self.config.names,
+            printed: &mut self.printed,
         };
+        if !self.surroundings.maps.open(id, &mut host) {
+            self.printed
+                .line(&[b"Map named \"".as_slice(), name, b"\" not open"].concat());
+            return;
+        }
         let mut cx = LookupContext {
-            macros: &mut store,
+            host: &mut host,
             mode: LookupMode::Usual,
         };
         let answer = self.surroundings.maps.ask(id, key, &[], &mut cx);
@@ -431,20 +437,37 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> 
     }
 }
 
-/// Lets maps of class `macro` set macros of the session.
-struct Store<'m> {
+/// What maps may do to the session.
+struct Host<'m> {
     macros: &'m mut MacroTable,
     names: &'m mut crate::macros::MacroNames,
+    printed: &'m mut Printed,
 }
 
-impl MacroStore for Store<'_> {
-    fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) {
-        let id = self.names.intern(name);
+impl LookupHost for Host<'_> {
+    fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) -> bool {
+        let mut errors = Vec::new();
+        let (id, _) = self.names.parse(name, &mut errors);
+        for text in errors {
+            self.printed.fault(&text);
+        }
+        let Some(id) = id else {
+            return false;
+        };
         match value {
             Some(value) => self.macros.set_text(id, value),
             None => {
                 self.macros.remove(id);
             }
         }
+        true
+    }
+
+    fn complain(&mut self, text: &[u8]) {
+        self.printed.fault(text);
+    }
+
+    fn narrate(&mut self, text: &[u8]) {
+        self.printed.line(text);
     }
 }
