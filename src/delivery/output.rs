@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use crate::config::options::{EightBitMode, HeaderOptions};
 use crate::envelope::{Envelope, EnvelopeFlags};
 use crate::mailer::Mailer;
-use crate::message::address_lines::{format_address_header, looks_old_style};
+use crate::message::address_lines::format_address_header;
 use crate::message::header::{Expansion, FlagLetters};
 use crate::message::line_writer::{LineForm, LineRole, LineWriter};
 use crate::message::mime::lines::{BodyLines, Piece};
@@ -212,7 +212,7 @@ fn header_text(
     };
     let old_style = role == HeaderRole::Recipient
         && message.options.old_style_headers
-        && looks_old_style(&value);
+        && message.envelope.headers.look_old_style();
     let limit = line_limit(message.mailer);
     Some(format_address_header(
         &field.name,

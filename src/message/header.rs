@@ -198,6 +198,7 @@ const KNOWN: &[(&[u8], u16)] = {
         (b"sender", T::ORIGINATOR),
         (b"from", T::ORIGINATOR),
         (b"reply-to", T::ORIGINATOR),
+        (b"resent-reply-to", T::ORIGINATOR | T::RESENT),
         (b"disposition-notification-to", T::ORIGINATOR),
         (b"full-name", T::ALWAYS_CHECKED),
         (b"errors-to", T::ORIGINATOR | T::ERRORS_TO),

@@ -97,6 +97,17 @@ impl Headers {
         self.0.is_empty()
     }
 
+    /// Tells whether no recipient field uses the syntax of lists with commas.
+    ///
+    /// Source: option OldStyleHeaders; observed: 8.17.1.9 decides for the whole header.
+    pub fn look_old_style(&self) -> bool {
+        let mut recipients = self
+            .0
+            .iter()
+            .filter(|field| field.traits().has(HeaderTraits::RECIPIENTS));
+        recipients.all(|field| super::address_lines::looks_old_style(&field.value))
+    }
+
     /// Counts the trace fields, which is the number of hops the message has made.
     pub fn hop_count(&self) -> u32 {
         let hops = self

@@ -8,7 +8,7 @@ use super::Mta;
 use crate::envelope::Envelope;
 use crate::macros::MacroTable;
 use crate::mailer::Mailer;
-use crate::message::address_lines::{format_address_header, looks_old_style};
+use crate::message::address_lines::format_address_header;
 use crate::message::header::{Expansion, HeaderTraits};
 use crate::rewrite::rename::{Renaming, Surroundings};
 use crate::rewrite::{Kept, Place, RewriteWorkspace, Role};
@@ -17,6 +17,8 @@ impl Mta {
     /// Notes how queue files show the address fields of a new message.
     pub fn note_stored_headers(&self, envelope: &mut Envelope, buffers: &mut RewriteWorkspace) {
         let domain = self.sender_domain(envelope, buffers);
+        let is_old_style =
+            self.config.options.headers.old_style_headers && envelope.headers.look_old_style();
         let mut headers = std::mem::take(&mut envelope.headers);
         for field in headers.iter_mut() {
             let traits = field.traits();
@@ -28,9 +30,7 @@ impl Mta {
             } else {
                 Role::Recipient
             };
-            let old_style = role == Role::Recipient
-                && self.config.options.headers.old_style_headers
-                && looks_old_style(&field.value);
+            let old_style = role == Role::Recipient && is_old_style;
             let how = Renaming {
                 role,
                 place: Place::Header,

@@ -94,10 +94,15 @@ fn finish(
     } else {
         None
     };
-    let full_name = full_name.map(<[u8]>::to_vec).or_else(|| {
-        let account = account.as_ref()?;
-        Some(full_name_from_gecos(&account.gecos, &account.name)).filter(|name| !name.is_empty())
-    });
+    // Only a local sender has a full name of his own; others bring theirs in the header.
+    let full_name = full_name
+        .filter(|_| is_local)
+        .map(<[u8]>::to_vec)
+        .or_else(|| {
+            let account = account.as_ref()?;
+            Some(full_name_from_gecos(&account.gecos, &account.name))
+                .filter(|name| !name.is_empty())
+        });
     let owner = account
         .as_ref()
         .or(submitter.account.as_ref().filter(|_| !is_local));
