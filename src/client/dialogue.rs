@@ -15,6 +15,9 @@ use crate::client::witness::Witness;
 /// Shortest wait for a reply, whatever the configuration says; zero would never hear one.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
+/// Most octets of one reply; a server that says more is cut off.
+const MAX_REPLY: usize = 262_144;
+
 /// Turns a configured wait into a deadline.
 pub fn deadline_in(wait: Duration) -> Instant {
     let now = Instant::now();
@@ -123,6 +126,7 @@ impl Dialogue {
         let deadline = deadline_in(wait);
         let flushed = self.flush(deadline);
         let mut builder = AnswerBuilder::new(self.enhanced_offered);
+        let mut octets = 0usize;
         // A server that closes may have said why before: its last words count more than our failed write.
         loop {
             let line = match self.stream.read_line(deadline) {
@@ -135,6 +139,10 @@ impl Dialogue {
             self.record(&line, witness);
             if let Some(answer) = builder.line(&line) {
                 return Ok(answer);
+            }
+            octets = octets.saturating_add(line.len() + 2);
+            if octets > MAX_REPLY {
+                return Err(self.record_loss(Lost::Reset, witness));
             }
         }
     }

@@ -207,7 +207,7 @@ impl Witness for Ledger<'_> {
         let shown = crate::text::bytes::escape_for_display(text);
         let id = self.envelope.id_for_log();
         self.log
-            .syslog(1, Severity::Warning, Some(id), format_args!("{shown}"));
+            .syslog(1, Severity::Critical, Some(id), format_args!("{shown}"));
     }
 
     fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {

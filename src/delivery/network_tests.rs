@@ -205,6 +205,14 @@ fn replies_that_end_the_transaction() {
 }
 
 #[test]
+fn a_server_that_never_stops_talking_is_cut_off() {
+    let endless = "250-and another thing\r\n".repeat(20_000);
+    let server = ScriptedServer::start(&[("MAIL", &endless)]);
+    let desk = run("mx.test", server.port, &["a@x"], b"amq");
+    assert_eq!(desk.fates(), ["[0] 75 4.4.2"]);
+}
+
+#[test]
 fn hosts_without_a_way_in() {
     for (host, fate) in [
         ("none.test", "[0] 68 5.1.2"),
