@@ -26,12 +26,19 @@ impl Session {
         self.client = Client::find(&self.connection, self.mta.resolver.as_ref());
         self.set_connection_macros();
         self.mta.log.syslog(
-            12,
+            10,
             Severity::Info,
             Some(b"NOQUEUE"),
             format_args!("connect from {}", self.client_shown()),
         );
+        self.mta.log.syslog(
+            10,
+            Severity::Warning,
+            None,
+            format_args!("AUTH warning: no mechanisms"),
+        );
         self.begin_envelope();
+        self.log(11, Severity::Info, format_args!("Milter: no active filter"));
         if !self.admit(call) {
             self.state = State::Closed;
             return;

@@ -90,7 +90,7 @@ impl Session {
     /// Notes a recipient nobody knows.
     pub(super) fn log_unknown(&self, text: &[u8]) {
         self.log(
-            5,
+            4,
             Severity::Notice,
             format_args!("{}", crate::text::bytes::escape_for_display(text)),
         );

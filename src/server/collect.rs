@@ -155,6 +155,11 @@ impl Collector {
         self.size
     }
 
+    /// Tells whether the header has not ended yet.
+    pub fn is_in_header(&self) -> bool {
+        self.header.is_some()
+    }
+
     /// Ends the message.
     pub fn finish(mut self) -> CollectedMessage {
         if self.header.is_some() && !self.line.is_empty() {

@@ -7,28 +7,31 @@
 
 use crate::config::options::PrivacyFlags;
 use crate::smtp::Extensions;
+use crate::smtp::dot::Bare;
 
 /// What is offered to one client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Features {
     /// PIPELINING (`p`, `P`).
     pub pipelining: bool,
-    /// EXPN (`e`, `E`).
+    /// EXPN (`x`, `X`).
     pub expn: bool,
     /// VERB (`b`, `B`).
     pub verb: bool,
-    /// VRFY (`x`, `X`).
+    /// VRFY.
     pub vrfy: bool,
     /// DSN (`d`, `D`).
     pub dsn: bool,
-    /// ETRN (`l`... in the guide `e`); see [`Features::apply`].
+    /// ETRN (`e`, `E`).
     pub etrn: bool,
-    /// Whether AUTH must come before MAIL (`r` in upper case is the default).
+    /// Whether AUTH must come before MAIL (`l`, `L`).
     pub requires_auth: bool,
-    /// Whether a lone LF inside DATA is refused (`g`).
-    pub refuses_bare_lf: bool,
-    /// Whether a lone CR inside DATA is refused (`u`).
-    pub refuses_bare_cr: bool,
+    /// What happens to a lone LF inside DATA (`g`, `G`, `g2`).
+    pub bare_lf: Bare,
+    /// What happens to a lone CR inside DATA (`u`, `U`, `u2`).
+    pub bare_cr: Bare,
+    /// Whether only CRLF, dot, CRLF ends a message (`o`, `O`).
+    pub strict_end: bool,
     /// Whether commands sent too early are refused (`f`).
     pub refuses_early_traffic: bool,
     /// Whether verbs of other protocols end the connection (`h`).
@@ -47,8 +50,9 @@ impl Features {
             dsn: !privacy.contains(PrivacyFlags::NO_RECEIPTS),
             etrn: daemon_allows_etrn && !privacy.contains(PrivacyFlags::NO_ETRN),
             requires_auth: false,
-            refuses_bare_lf: true,
-            refuses_bare_cr: true,
+            bare_lf: Bare::Refuse,
+            bare_cr: Bare::Refuse,
+            strict_end: true,
             refuses_early_traffic: true,
             cuts_foreign_verbs: true,
         }
@@ -68,14 +72,15 @@ impl Features {
                 b'e' => self.etrn = on,
                 b'x' => self.expn = on,
                 b'b' => self.verb = on,
-                b'v' | b's' | b'a' | b'c' | b'l' | b't' => {}
+                // Without certificates and mechanisms there is nothing to turn on or off.
+                b'v' | b's' | b'a' | b'c' => {}
+                b'l' => self.requires_auth = on,
                 b'd' => self.dsn = on,
-                b'r' => self.requires_auth = on,
-                b'g' => self.refuses_bare_lf = on,
-                b'u' => self.refuses_bare_cr = on,
+                b'g' => self.bare_lf = bare(word),
+                b'u' => self.bare_cr = bare(word),
+                b'o' => self.strict_end = on,
                 b'f' => self.refuses_early_traffic = on,
                 b'h' => self.cuts_foreign_verbs = on,
-                b'o' => {}
                 _ => unknown.push(letter),
             }
         }
@@ -100,6 +105,15 @@ impl Features {
     }
 }
 
+/// Reads `g`, `G` or `g2`: refuse, take, put a space in its place.
+fn bare(word: &[u8]) -> Bare {
+    match word {
+        [_, b'2', ..] => Bare::Space,
+        [letter, ..] if letter.is_ascii_uppercase() => Bare::Take,
+        _ => Bare::Refuse,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +129,10 @@ mod tests {
         let mut features = Features::from_privacy(PrivacyFlags::PUBLIC, true);
         let unknown = features.apply(b"P b E G u2 q");
         assert!(!features.pipelining && features.verb && !features.etrn);
-        assert!(!features.refuses_bare_lf && features.refuses_bare_cr);
+        assert_eq!(
+            (features.bare_lf, features.bare_cr),
+            (Bare::Take, Bare::Space)
+        );
         assert_eq!(unknown, b"q");
     }
 }

@@ -5,7 +5,7 @@ use super::super::session::{Call, Flow, Session};
 use super::super::state::State;
 use crate::message::BodyType;
 use crate::queue::NewEntry;
-use crate::smtp::dot::{Bare, LineEnds};
+use crate::smtp::dot::LineEnds;
 use crate::smtp::{Reply, Verdict};
 
 impl Session {
@@ -63,14 +63,13 @@ impl Session {
 
     fn collect_limits(&self) -> CollectLimits {
         let options = &self.mta.config.options;
-        let bare = |refuses| if refuses { Bare::Refuse } else { Bare::Take };
         CollectLimits {
             message: options.receiving.max_message_size,
             headers: options.headers.max_headers_length,
             line_ends: LineEnds {
-                bare_cr: bare(self.features.refuses_bare_cr),
-                bare_lf: bare(self.features.refuses_bare_lf),
-                dot_before_lf_ends: false,
+                bare_cr: self.features.bare_cr,
+                bare_lf: self.features.bare_lf,
+                dot_before_lf_ends: !self.features.strict_end,
             },
             seven_bits: options.headers.seven_bit_input
                 || self.envelope.body_type == Some(BodyType::SevenBit),
