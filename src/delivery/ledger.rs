@@ -182,7 +182,11 @@ impl<'a> Ledger<'a> {
 impl Witness for Ledger<'_> {
     fn message(&mut self, text: &[u8]) {
         if self.narrator.is_listening() {
-            let line = [&self.all_addresses(), &b"... "[..], text].concat();
+            let addresses = self.all_addresses();
+            let line = match addresses.is_empty() {
+                true => text.to_vec(),
+                false => [&addresses, &b"... "[..], text].concat(),
+            };
             self.narrator.say(&line);
         }
     }

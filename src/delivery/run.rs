@@ -19,6 +19,7 @@ use crate::queue::{LockedEnvelope, NewEntry};
 use crate::smtp::ExitStatus;
 
 use super::finish::{self, Finish};
+use super::ledger::{Ledger, Listeners};
 use super::{attempt, plan, record};
 
 /// Most reports that one message may bring about in a row.
@@ -228,6 +229,25 @@ fn is_held(mta: &Mta, transaction: &plan::Transaction, occasion: Occasion) -> bo
     occasion == Occasion::JustAccepted
         && mta.config.options.delivering.hold_expensive
         && mailer.has(b'e')
+}
+
+/// Ends what a thread keeps between messages: open sessions, hosts that failed.
+///
+/// Called when a thread has no more messages at hand.
+pub fn end_of_run(mta: &Mta, workspace: &mut Workspace) {
+    let envelope = Envelope::default();
+    let Some(mailer) = mta.config.mailers.iter().next().map(|(_, mailer)| mailer) else {
+        return;
+    };
+    let listeners = Listeners {
+        log: &mta.log,
+        narrator: workspace.narrator.as_mut(),
+        traffic: &mta.traffic,
+        clock: &*mta.clock,
+    };
+    let mut ledger = Ledger::open(&envelope, &[], mailer, None, listeners);
+    workspace.memory.connections.close_all(&mut ledger);
+    workspace.memory.hosts.forget();
 }
 
 /// Begins an entry for a report in the default queue group.

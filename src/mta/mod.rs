@@ -7,6 +7,7 @@
 
 mod header_forms;
 mod memory;
+pub mod open;
 pub mod resolver;
 pub mod routing;
 
