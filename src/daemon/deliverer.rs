@@ -136,13 +136,17 @@ impl<J: Job> Deliverers<J> {
         while let Ok(job) = self.inner.receiver.try_recv() {
             drop(job.let_go());
         }
-        while self.inner.running.load(Ordering::SeqCst) > 0 {
+        loop {
+            let crew = lock(&self.inner.crew);
+            if crew.threads == crew.idle {
+                return true;
+            }
+            drop(crew);
             if Instant::now() >= deadline {
                 return false;
             }
             thread::sleep(Duration::from_millis(10));
         }
-        true
     }
 }
 
@@ -178,6 +182,7 @@ impl<J: Job> Inner<J> {
             let mut crew = lock(&self.crew);
             crew.idle -= 1;
             match waited {
+                Ok(job) if self.is_closing.load(Ordering::SeqCst) => drop(job.let_go()),
                 Ok(job) => return Some(job),
                 // Asked under the lock: whoever submits now sees one idle thread less.
                 Err(RecvTimeoutError::Timeout) if !self.receiver.is_empty() => {}
