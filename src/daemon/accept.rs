@@ -9,12 +9,13 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use mio::{Events, Poll, Token};
 
-use super::control::{Control, Current};
+use super::control::{Control, Current, Way};
 use super::gate::{Gate, Place, Refusal};
 use super::listeners::{Listener, gate_limits, open_all};
 use super::parking::Parking;
@@ -50,7 +51,7 @@ pub enum Event {
 }
 
 /// How the daemon reads its configuration again.
-pub type Reload<'a> = dyn FnMut(&Arc<Mta>) -> Option<Arc<Mta>> + 'a;
+pub type Reload<'a> = dyn FnMut(&Arc<Mta>, Way) -> Option<Arc<Mta>> + 'a;
 
 /// The accept thread's own things.
 pub struct AcceptLoop {
@@ -72,6 +73,8 @@ pub struct AcceptLoop {
     pub parking: Parking<Session>,
     /// What `ps` shows.
     pub title: Title,
+    /// How many children there are, for the control socket.
+    pub children: Arc<AtomicUsize>,
     /// Kept open to be closed when descriptors run out.
     pub spare: Option<OwnedFd>,
 }
@@ -99,11 +102,11 @@ impl AcceptLoop {
         Parking::new(FIRST_SESSION)
     }
 
-    /// Serves until somebody asks for the end.
+    /// Serves until somebody asks for the end, and says how.
     ///
     /// # Errors
     /// The poll failed.
-    pub fn serve(&mut self, reload: &mut Reload<'_>) -> io::Result<()> {
+    pub fn serve(&mut self, reload: &mut Reload<'_>) -> io::Result<Way> {
         let mut events = Events::with_capacity(1_024);
         self.title.show("accepting connections");
         self.settle_listeners();
@@ -125,12 +128,13 @@ impl AcceptLoop {
                     Event::Session(outcome) => self.take_back(outcome),
                     Event::DeliveryEnded => {}
                     Event::Control(Control::Dump) => self.dump(),
-                    Event::Control(Control::Reload) => self.reload(reload),
-                    Event::Control(Control::Shutdown) => return Ok(()),
+                    Event::Control(Control::Reload(way)) => self.reload(reload, way),
+                    Event::Control(Control::Shutdown(way)) => return Ok(way),
                 }
             }
             self.wake_overdue();
             self.settle_listeners();
+            self.children.store(self.gate.children(), Ordering::Relaxed);
         }
     }
 
@@ -323,8 +327,8 @@ impl AcceptLoop {
     }
 
     /// Replaces the configuration; a broken one changes nothing.
-    fn reload(&mut self, reload: &mut Reload<'_>) {
-        let Some(mta) = reload(&self.current.get()) else {
+    fn reload(&mut self, reload: &mut Reload<'_>, way: Way) {
+        let Some(mta) = reload(&self.current.get(), way) else {
             return;
         };
         for listener in &mut self.listeners {

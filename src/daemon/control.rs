@@ -1,17 +1,36 @@
 //! What can be asked of a running daemon, and the configuration it runs on now.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use crate::mta::Mta;
 use crate::sys::signal::SignalEvent;
 
+/// How somebody asks, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By a signal.
+    Signal,
+    /// On the control socket.
+    ControlSocket,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Way::Signal => "signal",
+            Way::ControlSocket => "control socket",
+        })
+    }
+}
+
 /// What somebody asks of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
-    /// Read the configuration again (SIGHUP).
-    Reload,
-    /// End (SIGTERM).
-    Shutdown,
+    /// Read the configuration again (SIGHUP, `restart`).
+    Reload(Way),
+    /// End (SIGTERM, `shutdown`).
+    Shutdown(Way),
     /// Write the state to the log (SIGUSR1).
     Dump,
 }
@@ -19,8 +38,8 @@ pub enum Control {
 impl From<SignalEvent> for Control {
     fn from(event: SignalEvent) -> Self {
         match event {
-            SignalEvent::Hangup => Control::Reload,
-            SignalEvent::Terminate => Control::Shutdown,
+            SignalEvent::Hangup => Control::Reload(Way::Signal),
+            SignalEvent::Terminate => Control::Shutdown(Way::Signal),
             SignalEvent::Dump => Control::Dump,
         }
     }

@@ -13,10 +13,12 @@
 //! - [`service`]: what the pools work on
 //! - [`queue_runner`]: queue runs, by the daemon and by `-q`
 //! - [`control`]: what can be asked of a running daemon
+//! - [`control_socket`]: the same, asked by an operator's program
 //! - [`pid_file`]: the file that says which process it is
 
 pub mod accept;
 pub mod control;
+pub mod control_socket;
 pub mod deliverer;
 pub mod gate;
 pub mod listeners;

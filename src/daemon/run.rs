@@ -17,7 +17,8 @@ use mio::{Poll, Waker};
 
 use super::Deliver;
 use super::accept::{AcceptLoop, Event, Title, WAKER, spare_descriptor};
-use super::control::{Control, Current};
+use super::control::{Control, Current, Way};
+use super::control_socket::{ControlSocket, State};
 use super::deliverer::{Deliverers, Labour};
 use super::gate::Gate;
 use super::listeners::{Listener, gate_limits, open_all};
@@ -28,6 +29,7 @@ use super::worker::{self, Doorbell, Outcome};
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable, Macros, Template};
 use crate::mta::{Lifetime, Mta};
+use crate::queue::cleaning::remove_leftovers;
 use crate::server::session::Session;
 use crate::smtp::ExitStatus;
 use crate::sys::helper::Helper;
@@ -54,6 +56,8 @@ const MIN_SESSIONS: usize = 4;
 const OPEN_ROUNDS: usize = 10;
 /// The pause between two rounds. Observed: 8.17.1.9.
 const OPEN_PAUSE: Duration = Duration::from_secs(5);
+/// Stack of the thread that cleans the queue, in bytes.
+const CLEANING_STACK: usize = 256 * 1024;
 /// How long running steps and deliveries may take at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -315,6 +319,15 @@ fn serve(plan: &mut DaemonPlan, first: Arc<Mta>, listeners: Vec<Listener>) -> io
         queue_runner::start(queue, current, plan.deliver, runner_wakes, stop)?;
     }
     watch_signals(&doorbell)?;
+    let children = Arc::new(AtomicUsize::new(0));
+    let state = State {
+        current: Arc::clone(&current),
+        children: Arc::clone(&children),
+    };
+    let bell = doorbell.clone();
+    let control_socket =
+        ControlSocket::open(state, move |control| bell.ring(Event::Control(control)));
+    clean_queue(&current);
     let mta = current.get();
     let mut accept_loop = AcceptLoop {
         gate: Gate::new(
@@ -330,23 +343,27 @@ fn serve(plan: &mut DaemonPlan, first: Arc<Mta>, listeners: Vec<Listener>) -> io
         max_sessions,
         listeners,
         parking: AcceptLoop::empty_parking(),
+        children,
         spare: spare_descriptor(),
     };
     drop(mta);
-    let mut reload = |old: &Arc<Mta>| reload(plan, old, &wake_runner);
+    let mut reload = |old: &Arc<Mta>, way: Way| reload(plan, old, way, &wake_runner);
     let served = accept_loop.serve(&mut reload);
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     drop(wake_runner);
     let mta = current.get();
-    let reason = if served.is_ok() { "signal" } else { "failure" };
+    let reason = served
+        .as_ref()
+        .map_or_else(|_| "failure".to_owned(), Way::to_string);
     mta.log.syslog(
         10,
         Severity::Info,
         Some(b"NOQUEUE"),
         format_args!("stopping daemon, reason={reason}"),
     );
+    drop(control_socket);
     end(accept_loop, workers, &deliverers, &mta);
-    served
+    served.map(drop)
 }
 
 fn max_sessions(descriptors: u64) -> usize {
@@ -403,6 +420,35 @@ fn start_workers(
     worker::start(WORKERS.min(allowed).max(1), ready, &make_tools, &report)
 }
 
+/// Removes what a crash may have left in the queue, on a thread of its own.
+fn clean_queue(current: &Arc<Current>) {
+    let mta = current.get();
+    let clean = move || {
+        let directories = mta
+            .queue
+            .groups()
+            .iter()
+            .flat_map(|group| &group.directories);
+        for directory in directories {
+            match remove_leftovers(directory, mta.clock.now()) {
+                Ok(removed) => {
+                    for name in removed {
+                        log::info!("removed {name}, left over from a crash");
+                    }
+                }
+                Err(error) => log::warn!("cannot look for leftovers of a crash: {error}"),
+            }
+        }
+    };
+    let started = thread::Builder::new()
+        .name("cleaning".into())
+        .stack_size(CLEANING_STACK)
+        .spawn(clean);
+    if let Err(error) = started {
+        log::warn!("cannot look for leftovers of a crash: {error}");
+    }
+}
+
 /// Turns signals into requests to the accept thread.
 fn watch_signals(doorbell: &Doorbell<Event>) -> io::Result<()> {
     let (sender, signals): (Sender<_>, Receiver<_>) = bounded(4);
@@ -442,7 +488,12 @@ fn title(plan: &DaemonPlan, mta: &Mta) -> Title {
 }
 
 /// Reads the configuration again; `None` leaves the old one in force.
-fn reload(plan: &mut DaemonPlan, old: &Arc<Mta>, wake_runner: &Sender<()>) -> Option<Arc<Mta>> {
+fn reload(
+    plan: &mut DaemonPlan,
+    old: &Arc<Mta>,
+    way: Way,
+    wake_runner: &Sender<()>,
+) -> Option<Arc<Mta>> {
     let program = plan
         .command_line
         .split(|&byte| byte == b' ')
@@ -453,7 +504,7 @@ fn reload(plan: &mut DaemonPlan, old: &Arc<Mta>, wake_runner: &Sender<()>) -> Op
         3,
         Severity::Info,
         None,
-        format_args!("restarting {program} due to signal"),
+        format_args!("restarting {program} due to {way}"),
     );
     match plan.source.again(&old.lifetime) {
         Ok(mta) => {
