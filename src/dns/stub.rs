@@ -58,7 +58,11 @@ impl StubResolver {
         let name = name.strip_suffix(b".").unwrap_or(name);
         let now = Instant::now();
         if let Some(answer) = self.cache.find(name, kind, now) {
-            return Ok(answer);
+            return if answer.records.is_empty() {
+                Err(ResolveFailure::NoData)
+            } else {
+                Ok(answer)
+            };
         }
         let persistence = self.settings.persistence(patience);
         match self.servers.ask(name, kind, persistence) {
@@ -71,7 +75,12 @@ impl StubResolver {
             {
                 Err(ResolveFailure::NoData)
             }
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                if failure == ResolveFailure::NoData {
+                    self.cache.keep_absence(name, kind, now);
+                }
+                Err(failure)
+            }
         }
     }
 
