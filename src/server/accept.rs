@@ -228,6 +228,8 @@ impl Session {
         if envelope.body_type.is_some() && !envelope.flags.contains(EnvelopeFlags::HAS_8BIT) {
             envelope.body_type = Some(BodyType::SevenBit);
         }
+        self.mta
+            .note_stored_headers(&mut envelope, &mut call.workspace.rewrite);
         let quarantined = envelope.quarantine.is_some();
         let id = envelope.id_for_log().to_vec();
         let kept = self.keep_for_log(&envelope);

@@ -32,6 +32,8 @@ mod rules;
 pub mod session;
 pub mod standard;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verb;
 pub mod wording;
 

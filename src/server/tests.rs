@@ -9,6 +9,7 @@ use crate::alias::database::AliasDatabase;
 use crate::config::{Config, FixedSource, Overrides};
 use crate::dns::FixedResolver;
 use crate::logging::record::{MailLog, Recorded};
+use crate::map::{MapServices, MapSet};
 use crate::mta::{Lifetime, Mta, Workspace};
 use crate::queue::{DirectorySync, LockedEnvelope, Queue, QueueIdSource};
 use crate::sys::clock::{ManualClock, Timestamp};
@@ -78,9 +79,13 @@ impl Dialogue {
     /// Starts a dialogue under further lines of configuration.
     fn with(more: &str) -> Self {
         let queue = tempfile::tempdir().expect("a folder");
-        let text = format!("{CONFIGURATION}O QueueDirectory={}\n{more}", queue.path().display());
-        let mut source = FixedSource::default().with_file("/test.cf", text.as_bytes());
-        let config = Config::load(&Overrides::only_file("/test.cf"), &mut source).expect("a configuration");
+        let text = format!(
+            "{CONFIGURATION}O QueueDirectory={}\n{more}",
+            queue.path().display()
+        );
+        let mut source = FixedSource::with_file("/test.cf", text.as_bytes());
+        let config =
+            Config::load(&Overrides::only_file("/test.cf"), &mut source).expect("a configuration");
         let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_700_000_000)));
         let (mta, log) = machine(config, Arc::clone(&clock));
         let peer = "127.0.0.2:4000".parse().expect("an address");
@@ -103,7 +108,9 @@ impl Dialogue {
 
     fn input(&mut self, input: Input<'_>) -> String {
         let mut output = Vec::new();
-        self.step = self.session.step(input, &mut output, &mut self.workspace, &self.taken);
+        self.step = self
+            .session
+            .step(input, &mut output, &mut self.workspace, &self.taken);
         String::from_utf8(output).expect("seven bits")
     }
 
@@ -126,8 +133,14 @@ impl Dialogue {
     fn open_message(&mut self) {
         self.expect(&[
             ("EHLO client.test", "250-"),
-            ("MAIL FROM:<x@far.test>", "250 2.1.0 <x@far.test>... Sender ok\r\n"),
-            ("RCPT TO:<bob@mx.test>", "250 2.1.5 <bob@mx.test>... Recipient ok\r\n"),
+            (
+                "MAIL FROM:<x@far.test>",
+                "250 2.1.0 <x@far.test>... Sender ok\r\n",
+            ),
+            (
+                "RCPT TO:<bob@mx.test>",
+                "250 2.1.5 <bob@mx.test>... Recipient ok\r\n",
+            ),
         ]);
     }
 
@@ -140,14 +153,24 @@ impl Dialogue {
     }
 
     fn logged(&self, wanted: &str) -> bool {
-        self.log.lock().expect("no panic before").iter().any(|line| line.contains(wanted))
+        self.log
+            .lock()
+            .expect("no panic before")
+            .iter()
+            .any(|line| line.contains(wanted))
     }
 }
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .expect("a folder")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect();
     names.sort();
     names
@@ -163,15 +186,30 @@ fn machine(config: Config, clock: Arc<ManualClock>) -> (Arc<Mta>, Recorded) {
     let privileged: Arc<dyn crate::sys::privilege::Privileged> = Arc::new(Unprivileged);
     let (log, lines) = MailLog::recording(9);
     let queue = Queue::open(&config, Arc::clone(&queue_ids), &directory_sync).expect("a queue");
+    let services = MapServices {
+        resolver: Arc::clone(&resolver),
+        users: Arc::clone(&users),
+        privileged: Arc::clone(&privileged),
+        file_rules: MapServices::MAP_FILE_RULES,
+        service_switch_file: "/nonexistent".into(),
+        program_user: None,
+        aliases: Vec::new(),
+    };
     let mta = Mta {
-        maps: test_maps(&config, &resolver, &users),
-        aliases: AliasDatabase::none(),
+        maps: MapSet::new(&config.maps, services.clone()),
+        aliases: AliasDatabase::new(services),
         queue: Arc::new(queue),
         resolver,
         clock: Arc::clone(&clock),
         users: Arc::clone(&users),
         privileged: Arc::clone(&privileged),
-        lifetime: Arc::new(Lifetime { queue_ids, directory_sync, clock, users, privileged }),
+        lifetime: Arc::new(Lifetime {
+            queue_ids,
+            directory_sync,
+            clock,
+            users,
+            privileged,
+        }),
         log,
         debug: Arc::default(),
         traffic: Arc::default(),
@@ -191,10 +229,16 @@ fn a_message_is_in_the_queue_before_the_250() {
     dialogue.open_message();
     dialogue.expect(&[("DATA", "354 End data with <CR><LF>.<CR><LF>\r\n")]);
     let answer = dialogue.raw(b"Subject: x\r\n\r\nbody\r\n.\r\n");
-    assert!(answer.ends_with(" Message accepted for delivery\r\n"), "{answer}");
+    assert!(
+        answer.ends_with(" Message accepted for delivery\r\n"),
+        "{answer}"
+    );
     let files = dialogue.queue_files();
     assert_eq!(files.len(), 2, "{files:?}");
-    assert!(files[0].starts_with("df") && files[1].starts_with("qf"), "{files:?}");
+    assert!(
+        files[0].starts_with("df") && files[1].starts_with("qf"),
+        "{files:?}"
+    );
     assert!(dialogue.logged("from=<x@far.test>, size=17, class=0, nrcpts=1"));
 }
 
@@ -224,7 +268,10 @@ fn commands_out_of_order_are_refused() {
         ("RCPT TO:<bob>", "503 5.0.0 Need MAIL before RCPT\r\n"),
         ("DATA", "503 5.0.0 Need MAIL command\r\n"),
         ("MAIL FROM:<x@far.test>", "250 "),
-        ("MAIL FROM:<y@far.test>", "503 5.5.0 Sender already specified\r\n"),
+        (
+            "MAIL FROM:<y@far.test>",
+            "503 5.5.0 Sender already specified\r\n",
+        ),
         ("DATA", "503 5.0.0 Need RCPT (recipient)\r\n"),
         ("RSET", "250 2.0.0 Reset state\r\n"),
         ("RCPT TO:<bob>", "503 5.0.0 Need MAIL before RCPT\r\n"),
@@ -236,11 +283,26 @@ fn recipients_must_exist_and_be_mailboxes() {
     let mut dialogue = Dialogue::new();
     dialogue.open_message();
     dialogue.expect(&[
-        ("RCPT TO:<nosuch@mx.test>", "550 5.1.1 <nosuch@mx.test>... User unknown\r\n"),
-        ("RCPT TO:<|/bin/sh>", "550 5.7.1 <|/bin/sh>... Cannot mail directly to programs\r\n"),
-        ("RCPT TO:<bob@mx.test", "553 5.0.0 <bob@mx.test... Unbalanced '<'\r\n"),
-        ("RCPT TO", "501 5.5.2 Syntax error in parameters scanning \"TO\"\r\n"),
-        ("RCPT TO:<bob> FOO=1", "555 5.5.4 FOO parameter unrecognized\r\n"),
+        (
+            "RCPT TO:<nosuch@mx.test>",
+            "550 5.1.1 <nosuch@mx.test>... User unknown\r\n",
+        ),
+        (
+            "RCPT TO:<|/bin/sh>",
+            "550 5.7.1 <|/bin/sh>... Cannot mail directly to programs\r\n",
+        ),
+        (
+            "RCPT TO:<bob@mx.test",
+            "553 5.0.0 <bob@mx.test... Unbalanced '<'\r\n",
+        ),
+        (
+            "RCPT TO",
+            "501 5.5.2 Syntax error in parameters scanning \"TO\"\r\n",
+        ),
+        (
+            "RCPT TO:<bob> FOO=1",
+            "555 5.5.4 FOO parameter unrecognized\r\n",
+        ),
     ]);
 }
 
@@ -248,7 +310,10 @@ fn recipients_must_exist_and_be_mailboxes() {
 fn the_same_recipient_is_listed_once() {
     let mut dialogue = Dialogue::new();
     dialogue.open_message();
-    dialogue.expect(&[("RCPT TO:<bob>", "250 2.1.5 <bob@mx.test>... Recipient ok\r\n")]);
+    dialogue.expect(&[(
+        "RCPT TO:<bob>",
+        "250 2.1.5 <bob@mx.test>... Recipient ok\r\n",
+    )]);
     dialogue.say("DATA");
     dialogue.raw(b".\r\n");
     assert!(dialogue.logged("nrcpts=1"));
@@ -297,7 +362,10 @@ fn a_message_beyond_the_limit_is_refused_and_the_session_goes_on() {
     dialogue.raw(b"Subject: x\r\n\r\n");
     dialogue.raw(&[b'z'; 300]);
     let answer = dialogue.raw(b"\r\n.\r\n");
-    assert_eq!(answer, "552 5.2.3 Message exceeds maximum fixed size (200)\r\n");
+    assert_eq!(
+        answer,
+        "552 5.2.3 Message exceeds maximum fixed size (200)\r\n"
+    );
     assert!(dialogue.queue_files().is_empty());
     dialogue.open_message();
 }
@@ -331,7 +399,13 @@ fn many_hellos_are_answered_ever_more_slowly() {
     let mut dialogue = Dialogue::new();
     dialogue.expect(&[("HELO a", "250 "), ("HELO a", "250 ")]);
     assert_eq!(dialogue.say("HELO a"), "");
-    assert!(matches!(dialogue.step, Step::Park { interest: Interest::Timer, .. }));
+    assert!(matches!(
+        dialogue.step,
+        Step::Park {
+            interest: Interest::Timer,
+            ..
+        }
+    ));
     dialogue.clock.advance(Duration::from_secs(1));
     assert!(dialogue.input(Input::Resume).starts_with("250 "));
 }
@@ -351,14 +425,20 @@ fn bad_commands_end_the_session() {
     for _ in 0..25 {
         dialogue.expect(&[("FOO", "500 5.5.1 Command unrecognized: \"FOO\"\r\n")]);
     }
-    dialogue.expect(&[("FOO", "421 4.7.0 mx.test Too many bad commands; closing connection\r\n")]);
+    dialogue.expect(&[(
+        "FOO",
+        "421 4.7.0 mx.test Too many bad commands; closing connection\r\n",
+    )]);
     assert!(dialogue.is_closed());
 }
 
 #[test]
 fn other_protocols_are_sent_away() {
     let mut dialogue = Dialogue::new();
-    dialogue.expect(&[("GET / HTTP/1.0", "421 4.7.0 mx.test Rejecting open proxy [127.0.0.2]\r\n")]);
+    dialogue.expect(&[(
+        "GET / HTTP/1.0",
+        "421 4.7.0 mx.test Rejecting open proxy [127.0.0.2]\r\n",
+    )]);
     assert!(dialogue.is_closed());
 }
 
@@ -367,7 +447,10 @@ fn a_long_line_ends_the_session() {
     let mut dialogue = Dialogue::new();
     dialogue.raw(&[b'x'; 3_000]);
     let answer = dialogue.say("");
-    assert!(answer.starts_with("421 4.7.0 mx.test Command too long"), "{answer}");
+    assert!(
+        answer.starts_with("421 4.7.0 mx.test Command too long"),
+        "{answer}"
+    );
 }
 
 #[test]
