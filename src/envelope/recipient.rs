@@ -36,6 +36,8 @@ pub struct Recipient {
     pub primary: bool,
     /// Index of the recipient whose alias, list or .forward produced it.
     pub expanded_from: Option<usize>,
+    /// The alias or list a queue file says it came from, when `expanded_from` is not known.
+    pub listed_in: Option<Vec<u8>>,
     /// Whose rights a program or file delivery has.
     pub controlling_user: Option<ControllingUser>,
     /// The owner of the list it came from (`owner-list`): the sender of its split envelope.
@@ -63,6 +65,7 @@ impl Recipient {
             state: RecipientState::Pending,
             primary: true,
             expanded_from: None,
+            listed_in: None,
             controlling_user: None,
             owner: None,
             notify: Notify::Default,

@@ -18,16 +18,19 @@ use super::recipient::{Recipient, RecipientState};
 pub fn by_owner(mut original: Envelope) -> Vec<Envelope> {
     let mut owners: Vec<Vec<u8>> = Vec::new();
     for recipient in original.recipients.iter().filter(|r| matters(r)) {
-        if let Some(owner) = &recipient.owner {
-            if !owners.contains(owner) {
-                owners.push(owner.clone());
+        if let Some(owner) = owner_of(&original, recipient) {
+            if !owners.iter().any(|known| known == owner) {
+                owners.push(owner.to_vec());
             }
         }
     }
     let mut parts = Vec::with_capacity(owners.len() + 1);
     for owner in owners {
-        let mine = |recipient: &Recipient| recipient.owner.as_deref() == Some(&owner);
-        let mut part = take_out(&mut original, &mine);
+        let mine = |recipient: &&Recipient| {
+            matters(recipient) && owner_of(&original, recipient) == Some(&owner)
+        };
+        let indices = indices_of(&original, mine);
+        let mut part = take_out_indices(&mut original, &indices);
         part.sender = Sender {
             address: owner.clone(),
             ..Sender::default()
@@ -76,6 +79,21 @@ pub fn by_queue_group(
     parts
 }
 
+/// Tells the owner of the nearest list a recipient came from, if any has one.
+///
+/// A list itself carries its owner too: what expands it moves to the owner's part.
+pub fn owner_of<'e>(envelope: &'e Envelope, recipient: &'e Recipient) -> Option<&'e [u8]> {
+    let mut at = recipient;
+    // Ancestors come from elsewhere: a cycle must not hang us.
+    for _ in 0..=envelope.recipients.len() {
+        if let Some(owner) = &at.owner {
+            return Some(owner);
+        }
+        at = envelope.recipients.get(at.expanded_from?)?;
+    }
+    None
+}
+
 /// Tells whether a recipient still leads to a delivery or a report.
 fn matters(recipient: &Recipient) -> bool {
     match recipient.state {
@@ -84,13 +102,11 @@ fn matters(recipient: &Recipient) -> bool {
     }
 }
 
-fn take_out(original: &mut Envelope, mine: &dyn Fn(&Recipient) -> bool) -> Envelope {
-    let chosen = original.recipients.iter().enumerate();
-    let indices: Vec<usize> = chosen
-        .filter(|(_, r)| matters(r) && mine(r))
+fn indices_of(envelope: &Envelope, mine: impl Fn(&&Recipient) -> bool) -> Vec<usize> {
+    let all = envelope.recipients.iter().enumerate();
+    all.filter(|(_, recipient)| mine(recipient))
         .map(|(index, _)| index)
-        .collect();
-    take_out_indices(original, &indices)
+        .collect()
 }
 
 /// Makes a part of the recipients with these indices, which the original loses.

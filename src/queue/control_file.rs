@@ -31,6 +31,9 @@ use crate::sys::clock::Timestamp;
 /// The version written, and the greatest that is read.
 const VERSION: i64 = 8;
 
+/// Bytes of `H??` in front of a header field.
+const EMPTY_CONDITION: usize = 3;
+
 /// What a reader and writer of control files must know of the configuration.
 #[derive(Debug, Clone)]
 pub struct ControlFileFormat {
@@ -52,7 +55,7 @@ pub struct BodyPlace<'a> {
 /// A control file as read.
 #[derive(Debug)]
 pub struct ParsedControlFile {
-    /// The envelope; its body is not filled in.
+    /// The envelope; its body is not filled in, its size is that of the header.
     pub envelope: Envelope,
     /// The folder of the body, from a `d` line.
     pub body_folder: Option<PathBuf>,
@@ -131,7 +134,8 @@ impl ControlFileFormat {
         let mut controlling = None;
         for recipient in &envelope.recipients {
             if recipient.state.is_open() {
-                write_recipient(recipient, &mut controlling, &mut out);
+                let letters = recipient_letters(recipient, envelope.is_response());
+                write_recipient(recipient, letters, &mut controlling, &mut out);
             }
         }
         for field in &envelope.headers {
@@ -228,6 +232,7 @@ fn deliver_by_bits(by: DeliverBy) -> u8 {
 
 fn write_recipient(
     recipient: &Recipient,
+    letters: Vec<u8>,
     controlling: &mut Option<ControllingUser>,
     out: &mut Records,
 ) {
@@ -242,7 +247,7 @@ fn write_recipient(
         out.record(b'Q', original.as_bytes());
     }
     out.optional(b'r', recipient.final_address.as_deref());
-    let mut value = recipient_letters(recipient);
+    let mut value = letters;
     value.push(b':');
     value.extend_from_slice(&recipient.address);
     out.record(b'R', &value);
@@ -253,14 +258,16 @@ fn controlling_text(user: &ControllingUser) -> Vec<u8> {
     [&user.name, numbers.as_bytes(), &user.alias].concat()
 }
 
-fn recipient_letters(recipient: &Recipient) -> Vec<u8> {
+/// Gives the flags of an `R` line; nobody is warned that a report is late.
+fn recipient_letters(recipient: &Recipient, is_response: bool) -> Vec<u8> {
     let notify = recipient.notify;
+    let warns = notify.on_delay() && !(is_response && !notify.was_given());
     let letters = [
         (recipient.primary, b'P'),
         (notify.was_given(), b'N'),
         (notify.on_success(), b'S'),
         (notify.on_failure(), b'F'),
-        (notify.on_delay(), b'D'),
+        (warns, b'D'),
         (recipient.bcc, b'B'),
         (recipient.from_alias, b'A'),
     ];
@@ -348,6 +355,8 @@ struct Reading<'f> {
     envelope: Envelope,
     body_folder: Option<PathBuf>,
     controlling: Option<ControllingUser>,
+    /// The alias a `C` line names, also where it names no user.
+    alias: Option<Vec<u8>>,
     original: Option<OriginalRecipient>,
     final_address: Option<Vec<u8>>,
 }
@@ -360,6 +369,7 @@ impl<'f> Reading<'f> {
             envelope: Envelope::default(),
             body_folder: None,
             controlling: None,
+            alias: None,
             original: None,
             final_address: None,
         }
@@ -397,11 +407,18 @@ impl<'f> Reading<'f> {
             b'A' => envelope.auth_sender = Some(one_line(value)),
             b'!' => envelope.deliver_by = deliver_by(value),
             b'd' => self.body_folder = Some(PathBuf::from(os_string(value))),
-            b'C' => self.controlling = controlling_user(value),
+            b'C' => {
+                self.controlling = controlling_user(value);
+                let alias = value.rsplit(|&b| b == b':').next().unwrap_or_default();
+                self.alias = (!alias.is_empty()).then(|| one_line(alias));
+            }
             b'Q' => self.original = Some(OriginalRecipient::new(one_line(value))),
             b'r' => self.final_address = Some(one_line(value)),
             b'R' => return self.recipient(record, value),
             b'H' => {
+                // As the reference counts: without the letter and an empty condition.
+                let bytes = record.len().saturating_sub(EMPTY_CONDITION);
+                envelope.size = envelope.size.saturating_add(bytes as u64);
                 if let Some(field) = header_record::parse(value) {
                     envelope.headers.push(field);
                 }
@@ -472,6 +489,7 @@ impl<'f> Reading<'f> {
             from_alias: has(b'A'),
             notify,
             controlling_user: self.controlling.clone(),
+            listed_in: self.alias.clone(),
             original: self.original.take(),
             final_address: self.final_address.take(),
             ..Recipient::new(one_line(address))

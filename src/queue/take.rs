@@ -153,7 +153,7 @@ impl EntryName {
             }
         }
         envelope.id = Some(self.id.clone());
-        envelope.size = envelope.body.len();
+        envelope.size = envelope.size.saturating_add(envelope.body.len());
         let entry = LockedEntry::new(self.clone(), Stored::Files { lock, body });
         Ok(Taken {
             message: LockedEnvelope { envelope, entry },

@@ -1,0 +1,267 @@
+//! Who is owed what.
+//!
+//! A failure goes to the sender, or to DoubleBounceAddress if there is no sender or
+//! the message is itself a report; PostmasterCopy gets the header besides. A receipt
+//! or a warning goes to the sender or to nobody. One report tells failures and
+//! successes together.
+//!
+//! Source: RFC 3461 section 5.2; guide 4.1.1 and 5.6; observed: 8.17.1.9.
+
+use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
+
+/// What kind of report it is: subject, flags and text follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// Somebody did not get the message.
+    Failure,
+    /// Everybody a receipt was wanted for got it.
+    Receipt,
+    /// It is delayed; the text is the subject (`Warning: could not send ...`).
+    Warning,
+    /// A failure that the sender cannot be told, or the postmaster's copy of one.
+    Postmaster,
+}
+
+/// One report that is owed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What it is.
+    pub kind: NoticeKind,
+    /// Whom it goes to, as printed in the `To:` field.
+    pub to: Vec<u8>,
+    /// The subject.
+    pub subject: String,
+    /// Whether the body of the message is returned, or only its header.
+    pub returns_body: bool,
+    /// The word of the log line between both identifiers, such as `DSN`.
+    pub log_word: &'static str,
+    /// The text of the log line.
+    pub reason: Vec<u8>,
+}
+
+/// What the configuration says about reports.
+#[derive(Clone, Debug, Default)]
+pub struct NoticeRules {
+    /// DoubleBounceAddress, expanded; empty drops what cannot be returned.
+    pub double_bounce: Vec<u8>,
+    /// PostmasterCopy.
+    pub postmaster_copy: Option<Vec<u8>>,
+    /// PrivacyOptions=nobodyreturn.
+    pub never_returns_body: bool,
+}
+
+/// Logged when nobody said why. Observed: 8.17.1.9.
+const NO_REASON: &[u8] = b"Unable to deliver mail";
+
+/// Tells which reports are owed after an attempt.
+///
+/// `warning` is the text of a warning that is due (see [`super::expire`]).
+pub fn notices_for(
+    envelope: &Envelope,
+    rules: &NoticeRules,
+    warning: Option<&str>,
+) -> Vec<Notice> {
+    let any = |wanted: fn(&Recipient) -> bool| envelope.recipients.iter().any(wanted);
+    let mut notices = Vec::new();
+    let cannot_return = envelope.is_response() || envelope.sender.is_null();
+    if any(is_failure) {
+        if !cannot_return {
+            notices.push(failure(envelope, rules));
+        } else if !rules.double_bounce.is_empty() {
+            notices.push(double_bounce(envelope, rules));
+        }
+        if let Some(copy) = &rules.postmaster_copy {
+            let to = copy.clone();
+            let log_word = "postmaster notify";
+            let notice = double_bounce(envelope, rules);
+            notices.push(Notice { to, log_word, returns_body: false, ..notice });
+        }
+        return notices;
+    }
+    if cannot_return {
+        return notices;
+    }
+    if let Some(warning) = warning {
+        notices.push(Notice {
+            kind: NoticeKind::Warning,
+            to: envelope.sender.address.clone(),
+            subject: warning.to_owned(),
+            returns_body: returns_body(envelope, rules),
+            log_word: log_word(envelope),
+            reason: warning.as_bytes().to_vec(),
+        });
+    } else if any(is_receipt) {
+        notices.push(Notice {
+            kind: NoticeKind::Receipt,
+            to: envelope.sender.address.clone(),
+            subject: "Return receipt".to_owned(),
+            returns_body: false,
+            log_word: log_word(envelope),
+            reason: b"Return receipt".to_vec(),
+        });
+    }
+    notices
+}
+
+fn failure(envelope: &Envelope, rules: &NoticeRules) -> Notice {
+    Notice {
+        kind: NoticeKind::Failure,
+        to: envelope.sender.address.clone(),
+        subject: "Returned mail: see transcript for details".to_owned(),
+        returns_body: returns_body(envelope, rules),
+        log_word: log_word(envelope),
+        reason: reason(envelope),
+    }
+}
+
+/// Makes the notice that goes to DoubleBounceAddress instead of the sender.
+pub(super) fn double_bounce(envelope: &Envelope, rules: &NoticeRules) -> Notice {
+    let log_word = match envelope.is_response() {
+        true => "return to sender",
+        false => "postmaster notify",
+    };
+    Notice {
+        kind: NoticeKind::Postmaster,
+        to: rules.double_bounce.clone(),
+        subject: "Postmaster notify: see transcript for details".to_owned(),
+        returns_body: returns_body(envelope, rules),
+        log_word,
+        reason: reason(envelope),
+    }
+}
+
+fn returns_body(envelope: &Envelope, rules: &NoticeRules) -> bool {
+    let headers_only = envelope.flags.contains(EnvelopeFlags::NO_BODY_RETURN)
+        || envelope.dsn.ret == Some(crate::envelope::Return::Headers)
+        || envelope.class < 0;
+    !headers_only && !rules.never_returns_body
+}
+
+fn log_word(envelope: &Envelope) -> &'static str {
+    if envelope.is_response() {
+        "return to sender"
+    } else if envelope.flags.contains(EnvelopeFlags::WARNING_SENT) {
+        "sender notify"
+    } else {
+        "DSN"
+    }
+}
+
+fn reason(envelope: &Envelope) -> Vec<u8> {
+    let last_failure = || {
+        let failed = envelope.recipients.iter().filter(|recipient| is_failure(recipient));
+        let status = failed.filter_map(|recipient| recipient.state.status()).next_back();
+        status.map(|status| status.text.clone())
+    };
+    let text = envelope.message_status.clone().or_else(last_failure);
+    text.unwrap_or_else(|| NO_REASON.to_vec())
+}
+
+/// Tells whether the sender wants to hear that this recipient failed.
+pub(super) fn is_failure(recipient: &Recipient) -> bool {
+    matches!(recipient.state, RecipientState::Failed(_)) && recipient.notify.on_failure()
+}
+
+/// Tells whether the sender wants to hear that this recipient got it, from us.
+pub(super) fn is_receipt(recipient: &Recipient) -> bool {
+    match &recipient.state {
+        RecipientState::Delivered(status) => {
+            recipient.notify.on_success() && !status.reports_itself
+        }
+        _ => false,
+    }
+}
+
+/// Tells whether the sender wants to hear that this recipient waits.
+pub(super) fn is_delayed(recipient: &Recipient) -> bool {
+    matches!(recipient.state, RecipientState::Deferred(_)) && recipient.notify.on_delay()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{DeliveryStatus, Notify};
+    use crate::smtp::{EnhancedStatus, ExitStatus};
+    use crate::sys::clock::Timestamp;
+
+    fn status(exit: ExitStatus) -> DeliveryStatus {
+        let at = Timestamp::from_seconds(1);
+        DeliveryStatus::local(EnhancedStatus::from_exit(exit), exit, "User unknown", at)
+    }
+
+    fn envelope(sender: &str, state: RecipientState, notify: &str) -> Envelope {
+        let mut envelope = Envelope::default();
+        envelope.sender.address = sender.as_bytes().to_vec();
+        let notify = Notify::parse(notify.as_bytes()).unwrap_or_default();
+        envelope.recipients.push(Recipient { state, notify, ..Recipient::new("bob") });
+        envelope
+    }
+
+    fn rules() -> NoticeRules {
+        NoticeRules { double_bounce: b"postmaster".to_vec(), ..NoticeRules::default() }
+    }
+
+    fn failed() -> RecipientState {
+        RecipientState::Failed(status(ExitStatus::NoUser))
+    }
+
+    fn told(envelope: &Envelope, rules: &NoticeRules) -> Vec<(NoticeKind, String, &'static str)> {
+        let notices = notices_for(envelope, rules, None);
+        let to = |notice: &Notice| String::from_utf8_lossy(&notice.to).into_owned();
+        notices.iter().map(|n| (n.kind, to(n), n.log_word)).collect()
+    }
+
+    #[test]
+    fn failures_go_to_the_sender_or_to_the_postmaster() {
+        let (failure, postmaster) = (NoticeKind::Failure, NoticeKind::Postmaster);
+        let from_ann = envelope("ann", failed(), "");
+        assert_eq!(told(&from_ann, &rules()), [(failure, "ann".to_owned(), "DSN")]);
+        let from_nobody = envelope("<>", failed(), "");
+        let expected = [(postmaster, "postmaster".to_owned(), "postmaster notify")];
+        assert_eq!(told(&from_nobody, &rules()), expected);
+        let mut report = envelope("MAILER-DAEMON", failed(), "");
+        report.flags.insert(EnvelopeFlags::RESPONSE);
+        let expected = [(postmaster, "postmaster".to_owned(), "return to sender")];
+        assert_eq!(told(&report, &rules()), expected);
+        assert!(told(&report, &NoticeRules::default()).is_empty());
+    }
+
+    #[test]
+    fn notify_is_obeyed() {
+        for (notify, expected) in
+            [("", 1), ("NEVER", 0), ("SUCCESS", 0), ("FAILURE", 1), ("DELAY", 0)]
+        {
+            let notices = told(&envelope("ann", failed(), notify), &rules());
+            assert_eq!(notices.len(), expected, "{notify:?}");
+        }
+        let delivered = || RecipientState::Delivered(status(ExitStatus::Ok));
+        for (notify, expected) in [("", 0), ("SUCCESS", 1), ("FAILURE", 0)] {
+            let notices = told(&envelope("ann", delivered(), notify), &rules());
+            assert_eq!(notices.len(), expected, "{notify:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_reports_itself_spares_us_the_receipt() {
+        let mut status = status(ExitStatus::Ok);
+        status.reports_itself = true;
+        let envelope = envelope("ann", RecipientState::Delivered(status), "SUCCESS");
+        assert!(told(&envelope, &rules()).is_empty());
+    }
+
+    #[test]
+    fn the_postmaster_copy_has_no_body() {
+        let rules = NoticeRules { postmaster_copy: Some(b"dan".to_vec()), ..rules() };
+        let notices = notices_for(&envelope("ann", failed(), ""), &rules, None);
+        assert_eq!(notices.len(), 2);
+        assert!(notices[0].returns_body && !notices[1].returns_body);
+        assert_eq!(notices[1].kind, NoticeKind::Postmaster);
+    }
+
+    #[test]
+    fn bulk_mail_comes_back_without_its_body() {
+        let mut bulk = envelope("ann", failed(), "");
+        bulk.class = -60;
+        assert!(!notices_for(&bulk, &rules(), None)[0].returns_body);
+    }
+}
