@@ -105,10 +105,16 @@ pub fn expire(envelope: &mut Envelope, times: &QueueTimes, now: Timestamp) -> Ex
 
 fn give_up(envelope: &mut Envelope, times: &QueueTimes, now: Timestamp) -> Expiry {
     let age = times.return_age();
-    let long = if age.is_zero() { "too long".to_owned() } else { format_interval_in_words(age) };
+    let long = if age.is_zero() {
+        "too long".to_owned()
+    } else {
+        format_interval_in_words(age)
+    };
     let could_not = format!("Message could not be delivered for {long}");
     envelope.transcript.push_line(could_not.as_bytes());
-    envelope.transcript.push_line(b"Message will be deleted from queue");
+    envelope
+        .transcript
+        .push_line(b"Message will be deleted from queue");
     let told = format!("Cannot send message for {long}");
     let enhanced = EnhancedStatus::new(4, 4, 7);
     for recipient in &mut envelope.recipients {
@@ -143,7 +149,10 @@ fn is_warning_due(envelope: &Envelope, times: &QueueTimes, now: Timestamp) -> bo
         && !envelope.sender.is_null()
         && !sender.starts_with(b"owner-")
         && !(sender.len() > 8 && sender.ends_with(b"-request"))
-        && envelope.recipients.iter().any(|r| asked(&r.state) && r.notify.on_delay())
+        && envelope
+            .recipients
+            .iter()
+            .any(|r| asked(&r.state) && r.notify.on_delay())
 }
 
 fn warn(envelope: &mut Envelope, times: &QueueTimes) -> Expiry {
@@ -154,7 +163,9 @@ fn warn(envelope: &mut Envelope, times: &QueueTimes) -> Expiry {
     let trying = format!("Will keep trying until message is {until} old");
     envelope.transcript.push_line(trying.as_bytes());
     envelope.flags.insert(EnvelopeFlags::WARNING_SENT);
-    Expiry::Warned { told: format!("Warning: could not send message for past {past}") }
+    Expiry::Warned {
+        told: format!("Warning: could not send message for past {past}"),
+    }
 }
 
 #[cfg(test)]
@@ -166,12 +177,17 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3_600);
 
     fn times() -> QueueTimes {
-        QueueTimes { return_after: ReturnAfter::Age(HOUR * 120), warn_after: HOUR * 4 }
+        QueueTimes {
+            return_after: ReturnAfter::Age(HOUR * 120),
+            warn_after: HOUR * 4,
+        }
     }
 
     fn waiting() -> Envelope {
-        let mut envelope =
-            Envelope { created: Timestamp::from_seconds(0), ..Envelope::default() };
+        let mut envelope = Envelope {
+            created: Timestamp::from_seconds(0),
+            ..Envelope::default()
+        };
         envelope.sender.address = b"ann".to_vec();
         let exit = ExitStatus::TempFail;
         let status = DeliveryStatus::local(
@@ -195,10 +211,16 @@ mod tests {
         let mut envelope = waiting();
         assert_eq!(expire(&mut envelope, &times(), after(3)), Expiry::Nothing);
         let told = "Warning: could not send message for past 4 hours".to_owned();
-        assert_eq!(expire(&mut envelope, &times(), after(4)), Expiry::Warned { told });
+        assert_eq!(
+            expire(&mut envelope, &times(), after(4)),
+            Expiry::Warned { told }
+        );
         assert_eq!(expire(&mut envelope, &times(), after(5)), Expiry::Nothing);
         let told = "Cannot send message for 5 days".to_owned();
-        assert_eq!(expire(&mut envelope, &times(), after(120)), Expiry::Returned { told });
+        assert_eq!(
+            expire(&mut envelope, &times(), after(120)),
+            Expiry::Returned { told }
+        );
         let RecipientState::Failed(status) = &envelope.recipients[0].state else {
             panic!("still open");
         };
@@ -214,7 +236,9 @@ mod tests {
         let changes: [(&str, fn(&mut Envelope)); 6] = [
             ("no sender", |e| e.sender.address = b"<>".to_vec()),
             ("list owner", |e| e.sender.address = b"<owner-x@y>".to_vec()),
-            ("request address", |e| e.sender.address = b"people-request".to_vec()),
+            ("request address", |e| {
+                e.sender.address = b"people-request".to_vec()
+            }),
             ("report", |e| e.flags.insert(EnvelopeFlags::RESPONSE)),
             ("bulk", |e| e.class = -60),
             ("nobody asked", |e| e.recipients[0].notify = Notify::Never),
@@ -222,7 +246,11 @@ mod tests {
         for (who, change) in changes {
             let mut envelope = waiting();
             change(&mut envelope);
-            assert_eq!(expire(&mut envelope, &times(), after(5)), Expiry::Nothing, "{who}");
+            assert_eq!(
+                expire(&mut envelope, &times(), after(5)),
+                Expiry::Nothing,
+                "{who}"
+            );
         }
     }
 
@@ -232,7 +260,9 @@ mod tests {
         timeouts.queuereturn.urgent = ReturnAfter::Age(HOUR);
         timeouts.queuereturn.dsn = ReturnAfter::Now;
         let mut envelope = waiting();
-        envelope.headers.push(HeaderField::new(b"Priority", b" Urgent"));
+        envelope
+            .headers
+            .push(HeaderField::new(b"Priority", b" Urgent"));
         assert_eq!(QueueTimes::of(&envelope, &timeouts).return_age(), HOUR);
         envelope.flags.insert(EnvelopeFlags::RESPONSE);
         assert!(QueueTimes::of(&envelope, &timeouts).returns_at_once());
@@ -240,11 +270,17 @@ mod tests {
 
     #[test]
     fn what_is_returned_at_once_was_never_tried() {
-        let times = QueueTimes { return_after: ReturnAfter::Now, warn_after: Duration::ZERO };
+        let times = QueueTimes {
+            return_after: ReturnAfter::Now,
+            warn_after: Duration::ZERO,
+        };
         let mut envelope = waiting();
         envelope.recipients[0].state = RecipientState::Pending;
         let told = "Cannot send message for too long".to_owned();
         let now = Timestamp::from_seconds(0);
-        assert_eq!(expire(&mut envelope, &times, now), Expiry::Returned { told });
+        assert_eq!(
+            expire(&mut envelope, &times, now),
+            Expiry::Returned { told }
+        );
     }
 }

@@ -56,11 +56,7 @@ const NO_REASON: &[u8] = b"Unable to deliver mail";
 /// Tells which reports are owed after an attempt.
 ///
 /// `warning` is the text of a warning that is due (see [`super::expire`]).
-pub fn notices_for(
-    envelope: &Envelope,
-    rules: &NoticeRules,
-    warning: Option<&str>,
-) -> Vec<Notice> {
+pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&str>) -> Vec<Notice> {
     let any = |wanted: fn(&Recipient) -> bool| envelope.recipients.iter().any(wanted);
     let mut notices = Vec::new();
     let cannot_return = envelope.is_response() || envelope.sender.is_null();
@@ -74,7 +70,12 @@ pub fn notices_for(
             let to = copy.clone();
             let log_word = "postmaster notify";
             let notice = double_bounce(envelope, rules);
-            notices.push(Notice { to, log_word, returns_body: false, ..notice });
+            notices.push(Notice {
+                to,
+                log_word,
+                returns_body: false,
+                ..notice
+            });
         }
         return notices;
     }
@@ -149,8 +150,13 @@ fn log_word(envelope: &Envelope) -> &'static str {
 
 fn reason(envelope: &Envelope) -> Vec<u8> {
     let last_failure = || {
-        let failed = envelope.recipients.iter().filter(|recipient| is_failure(recipient));
-        let status = failed.filter_map(|recipient| recipient.state.status()).next_back();
+        let failed = envelope
+            .recipients
+            .iter()
+            .filter(|recipient| is_failure(recipient));
+        let status = failed
+            .filter_map(|recipient| recipient.state.status())
+            .next_back();
         status.map(|status| status.text.clone())
     };
     let text = envelope.message_status.clone().or_else(last_failure);
@@ -193,12 +199,19 @@ mod tests {
         let mut envelope = Envelope::default();
         envelope.sender.address = sender.as_bytes().to_vec();
         let notify = Notify::parse(notify.as_bytes()).unwrap_or_default();
-        envelope.recipients.push(Recipient { state, notify, ..Recipient::new("bob") });
+        envelope.recipients.push(Recipient {
+            state,
+            notify,
+            ..Recipient::new("bob")
+        });
         envelope
     }
 
     fn rules() -> NoticeRules {
-        NoticeRules { double_bounce: b"postmaster".to_vec(), ..NoticeRules::default() }
+        NoticeRules {
+            double_bounce: b"postmaster".to_vec(),
+            ..NoticeRules::default()
+        }
     }
 
     fn failed() -> RecipientState {
@@ -208,14 +221,20 @@ mod tests {
     fn told(envelope: &Envelope, rules: &NoticeRules) -> Vec<(NoticeKind, String, &'static str)> {
         let notices = notices_for(envelope, rules, None);
         let to = |notice: &Notice| String::from_utf8_lossy(&notice.to).into_owned();
-        notices.iter().map(|n| (n.kind, to(n), n.log_word)).collect()
+        notices
+            .iter()
+            .map(|n| (n.kind, to(n), n.log_word))
+            .collect()
     }
 
     #[test]
     fn failures_go_to_the_sender_or_to_the_postmaster() {
         let (failure, postmaster) = (NoticeKind::Failure, NoticeKind::Postmaster);
         let from_ann = envelope("ann", failed(), "");
-        assert_eq!(told(&from_ann, &rules()), [(failure, "ann".to_owned(), "DSN")]);
+        assert_eq!(
+            told(&from_ann, &rules()),
+            [(failure, "ann".to_owned(), "DSN")]
+        );
         let from_nobody = envelope("<>", failed(), "");
         let expected = [(postmaster, "postmaster".to_owned(), "postmaster notify")];
         assert_eq!(told(&from_nobody, &rules()), expected);
@@ -228,9 +247,13 @@ mod tests {
 
     #[test]
     fn notify_is_obeyed() {
-        for (notify, expected) in
-            [("", 1), ("NEVER", 0), ("SUCCESS", 0), ("FAILURE", 1), ("DELAY", 0)]
-        {
+        for (notify, expected) in [
+            ("", 1),
+            ("NEVER", 0),
+            ("SUCCESS", 0),
+            ("FAILURE", 1),
+            ("DELAY", 0),
+        ] {
             let notices = told(&envelope("ann", failed(), notify), &rules());
             assert_eq!(notices.len(), expected, "{notify:?}");
         }
@@ -251,7 +274,10 @@ mod tests {
 
     #[test]
     fn the_postmaster_copy_has_no_body() {
-        let rules = NoticeRules { postmaster_copy: Some(b"dan".to_vec()), ..rules() };
+        let rules = NoticeRules {
+            postmaster_copy: Some(b"dan".to_vec()),
+            ..rules()
+        };
         let notices = notices_for(&envelope("ann", failed(), ""), &rules, None);
         assert_eq!(notices.len(), 2);
         assert!(notices[0].returns_body && !notices[1].returns_body);

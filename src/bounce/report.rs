@@ -15,8 +15,8 @@ use super::wording::{
 };
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient};
 use crate::mailer::{Mailer, MailerTable};
-use crate::message::header::{Expansion, HeaderTraits, LATE_MACRO_MARK};
 use crate::message::HeaderField;
+use crate::message::header::{Expansion, HeaderTraits, LATE_MACRO_MARK};
 use crate::smtp::xtext;
 use crate::sys::clock::Timestamp;
 use crate::text::date::rfc5322_date;
@@ -86,8 +86,11 @@ impl ReportView<'_> {
         self.delivery_status(&mut out);
         push_line(&mut out, &[]);
         push_line(&mut out, &[b"--", boundary]);
-        let kind: &[u8] =
-            if notice.returns_body { b"message/rfc822" } else { b"text/rfc822-headers" };
+        let kind: &[u8] = if notice.returns_body {
+            b"message/rfc822"
+        } else {
+            b"text/rfc822-headers"
+        };
         push_line(&mut out, &[b"Content-Type: ", kind]);
         if self.has_8bit() && notice.returns_body {
             out.extend_from_slice(b"Content-Transfer-Encoding: 8bit\n");
@@ -138,7 +141,13 @@ impl ReportView<'_> {
             out.extend_from_slice(WARNING_BOX);
         }
         let received = rfc5322_date(self.envelope.created);
-        push_line(out, &[b"The original message was received at ", received.as_bytes()]);
+        push_line(
+            out,
+            &[
+                b"The original message was received at ",
+                received.as_bytes(),
+            ],
+        );
         if let Some(from) = self.came_from {
             push_line(out, &[b"from ", from]);
         }

@@ -60,8 +60,14 @@ pub(super) fn action_of(view: &ReportView<'_>, recipient: &Recipient) -> Option<
         return Some(Action::Delayed);
     }
     if is_receipt(recipient) {
-        let is_local = view.mailer_of(recipient).is_some_and(|mailer| mailer.has(b'l'));
-        return Some(if is_local { Action::Delivered } else { Action::Relayed });
+        let is_local = view
+            .mailer_of(recipient)
+            .is_some_and(|mailer| mailer.has(b'l'));
+        return Some(if is_local {
+            Action::Delivered
+        } else {
+            Action::Relayed
+        });
     }
     expansion_of(view, recipient)
 }
@@ -77,21 +83,29 @@ fn expansion_of(view: &ReportView<'_>, recipient: &Recipient) -> Option<Action> 
         return Some(Action::Listed);
     }
     let recipients = &view.envelope.recipients;
-    let index = recipients.iter().position(|other| std::ptr::eq(other, recipient))?;
+    let index = recipients
+        .iter()
+        .position(|other| std::ptr::eq(other, recipient))?;
     let is_list_below =
         |other: &Recipient| other.owner.is_some() && other.expanded_from == Some(index);
-    recipients.iter().any(is_list_below).then_some(Action::Expanded)
+    recipients
+        .iter()
+        .any(is_list_below)
+        .then_some(Action::Expanded)
 }
 
 /// Tells whether anything but expansion happened to the recipients of a message.
 pub(super) fn was_tried(envelope: &Envelope) -> bool {
-    envelope.recipients.iter().any(|recipient| match &recipient.state {
-        RecipientState::Delivered(_) | RecipientState::Deferred(_) => true,
-        RecipientState::Failed(status) => {
-            status.remote.is_some() || status.exit != ExitStatus::NoUser
-        }
-        RecipientState::Pending | RecipientState::Expanded | RecipientState::Dropped => false,
-    })
+    envelope
+        .recipients
+        .iter()
+        .any(|recipient| match &recipient.state {
+            RecipientState::Delivered(_) | RecipientState::Deferred(_) => true,
+            RecipientState::Failed(status) => {
+                status.remote.is_some() || status.exit != ExitStatus::NoUser
+            }
+            RecipientState::Pending | RecipientState::Expanded | RecipientState::Dropped => false,
+        })
 }
 
 /// Appends a failed recipient for people: address, reason, where it came from.
@@ -117,9 +131,14 @@ pub(super) fn success_lines(
 }
 
 fn expanded_line(view: &ReportView<'_>, recipient: &Recipient, out: &mut Vec<u8>) {
-    let parent = recipient.expanded_from.and_then(|at| view.envelope.recipients.get(at));
+    let parent = recipient
+        .expanded_from
+        .and_then(|at| view.envelope.recipients.get(at));
     let of_queue_file = || recipient.listed_in.as_deref();
-    if let Some(from) = parent.map(|parent| parent.address.as_slice()).or_else(of_queue_file) {
+    if let Some(from) = parent
+        .map(|parent| parent.address.as_slice())
+        .or_else(of_queue_file)
+    {
         push_line(out, &[b"    (expanded from: ", from, b")"]);
     }
 }
@@ -127,7 +146,9 @@ fn expanded_line(view: &ReportView<'_>, recipient: &Recipient, out: &mut Vec<u8>
 /// Gives the text of `(reason: ...)`: an exit status in words, else what was quoted.
 fn reason_of(status: &DeliveryStatus) -> Option<Vec<u8>> {
     let diagnostic = status.diagnostic.as_deref()?;
-    let number = std::str::from_utf8(diagnostic).ok().and_then(|text| text.parse::<u8>().ok());
+    let number = std::str::from_utf8(diagnostic)
+        .ok()
+        .and_then(|text| text.parse::<u8>().ok());
     let description = number.and_then(|number| ExitStatus::from_number(number).description());
     Some(match description {
         Some(description) => description.text.as_bytes().to_vec(),
@@ -184,9 +205,14 @@ fn outcome_fields(
     };
     push_line(out, &[b"Status: ", status.reported.to_string().as_bytes()]);
     if let Some(remote) = &status.remote {
-        let kind = mailer.and_then(|mailer| mailer.mta_type.as_deref()).unwrap_or(b"dns");
+        let kind = mailer
+            .and_then(|mailer| mailer.mta_type.as_deref())
+            .unwrap_or(b"dns");
         let host = remote.strip_suffix(b".").unwrap_or(remote);
-        push_line(out, &[b"Remote-MTA: ", &kind.to_ascii_uppercase(), b"; ", host]);
+        push_line(
+            out,
+            &[b"Remote-MTA: ", &kind.to_ascii_uppercase(), b"; ", host],
+        );
     }
     if let Some(diagnostic) = &status.diagnostic {
         let kind = mailer.and_then(|mailer| mailer.diagnostic_type.as_deref());
@@ -207,7 +233,9 @@ fn actual_recipient(
     if user.is_empty() {
         return None;
     }
-    let kind = mailer.and_then(|mailer| mailer.address_type.as_deref()).unwrap_or(b"rfc822");
+    let kind = mailer
+        .and_then(|mailer| mailer.address_type.as_deref())
+        .unwrap_or(b"rfc822");
     if !kind.eq_ignore_ascii_case(b"rfc822") {
         return Some([kind, b"; ", user].concat());
     }
@@ -220,7 +248,13 @@ fn actual_recipient(
 /// Appends a line made of parts; line breaks inside become spaces.
 pub(super) fn push_line(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
-        let plain = |b: &u8| if matches!(b, b'\r' | b'\n' | 0) { b' ' } else { *b };
+        let plain = |b: &u8| {
+            if matches!(b, b'\r' | b'\n' | 0) {
+                b' '
+            } else {
+                *b
+            }
+        };
         out.extend(part.iter().map(plain));
     }
     out.push(b'\n');

@@ -109,6 +109,11 @@ impl LockedEntry {
         }
     }
 
+    /// Gives the name of its control file as log lines have it, such as `./qfID`.
+    pub fn place(&self) -> String {
+        self.directory.place_of(self.kind, &self.id)
+    }
+
     /// Opens the body.
     ///
     /// # Errors

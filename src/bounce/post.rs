@@ -1,0 +1,417 @@
+//! Reports made durable: resolve whom they go to, write them, fall back.
+//!
+//! Whom a report goes to is resolved before it is made, because a sender that does
+//! not exist cannot be told: then DoubleBounceAddress is, and if that fails too the
+//! report itself is kept as a `Qf` file for the operator. Each attempt shows in log
+//! and transcript of the message the report is about.
+//!
+//! Source: guide 5.6 (DoubleBounceAddress); order and log lines observed: 8.17.1.9.
+
+use std::io;
+
+use super::compose::{Draft, boundary, sender_of_reports};
+use super::expire::{Expiry, QueueTimes};
+use super::notify::{Notice, NoticeKind, NoticeRules, double_bounce, notices_for};
+use super::report::ReportView;
+use crate::alias::expand::Expansion;
+use crate::config::options::SuperSafe;
+use crate::config::options::security::PrivacyFlags;
+use crate::envelope::{Envelope, Recipient, RecipientState};
+use crate::logging::narrator::Kept;
+use crate::logging::record::Severity;
+use crate::macros::{MacroId, MacroTable, Macros, Template};
+use crate::mta::routing::{ExpansionFlags, Routing};
+use crate::mta::{Mta, Workspace};
+use crate::queue::{CommitError, Durability, LockedEnvelope, NewEntry};
+use crate::text::bytes::escape_for_display;
+use crate::text::interval::format_interval;
+
+/// Longest ErrorHeader file read.
+const MAX_ERROR_HEADER: u64 = 65_536;
+
+/// What became of the duty to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Everybody who is owed a report has one in the queue, or nobody is owed any.
+    Settled,
+    /// This message is itself a report, and nobody can be told that it failed: it must be
+    /// kept for the operator (`LockedEnvelope::lose`).
+    Hopeless,
+}
+
+/// Reports that were queued.
+#[derive(Debug)]
+pub struct Posted {
+    /// The reports, each locked, in the order they were made.
+    pub messages: Vec<LockedEnvelope>,
+    /// Whether the message may be struck.
+    pub fate: Fate,
+}
+
+/// Queues all reports a message owes; after that its recipients may be struck.
+///
+/// # Errors
+/// When a report cannot be made durable; nothing may be struck then.
+pub fn send_notices(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    envelope: &mut Envelope,
+    expiry: &Expiry,
+) -> Result<Posted, CommitError> {
+    let warning = match expiry {
+        Expiry::Warned { told } => Some(told.as_str()),
+        Expiry::Nothing | Expiry::Returned { .. } => None,
+    };
+    let rules = rules_of(mta);
+    let mut post = Post {
+        mta,
+        workspace,
+        rules,
+        warns: warning.is_some(),
+        messages: Vec::new(),
+    };
+    let mut fate = Fate::Settled;
+    for notice in notices_for(envelope, &post.rules, warning) {
+        let result = match notice.kind {
+            NoticeKind::Postmaster if notice.to == post.rules.double_bounce => {
+                post.to_postmaster(envelope, &notice)?
+            }
+            NoticeKind::Failure => post.to_sender(envelope, &notice)?,
+            NoticeKind::Receipt | NoticeKind::Warning | NoticeKind::Postmaster => {
+                post.if_resolved(envelope, &notice)?;
+                Fate::Settled
+            }
+        };
+        if result == Fate::Hopeless {
+            fate = Fate::Hopeless;
+        }
+    }
+    Ok(Posted {
+        messages: post.messages,
+        fate,
+    })
+}
+
+/// Collects what the configuration says about reports.
+fn rules_of(mta: &Mta) -> NoticeRules {
+    let options = &mta.config.options;
+    let mut nothing = MacroTable::new();
+    let macros = Macros::new(&mut nothing, None, &mta.config.macros);
+    let copy = options.delivering.postmaster_copy.as_deref();
+    NoticeRules {
+        double_bounce: options.delivering.double_bounce_address.expanded(&macros),
+        postmaster_copy: copy.filter(|copy| !copy.is_empty()).map(<[u8]>::to_vec),
+        never_returns_body: options
+            .security
+            .privacy_options
+            .contains(PrivacyFlags::NO_BODY_RETURN),
+    }
+}
+
+/// The work of one call.
+struct Post<'a> {
+    mta: &'a Mta,
+    workspace: &'a mut Workspace,
+    rules: NoticeRules,
+    warns: bool,
+    messages: Vec<LockedEnvelope>,
+}
+
+impl Post<'_> {
+    fn to_sender(&mut self, envelope: &mut Envelope, notice: &Notice) -> Result<Fate, CommitError> {
+        if self.if_resolved(envelope, notice)? {
+            return Ok(Fate::Settled);
+        }
+        if self.rules.double_bounce.is_empty() {
+            return Ok(Fate::Settled);
+        }
+        let notice = Notice {
+            log_word: "postmaster notify",
+            ..double_bounce(envelope, &self.rules)
+        };
+        self.to_postmaster(envelope, &notice)
+    }
+
+    /// Queues a report if anybody can get it.
+    fn if_resolved(
+        &mut self,
+        envelope: &mut Envelope,
+        notice: &Notice,
+    ) -> Result<bool, CommitError> {
+        let recipients = self.resolve(envelope, &notice.to);
+        if !is_any_open(&recipients) {
+            return Ok(false);
+        }
+        let message = self.make(envelope, notice, recipients)?;
+        self.messages.push(message);
+        Ok(true)
+    }
+
+    fn to_postmaster(
+        &mut self,
+        envelope: &mut Envelope,
+        notice: &Notice,
+    ) -> Result<Fate, CommitError> {
+        if envelope.is_response() {
+            // Observed: the name reports come from is looked up first, but never told.
+            let sender = envelope.sender.address.clone();
+            self.resolve(envelope, &sender);
+        }
+        let recipients = self.resolve(envelope, &notice.to);
+        if is_any_open(&recipients) {
+            let message = self.make(envelope, notice, recipients)?;
+            self.messages.push(message);
+            return Ok(Fate::Settled);
+        }
+        if envelope.is_response() {
+            self.log_notice(
+                envelope,
+                self.mta.queue.ids().next(&*self.mta.clock).as_bytes(),
+                notice,
+            );
+            return Ok(Fate::Hopeless);
+        }
+        // The report is all that is left to keep; its own failure is a report's failure.
+        let mut message = self.make(envelope, notice, recipients)?;
+        let notice = double_bounce(&message.envelope, &self.rules);
+        self.to_postmaster(&mut message.envelope, &notice)?;
+        self.lose(message)?;
+        Ok(Fate::Settled)
+    }
+
+    /// Keeps a report nobody can be sent for the operator.
+    fn lose(&self, message: LockedEnvelope) -> Result<(), CommitError> {
+        let id = message.envelope.id_for_log().to_vec();
+        let log = &self.mta.log;
+        let place = message.entry.place();
+        log.syslog(
+            0,
+            Severity::Alert,
+            Some(&id),
+            format_args!("Losing {place}: savemail panic"),
+        );
+        let user = self.user_name();
+        log.syslog(
+            0,
+            Severity::Critical,
+            Some(&id),
+            format_args!("SYSERR({user}): savemail: cannot save rejected email anywhere"),
+        );
+        message.entry.lose()
+    }
+
+    fn user_name(&self) -> String {
+        let uid = crate::sys::process::real_user();
+        match self.mta.users.user_by_uid(uid) {
+            Ok(Some(user)) => escape_for_display(&user.name).to_string(),
+            Ok(None) | Err(_) => uid.to_string(),
+        }
+    }
+
+    /// Resolves an address in the name of a message: what fails shows in its log and transcript.
+    fn resolve(&mut self, envelope: &mut Envelope, address: &[u8]) -> Vec<Recipient> {
+        let mta = self.mta;
+        let mut scratch = Envelope {
+            id: envelope.id.clone(),
+            sender: envelope.sender.clone(),
+            created: envelope.created,
+            transcript: std::mem::take(&mut envelope.transcript),
+            ..Envelope::default()
+        };
+        // Whoever wrote to himself must still get his report.
+        scratch.sender.triple = None;
+        let mut macros = envelope.macros.clone();
+        let mut limits = mta.expansion_limits(ExpansionFlags::default());
+        limits.me_too = true;
+        let mut complaints = Kept::default();
+        {
+            let mut routing = Routing::new(mta, &mut macros, &mut self.workspace.rewrite);
+            let narrator = self.workspace.narrator.as_mut();
+            let mut cx = mta.expand_context(&mut routing, &limits, narrator, &mut complaints);
+            let mut expansion = Expansion::new(&mut scratch, &mut cx);
+            expansion.add_list_text(address, &Recipient::new(Vec::new()));
+            expansion.finish();
+        }
+        for line in &complaints.lines {
+            self.workspace.narrator.say(line);
+        }
+        envelope.transcript = scratch.transcript;
+        for recipient in &scratch.recipients {
+            self.log_unresolved(envelope, recipient);
+        }
+        scratch.recipients
+    }
+
+    fn log_unresolved(&self, envelope: &Envelope, recipient: &Recipient) {
+        let RecipientState::Failed(status) = &recipient.state else {
+            return;
+        };
+        let age = self.mta.clock.now().since(envelope.created);
+        let mut line = format!("to={}", escape_for_display(&recipient.address));
+        line.push_str(&format!(", delay={}", format_interval(age)));
+        if let Some(triple) = &recipient.triple {
+            let name = &self.mta.config.mailers.get(triple.mailer).name;
+            line.push_str(&format!(", mailer={}", escape_for_display(name)));
+        }
+        line.push_str(&format!(
+            ", pri={}, dsn={}",
+            envelope.priority, status.enhanced
+        ));
+        if let Some(reply) = &status.reply {
+            line.push_str(&format!(", reply={}", escape_for_display(reply)));
+        }
+        line.push_str(&format!(", stat={}", escape_for_display(&status.text)));
+        let id = Some(envelope.id_for_log());
+        self.mta
+            .log
+            .syslog(7, Severity::Info, id, format_args!("{line}"));
+    }
+
+    fn log_notice(&self, envelope: &Envelope, id: &[u8], notice: &Notice) {
+        self.mta.log.syslog(
+            5,
+            Severity::Info,
+            Some(envelope.id_for_log()),
+            format_args!(
+                "{}: {}: {}",
+                escape_for_display(id),
+                notice.log_word,
+                escape_for_display(&notice.reason)
+            ),
+        );
+    }
+
+    /// Writes a report and makes it durable.
+    fn make(
+        &mut self,
+        envelope: &Envelope,
+        notice: &Notice,
+        recipients: Vec<Recipient>,
+    ) -> Result<LockedEnvelope, CommitError> {
+        let config = &*self.mta.config;
+        let now = self.mta.clock.now();
+        let mut entry = self
+            .mta
+            .queue
+            .new_entry(envelope.queue_group, &*self.mta.clock);
+        let id = entry.id().clone();
+        self.log_notice(envelope, id.as_bytes(), notice);
+        let host = config.expanded_macro(MacroId::J);
+        let boundary = boundary(&id, now, &host);
+        let is_mime = config.options.delivering.send_mime_errors;
+        self.write_body(
+            envelope,
+            notice,
+            is_mime.then_some(&boundary),
+            &host,
+            &mut entry,
+        )?;
+        let draft = Draft {
+            parent: envelope,
+            notice,
+            id: &id,
+            now,
+            boundary: is_mime.then_some(&boundary),
+            recipients,
+        };
+        // A report is queued completely before what it is about is struck, so it is never kept
+        // in memory only.
+        let durability = match config.options.queueing.super_safe {
+            SuperSafe::False => Durability::Written,
+            SuperSafe::True | SuperSafe::Interactive | SuperSafe::PostMilter => Durability::Synced,
+        };
+        let committed = entry.commit_envelope(draft.envelope(config), durability);
+        committed
+            .map(|(message, _)| message)
+            .map_err(|(_, error)| error)
+    }
+
+    fn write_body(
+        &self,
+        envelope: &Envelope,
+        notice: &Notice,
+        boundary: Option<&Vec<u8>>,
+        host: &[u8],
+        entry: &mut NewEntry,
+    ) -> Result<(), CommitError> {
+        let config = &*self.mta.config;
+        let now = self.mta.clock.now();
+        let times = QueueTimes::of(envelope, &config.options.timeouts);
+        let view = ReportView {
+            came_from: envelope.macros.text(MacroId::UNDERSCORE),
+            received_from: envelope
+                .macros
+                .text(MacroId::CLIENT_NAME)
+                .filter(|n| !n.is_empty()),
+            error_header: self.error_header(),
+            shows_actual: !config
+                .options
+                .security
+                .privacy_options
+                .contains(PrivacyFlags::NO_ACTUAL_RECIPIENT),
+            return_age: times.return_age(),
+            warns: self.warns,
+            ..ReportView::new(envelope, &config.mailers, host, now)
+        };
+        let mut failed = None;
+        let mut sink = |bytes: &[u8]| {
+            entry.write(bytes).map_err(|error| {
+                let stop = io::Error::from(error.source.kind());
+                failed = Some(error);
+                stop
+            })
+        };
+        let written = match boundary {
+            Some(boundary) => view.write_mime(notice, boundary, &mut sink),
+            None => view.write_plain(notice, &mut sink),
+        };
+        match (failed, written) {
+            (Some(error), _) => Err(error),
+            (None, Err(source)) => Err(CommitError {
+                step: "read the body for",
+                path: entry.id().as_str().into(),
+                source,
+            }),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+
+    /// Expands ErrorHeader: a text, or the lines of a file.
+    fn error_header(&self) -> Option<Vec<u8>> {
+        let config = &*self.mta.config;
+        let text = config.options.delivering.error_header.as_deref()?;
+        let lines = if text.starts_with(b"/") {
+            read_small_file(text)?
+        } else {
+            text.to_vec()
+        };
+        let mut front = MacroTable::new();
+        front.set_text(MacroId::G, &sender_of_reports(config));
+        let macros = Macros::new(&mut front, None, &config.macros);
+        let mut names = config.names.clone();
+        let mut expanded = Vec::new();
+        for line in lines
+            .strip_suffix(b"\n")
+            .unwrap_or(&lines)
+            .split(|&b| b == b'\n')
+        {
+            Template::parse(line, &mut names).expand(&macros, &mut expanded);
+            expanded.push(b'\n');
+        }
+        Some(expanded)
+    }
+}
+
+fn read_small_file(path: &[u8]) -> Option<Vec<u8>> {
+    use std::io::Read;
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).ok()?;
+    file.take(MAX_ERROR_HEADER).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+fn is_any_open(recipients: &[Recipient]) -> bool {
+    recipients.iter().any(|recipient| recipient.state.is_open())
+}
