@@ -43,12 +43,14 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
     } = message;
     let mut finish = Finish::default();
     match reports::write_reports(mta, workspace, &mut envelope) {
-        Ok(written) => finish.reports = written.made,
+        Ok(written) => {
+            finish.reports = written.made;
+            if written.is_lost {
+                lose(mta, &envelope, entry);
+                return finish;
+            }
+        }
         Err(error) => return stuck(mta, envelope, entry, &error),
-    }
-    if reports::is_lost(&envelope) {
-        lose(mta, &envelope, entry);
-        return finish;
     }
     finish.waiting = envelope.open_recipients();
     let recorded = if finish.waiting == 0 {
@@ -100,7 +102,7 @@ fn lose(mta: &Mta, envelope: &Envelope, entry: LockedEntry) {
         0,
         Severity::Alert,
         Some(id),
-        format_args!("Losing ./qf{}: savemail panic", id.escape_ascii()),
+        format_args!("Losing {}: savemail panic", entry.place()),
     );
     mta.log.syslog(
         0,

@@ -1,5 +1,6 @@
 //! Reports about a message, made durable before anything is struck from it.
 
+use crate::bounce::{self, Expiry, Fate, QueueTimes};
 use crate::envelope::Envelope;
 use crate::mta::{Mta, Workspace};
 use crate::queue::{CommitError, LockedEnvelope};
@@ -9,18 +10,35 @@ use crate::queue::{CommitError, LockedEnvelope};
 pub struct Written {
     /// Each with its lock held.
     pub made: Vec<LockedEnvelope>,
+    /// The message is a report that nobody can be told about: it is kept for the operator.
+    pub is_lost: bool,
 }
 
-/// Writes the reports a message owes.
+/// Gives up what waited too long and writes the reports a message owes.
+///
+/// # Errors
+/// When a report cannot be made durable; nothing may be struck then.
 pub fn write_reports(
-    _mta: &Mta,
-    _workspace: &mut Workspace,
-    _envelope: &mut Envelope,
+    mta: &Mta,
+    workspace: &mut Workspace,
+    envelope: &mut Envelope,
 ) -> Result<Written, CommitError> {
-    unimplemented!("delivery: reports")
+    let times = QueueTimes::of(envelope, &mta.config.options.timeouts);
+    let expiry = bounce::expire(envelope, &times, mta.clock.now());
+    match &expiry {
+        Expiry::Returned { told } | Expiry::Warned { told } => {
+            workspace.narrator.say(told.as_bytes());
+        }
+        Expiry::Nothing => {}
+    }
+    let posted = bounce::send_notices(mta, workspace, envelope, &expiry)?;
+    Ok(Written {
+        made: posted.messages,
+        is_lost: posted.fate == Fate::Hopeless,
+    })
 }
 
-/// Tells whether nobody could be told about a failure.
-pub fn is_lost(_envelope: &Envelope) -> bool {
-    false
+/// Tells whether a message goes back without even one attempt.
+pub fn returns_at_once(mta: &Mta, envelope: &Envelope) -> bool {
+    QueueTimes::of(envelope, &mta.config.options.timeouts).returns_at_once()
 }

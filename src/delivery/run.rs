@@ -15,12 +15,12 @@ use crate::logging::narrator::Silent;
 use crate::logging::record::Severity;
 use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
-use crate::queue::{LockedEnvelope, NewEntry};
+use crate::queue::LockedEnvelope;
 use crate::smtp::ExitStatus;
 
 use super::finish::{self, Finish};
 use super::ledger::{Ledger, Listeners};
-use super::{attempt, plan, record};
+use super::{attempt, plan, record, reports};
 
 /// Most reports that one message may bring about in a row.
 ///
@@ -85,7 +85,11 @@ fn deliver_one(
     for mut part in parts {
         // The first list of recipients is gone through as it stood: a recipient that
         // another transaction settles meanwhile is not tried twice.
-        let exit = attempt_all(mta, workspace, &mut part, occasion);
+        let exit = if reports::returns_at_once(mta, &part.envelope) {
+            None
+        } else {
+            attempt_all(mta, workspace, &mut part, occasion)
+        };
         total.add(exit, finish::finish(mta, workspace, part));
     }
     total
@@ -248,9 +252,4 @@ pub fn end_of_run(mta: &Mta, workspace: &mut Workspace) {
     let mut ledger = Ledger::open(&envelope, &[], mailer, None, listeners);
     workspace.memory.connections.close_all(&mut ledger);
     workspace.memory.hosts.forget();
-}
-
-/// Begins an entry for a report in the default queue group.
-pub(super) fn new_report_entry(mta: &Mta) -> NewEntry {
-    mta.queue.new_entry(0, &*mta.clock)
 }

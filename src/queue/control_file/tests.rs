@@ -11,7 +11,7 @@ H??Received: from client.far.test (client.far.test [127.0.1.7])\n\tby mx.kit.tes
 H?D?Date: Sun, 22 Nov 2026 05:06:27 GMT\nH??From: X <x@far.test>\n.\n";
 
 const FROM_LIST: &[u8] = b"V8\nT1795323987\nK1795323990\nN3\nP120000\nI0/40/97\n\
-MDeferred: Connection refused by mx1.far.test.\nFwr8bdns\n$_root@localhost\n\
+MDeferred: Connection refused by mx1.far.test.\nFw8bdns\n$_root@localhost\n\
 ${daemon_flags}c u\nqfor a reason\nSfay\nZmyid\nAann@mx.kit.test\n!\x12 1200\n\
 Clist:8:0:list\nrRFC822; all@mx.kit.test\nRFDA:joe@far.test\nC\nRPFD:cid\n\
 H??Subject: x\n.\n";
@@ -90,6 +90,14 @@ fn controlling_users_last_until_the_next() {
         (by.seconds, by.mode, by.trace),
         (1_200, DeliverByMode::Return, true)
     );
+}
+
+#[test]
+fn nobody_is_warned_that_a_report_is_late() {
+    let mut envelope = parse(FROM_LIST).unwrap().envelope;
+    envelope.flags.insert(EnvelopeFlags::RESPONSE);
+    let text = ControlFileFormat::default().write(&envelope, BodyPlace::default());
+    assert!(String::from_utf8_lossy(&text).contains("\nRPF:cid\n"));
 }
 
 #[test]
