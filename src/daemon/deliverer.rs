@@ -22,6 +22,8 @@ const STACK: usize = 1024 * 1024;
 const MAX_WAITING: usize = 32;
 /// How many names are kept when more come; beyond that the queue run finds them.
 const MAX_OVERFLOW: usize = 100_000;
+/// How long a thread waits for more before it puts away what it keeps, open connections say.
+const SHORT_WAIT: Duration = Duration::from_millis(50);
 /// How long a thread without work stays.
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
@@ -38,6 +40,9 @@ pub trait Job: Send + 'static {
 pub trait Labour<J: Job> {
     /// Delivers.
     fn deliver(&mut self, job: J);
+
+    /// Puts away what is kept from job to job; called when no more are at hand.
+    fn rest(&mut self);
 
     /// Takes a job up again by its name, if it still wants doing.
     fn take_up(&mut self, name: J::Name) -> Option<J>;
@@ -178,7 +183,11 @@ impl<J: Job> Inner<J> {
                 }
             }
             lock(&self.crew).idle += 1;
-            let waited = self.receiver.recv_timeout(IDLE_TIME);
+            let mut waited = self.receiver.recv_timeout(SHORT_WAIT);
+            if matches!(waited, Err(RecvTimeoutError::Timeout)) {
+                labour.rest();
+                waited = self.receiver.recv_timeout(IDLE_TIME);
+            }
             let mut crew = lock(&self.crew);
             crew.idle -= 1;
             match waited {
@@ -255,6 +264,8 @@ mod tests {
             assert!(job.0 != 13, "asked to");
             self.done.send(job.0).unwrap();
         }
+
+        fn rest(&mut self) {}
 
         fn take_up(&mut self, name: u32) -> Option<Number> {
             Some(Number(name))

@@ -32,6 +32,7 @@ pub mod worker;
 
 use std::sync::Arc;
 
+use crate::delivery::run::Occasion;
 use crate::mta::{Mta, Workspace};
 use crate::queue::LockedEnvelope;
 
@@ -39,4 +40,4 @@ pub use queue_runner::QueueRuns;
 pub use run::{DaemonPlan, Source, run};
 
 /// The function that delivers a message; the daemon only decides when and on which thread.
-pub type Deliver = fn(&Arc<Mta>, &mut Workspace, LockedEnvelope);
+pub type Deliver = fn(&Arc<Mta>, &mut Workspace, LockedEnvelope, Occasion);

@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::Deliver;
 use super::control::Current;
+use crate::delivery::run::{Occasion, end_of_run};
 use crate::envelope::{after_attempt, should_queue};
 use crate::logging::record::Severity;
 use crate::mta::{Mta, Workspace};
@@ -75,10 +76,11 @@ pub fn run_once(
             narrate(workspace, &candidate.name, number + 1, total);
             if let Some(message) = take_up(mta, workspace, &candidate.name) {
                 summary.tried += 1;
-                deliver(mta, workspace, message);
+                deliver(mta, workspace, aged(mta, message), Occasion::QueueRun);
             }
         }
     }
+    end_of_run(mta, workspace);
     summary
 }
 
@@ -210,9 +212,13 @@ pub(super) fn take_up(
     for complaint in &complaints {
         complain(mta, workspace, name, complaint);
     }
-    let mut message = message?;
+    message
+}
+
+/// Ages a message by one attempt.
+fn aged(mta: &Mta, mut message: LockedEnvelope) -> LockedEnvelope {
     message.envelope.priority = after_attempt(message.envelope.priority, mta.queue.factors());
-    Some(message)
+    message
 }
 
 fn complaints_of(name: &EntryName, error: TakeError) -> Vec<Complaint> {
@@ -405,14 +411,17 @@ impl Runs {
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .next();
-            let Some(candidate) = next else { return };
+            let Some(candidate) = next else {
+                break;
+            };
             if !may_go_on(mta, &candidate, &self.stop) {
-                return;
+                break;
             }
             let attempt = std::panic::AssertUnwindSafe(|| {
                 if let Some(message) = take_up(mta, &mut workspace, &candidate.name) {
                     tried.fetch_add(1, Ordering::Relaxed);
-                    (self.deliver)(mta, &mut workspace, message);
+                    let message = aged(mta, message);
+                    (self.deliver)(mta, &mut workspace, message, Occasion::QueueRun);
                 }
             });
             if std::panic::catch_unwind(attempt).is_err() {
@@ -420,6 +429,7 @@ impl Runs {
                 workspace = Workspace::new(&mta.config.options);
             }
         }
+        end_of_run(mta, &mut workspace);
     }
 }
 

@@ -9,6 +9,7 @@ use super::control::Current;
 use super::deliverer::{Deliverers, Job, Labour};
 use super::queue_runner::{run_once, take_up};
 use super::talk::Conversation;
+use crate::delivery::run::{Occasion, end_of_run};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{EntryName, LockedEnvelope, Match, MatchField, Selection};
 use crate::server::session::{Input, Outlet, Session, Step};
@@ -83,7 +84,12 @@ impl MailLabour {
 
 impl Labour<MailJob> for MailLabour {
     fn deliver(&mut self, job: MailJob) {
-        (self.deliver)(&job.mta, &mut self.workspace, job.message);
+        let (mta, workspace) = (&job.mta, &mut self.workspace);
+        (self.deliver)(mta, workspace, job.message, Occasion::JustAccepted);
+    }
+
+    fn rest(&mut self) {
+        end_of_run(&self.current.get(), &mut self.workspace);
     }
 
     fn take_up(&mut self, name: EntryName) -> Option<MailJob> {
@@ -123,7 +129,9 @@ impl Outlet for DeliveryOutlet {
     }
 
     fn deliver_before_reply(&self, message: LockedEnvelope, workspace: &mut Workspace) {
-        (self.deliver)(&self.current.get(), workspace, message);
+        let mta = self.current.get();
+        (self.deliver)(&mta, workspace, message, Occasion::JustAccepted);
+        end_of_run(&mta, workspace);
     }
 
     fn run_queue(&self, argument: &[u8]) {
