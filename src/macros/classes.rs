@@ -8,6 +8,9 @@ use crate::token::ClassSet;
 pub struct Classes {
     /// Indexed by the number of the name, so that the matcher need not search.
     dense: Vec<Option<Box<ClassSet>>>,
+    /// Every word of every class in the spelling it was first met with, which all
+    /// classes show (observed: 8.17.1.9).
+    spellings: ClassSet,
 }
 
 impl Classes {
@@ -27,11 +30,13 @@ impl Classes {
     /// Adds a word and says whether it is new.
     pub fn insert(&mut self, id: ClassId, word: &[u8]) -> bool {
         let index = usize::from(id.0.number());
+        self.spellings.insert(word);
+        let spelling = self.spellings.find(word).unwrap_or(word);
         if self.dense.len() <= index {
             self.dense.resize_with(index + 1, || None);
         }
         match self.dense.get_mut(index) {
-            Some(slot) => slot.get_or_insert_default().insert(word),
+            Some(slot) => slot.get_or_insert_default().insert(spelling),
             None => false,
         }
     }

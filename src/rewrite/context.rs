@@ -7,7 +7,7 @@ use crate::mailer::MailerTable;
 use crate::map::{LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
 use crate::token::{
-    AddressSyntax, Complaint, NoTokens, Token, TokenizeOptions, join, tokenize_into,
+    AddressSyntax, Complaint, Mark, NoTokens, Token, TokenizeOptions, join, tokenize_into,
 };
 
 /// Buffers one thread keeps for rewriting, so that the hot path allocates nothing.
@@ -144,9 +144,14 @@ impl RewriteContext<'_> {
     /// Returns the raw value of a macro as marked text.
     pub(super) fn raw_macro(&self, number: u16) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        self.macros
-            .get(MacroId::from_number(number))?
-            .push_marked(&mut out);
+        match self.macros.get(MacroId::from_number(number)) {
+            Some(value) => value.push_marked(&mut out),
+            // Symbols are macros too: the value of `$&{1}` is `$1`.
+            None => match u8::try_from(number).ok()? {
+                b'0'..=b'9' => Mark::Position.push(number, &mut out),
+                letter => Mark::from_character(letter)?.push(0, &mut out),
+            },
+        }
         Some(out)
     }
 

@@ -68,6 +68,10 @@ impl RewriteContext<'_> {
         let mut at = 0;
         let mut repeats = 0;
         while let Some(rule) = book.rules(ruleset).get(at) {
+            // What has found its mailer is not touched again.
+            if tokens.first().and_then(Token::mark) == Some(Mark::Mailer) {
+                break;
+            }
             let pattern = book.pattern(rule);
             if level >= 12 {
                 self.show_trial(rule.line, pattern, level);

@@ -12,6 +12,9 @@ use crate::message::address::AddressTemplate;
 use crate::smtp::ExitStatus;
 use crate::token::{RulesetId, Token, TokenizeOptions};
 
+/// Longest core of a renamed address; observed: 8.17.1.9 cuts there without a word.
+const MAX_RENAMED: usize = 254;
+
 /// Whose address it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -162,7 +165,8 @@ impl RewriteContext<'_> {
         {
             status = worse(status, self.rewrite(&mut tokens, ruleset));
         }
-        let core = self.joined(&tokens);
+        let mut core = self.joined(&tokens);
+        core.truncate(MAX_RENAMED);
         self.finish(tokens);
         let renamed = match how.surroundings {
             Surroundings::Dropped if core.first() == Some(&b'@') => {

@@ -140,7 +140,8 @@ impl RewriteContext<'_> {
             self.trace
                 .write(&[b"\n--parseaddr(".as_slice(), &shown, b")\n"].concat());
         }
-        if let Some(error) = self.refuse_invalid(address) {
+        let shown = shortened(address.get(..MAX_ADDRESS).unwrap_or(address));
+        if let Some(error) = self.refuse_invalid(address, &shown) {
             if traced {
                 self.trace.write(b"parseaddr-->bad address\n");
             }
@@ -190,7 +191,9 @@ impl RewriteContext<'_> {
     }
 
     /// Refuses what is too long or holds octets that stand for symbols inside of rules.
-    pub fn refuse_invalid(&mut self, address: &[u8]) -> Option<RuleError> {
+    ///
+    /// `about` is what the message shall name first, if anything.
+    pub fn refuse_invalid(&mut self, address: &[u8], about: &[u8]) -> Option<RuleError> {
         if address.len() > MAX_ADDRESS {
             let text = [
                 b"Address \"".as_slice(),
@@ -198,13 +201,13 @@ impl RewriteContext<'_> {
                 format!("\" too long ({MAX_ADDRESS} bytes max)").as_bytes(),
             ]
             .concat();
-            return Some(self.refuse(553, "5.1.0", text, shortened(address)));
+            return Some(self.refuse(553, "5.1.0", text, about.to_vec()));
         }
         let is_bad = |c: &u8| c & 0xe0 == 0x80;
         if !self.syntax.eight_bit_addresses && address.iter().any(is_bad) {
             let shown: Vec<u8> = address
                 .iter()
-                .map(|c| if is_bad(c) { b'?' } else { *c })
+                .map(|c| if is_bad(c) { b'?' } else { *c & 0x7f })
                 .collect();
             let text = [
                 b"8-bit character in mailbox address \"".as_slice(),
@@ -293,21 +296,21 @@ impl RewriteContext<'_> {
 
     fn error_mailer(&mut self, parts: &Parts<'_>, given: &[u8]) -> RuleError {
         let user = self.joined_with(parts.user, b' ');
-        let mut error = error_from_rule(parts.host.as_deref(), &user);
-        let mut text = format!("{}", error.reply.code.number()).into_bytes();
+        let error = error_from_rule(parts.host.as_deref(), &user);
+        let number = match leading_code(&strip_quotes(&user)) {
+            Some((number, _)) => number,
+            None => error.reply.code.number(),
+        };
+        let mut text = number.to_string().into_bytes();
         if let Some(status) = error.reply.enhanced {
             text.extend_from_slice(format!(" {status}").as_bytes());
         }
         text.push(b' ');
         text.extend_from_slice(error.reply.text());
-        let is_known_class = matches!(text.first(), Some(b'4' | b'5'));
         self.trace.complain(Complaint {
             about: shortened(given),
             text,
         });
-        if !is_known_class {
-            error.reply.code = code(553);
-        }
         error
     }
 
@@ -357,6 +360,7 @@ impl RewriteContext<'_> {
         }
         self.rewrite(&mut tokens, RulesetId::FINAL);
         let mut user = self.joined(&tokens);
+        user.truncate(MAX_ADDRESS);
         let is_symbolic = tokens.iter().any(|t| t.mark().is_some());
         let masked = is_symbolic.then(|| self.joined_masked(&tokens));
         self.finish(tokens);

@@ -10,6 +10,7 @@ use crate::rewrite::rename::{Renaming, Surroundings};
 use crate::rewrite::resolve::{ErrorSource, Resolving};
 use crate::rewrite::{Place, Resolution, Role};
 use crate::smtp::ExitStatus;
+use crate::token::print::print_octet;
 
 /// What is told when a map could not answer while an address was parsed.
 const TRANSIENT: &[u8] = b"Transient parse error -- message queued for future delivery";
@@ -74,8 +75,11 @@ impl TestMode<'_> {
     pub(super) fn parse_address(&mut self, address: &[u8]) {
         let phrases = self.phrases();
         let cracked = AddressTemplate::of(address, &phrases.borrowed()).apply(b"$g");
-        self.printed
-            .line(&[b"Cracked address = ".as_slice(), &cracked].concat());
+        let mut line = b"Cracked address = ".to_vec();
+        for octet in cracked {
+            print_octet(octet, &mut line);
+        }
+        self.printed.line(&line);
         let kind = self.kind_of_address();
         self.printed
             .line(format!("Parsing {kind} address").as_bytes());

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use super::command::{Command, split_word};
 use super::printed::Printed;
 use crate::config::Config;
+use crate::config::startup::VERSION;
 use crate::dns::{Patience, Resolver};
 use crate::logging::debug::DebugFlags;
 use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
@@ -71,7 +72,18 @@ impl<'a> TestMode<'a> {
             workspace: RewriteWorkspace::new(),
         };
         session.set_address_type();
+        session.set_default(MacroId::OP_MODE, b"t");
+        session.set_default(MacroId::DELIVERY_MODE, b"i");
+        session.set_default(MacroId::QUARANTINE, b"");
+        session.set_default(MacroId::UNDERSCORE, b"root@localhost");
         session
+    }
+
+    /// Sets a macro that nobody has set yet.
+    fn set_default(&mut self, id: MacroId, value: &[u8]) {
+        if self.macro_value(id).is_none() {
+            self.macros.set_text(id, value);
+        }
     }
 
     /// Reads lines until the input ends and returns the exit status.
@@ -240,7 +252,7 @@ impl<'a> TestMode<'a> {
             self.printed.line(b"No address!");
             return;
         };
-        let refused = self.with_rewriting(|cx| cx.refuse_invalid(addresses).is_some());
+        let refused = self.with_rewriting(|cx| cx.refuse_invalid(addresses, b"").is_some());
         if refused {
             return;
         }

@@ -69,6 +69,16 @@ impl ClassSet {
         })
     }
 
+    /// Finds a member, letter case ignored, and returns it in its own spelling.
+    pub fn find(&self, word: &[u8]) -> Option<&[u8]> {
+        self.by_hash
+            .get(&hash_more(HASH_START, word))?
+            .iter()
+            .filter_map(|&i| self.words.get(i as usize))
+            .map(Vec::as_slice)
+            .find(|member| member.eq_ignore_ascii_case(word))
+    }
+
     /// Says whether a single token is a member.
     #[inline]
     pub(crate) fn contains_token(&self, token: &Token, bytes: &[u8]) -> bool {

@@ -42,7 +42,7 @@ pub(crate) fn print_symbol(
     }
 }
 
-/// Appends one octet visibly; control characters vanish.
+/// Appends one octet visibly; other control characters than line ends and tabs vanish.
 pub(crate) fn print_octet(octet: u8, out: &mut Vec<u8>) {
     let mut octet = octet;
     if octet >= 0x80 {
@@ -51,6 +51,9 @@ pub(crate) fn print_octet(octet: u8, out: &mut Vec<u8>) {
     }
     match octet {
         b' '..=b'~' => out.push(octet),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
         _ => {}
     }
 }

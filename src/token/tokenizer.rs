@@ -162,8 +162,8 @@ struct Scanner<'a> {
     /// Octets used so far, counting one end mark for each token.
     used: usize,
     at: usize,
-    /// Octets to be read before the text, the first one last.
-    inert: Vec<u8>,
+    /// What is to be read before the text, the first one last.
+    inert: Vec<Next>,
 }
 
 /// One character on its way into a token.
@@ -186,8 +186,8 @@ impl Scanner<'_> {
     }
 
     fn read(&mut self) -> Next {
-        if let Some(octet) = self.inert.pop() {
-            return Next::Inert(octet);
+        if let Some(next) = self.inert.pop() {
+            return next;
         }
         if self.options.reading == Reading::Value {
             return self.read_value();
@@ -222,11 +222,11 @@ impl Scanner<'_> {
             Unit::Octet(octet) => Next::Octet(octet),
             Unit::Symbol(mark, argument) if mark.has_argument() => {
                 let [high, low] = argument.to_be_bytes();
-                self.inert.extend([low, high]);
+                self.inert.extend([Next::Inert(low), Next::Inert(high)]);
                 Next::Inert(mark.octet())
             }
             Unit::Symbol(mark, _) => {
-                self.inert.push(mark.character());
+                self.inert.push(Next::Octet(mark.character()));
                 Next::Inert(b'$')
             }
         }
@@ -298,7 +298,7 @@ impl Scanner<'_> {
         // The character that ended the last token and opens the next one.
         let mut kept: Option<u8> = None;
         loop {
-            let start = self.store.len();
+            let mut start = self.store.len();
             // Reads one token; yields what to do about the end of the address.
             let ended = loop {
                 if let (Some(octet), false) = (kept, backslash) {
@@ -344,6 +344,7 @@ impl Scanner<'_> {
                         }
                         self.finish_token(start)?;
                         self.push_token(Token::symbol(mark, argument))?;
+                        start = self.store.len();
                         state = State::Operator;
                         kept = None;
                         break false;
