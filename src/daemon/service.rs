@@ -85,6 +85,8 @@ impl MailLabour {
 impl Labour<MailJob> for MailLabour {
     fn deliver(&mut self, job: MailJob) {
         let (mta, workspace) = (&job.mta, &mut self.workspace);
+        // A host that failed for another message may be back: only a queue run remembers.
+        workspace.memory.hosts.forget();
         (self.deliver)(mta, workspace, job.message, Occasion::JustAccepted);
     }
 
