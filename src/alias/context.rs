@@ -60,9 +60,14 @@ impl AliasLookup for AliasDatabase {
 
 /// Resolves addresses.
 pub trait Router {
-    /// Resolves an address through rulesets 3 and 0; `told` gets complaints about its
-    /// syntax that do not prevent a result.
-    fn resolve(&mut self, address: &[u8], told: &mut Vec<Refusal>) -> Routed;
+    /// Resolves the first address of a list through rulesets 3 and 0, and says where it
+    /// ends (without `delimiter` it is the whole text); `told` gets complaints about its syntax that do not prevent a result.
+    fn resolve(
+        &mut self,
+        list: &[u8],
+        delimiter: Option<u8>,
+        told: &mut Vec<Refusal>,
+    ) -> (Routed, usize);
 
     /// Gives a local name to ruleset 5; none if it does not name a mailer.
     fn resolve_local(&mut self, triple: &MailerTriple) -> Option<Routed>;
@@ -146,6 +151,8 @@ pub struct Summary {
     pub exit: Option<ExitStatus>,
     /// Number of errors told.
     pub errors: u32,
+    /// How many of them the sender's list itself has: bad syntax, or refused by the rules.
+    pub refused: u32,
 }
 
 impl Summary {

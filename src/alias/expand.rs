@@ -23,7 +23,6 @@ use super::rights::Identity;
 use super::telling::shortened;
 use crate::envelope::{Envelope, Recipient, RecipientState};
 use crate::mailer::{Mailer, MailerId, MailerTriple};
-use crate::message::address::next_address;
 use crate::smtp::ExitStatus;
 
 /// Deepest nesting whatever MaxAliasRecursion says, to bound the stack.
@@ -34,7 +33,7 @@ pub fn expand_recipients(envelope: &mut Envelope, cx: &mut ExpandContext<'_>) ->
     let given = std::mem::take(&mut envelope.recipients);
     let mut expansion = Expansion::new(envelope, cx);
     for recipient in given {
-        if recipient.state.is_open() {
+        if recipient.state.is_open() && recipient.triple.is_none() {
             expansion.add(recipient, true);
         } else {
             expansion.keep(recipient);
@@ -114,16 +113,18 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
     pub fn add_list_text(&mut self, text: &[u8], template: &Recipient) {
         let old_style =
             self.cx.limits.old_style && crate::message::address_lines::looks_old_style(text);
+        let delimiter = Some(if old_style { b' ' } else { b',' });
         let mut members = Vec::new();
         let mut rest = text;
-        while let Some((piece, after)) = next_address(rest, old_style) {
+        while let Some(start) = start_of_address(rest) {
+            let (entry, after) = self.resolve_first(start, delimiter, template, None);
+            members.extend(entry);
             rest = after;
-            let mut recipient = template.clone();
-            recipient.address = piece.to_vec();
-            members.push(recipient);
         }
         for member in members.into_iter().rev() {
-            self.add(member, true);
+            let index = self.admit(member, 0);
+            self.end_pass(index);
+            self.about = None;
         }
     }
 
@@ -140,11 +141,17 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         self.insert(entry);
     }
 
-    /// Resolves and expands one recipient named by the sender.
+    /// Resolves and expands one recipient named by the sender; its address is the whole text.
+    ///
+    /// `top` ends the expansion of what one name stands for.
     pub fn add(&mut self, recipient: Recipient, top: bool) {
-        let Some(entry) = self.resolved(recipient, None) else {
-            return;
+        let entry = if recipient.triple.is_some() {
+            Some(Entry::new(recipient, None))
+        } else {
+            let address = recipient.address.clone();
+            self.resolve_first(&address, None, &recipient, None).0
         };
+        let Some(entry) = entry else { return };
         let index = self.admit(entry, 0);
         if top {
             self.end_pass(index);
@@ -199,10 +206,11 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         let mut members: Vec<Entry> = Vec::new();
         let mut rest = list;
         self.about = None;
-        while let Some((piece, after)) = next_address(rest, false) {
+        while let Some(start) = start_of_address(rest) {
+            let child = self.child_of(parent);
+            let (entry, after) = self.resolve_first(start, Some(b','), &child, Some(parent));
             rest = after;
-            let recipient = self.child_of(parent, piece);
-            let Some(entry) = self.resolved(recipient, Some(parent)) else {
+            let Some(entry) = entry else {
                 continue;
             };
             if self.same(&self.entries[parent], &entry) {
@@ -222,9 +230,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         count
     }
 
-    fn child_of(&self, parent: usize, address: &[u8]) -> Recipient {
+    fn child_of(&self, parent: usize) -> Recipient {
         let from = &self.entries[parent].recipient;
-        let mut child = Recipient::new(address);
+        let mut child = Recipient::new(Vec::new());
         child.primary = false;
         child.notify = from.notify;
         child.original = from.original.clone();
@@ -234,17 +242,39 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         child
     }
 
-    /// Resolves an address; none when it has only been complained about.
-    fn resolved(&mut self, mut recipient: Recipient, parent: Option<usize>) -> Option<Entry> {
-        self.about = Some(recipient.address.clone());
-        if recipient.triple.is_some() {
-            return Some(Entry::new(recipient, parent));
-        }
+    /// Resolves the first address of a list and returns what follows it; there is no entry
+    /// when the address has only been complained about.
+    fn resolve_first<'t>(
+        &mut self,
+        list: &'t [u8],
+        delimiter: Option<u8>,
+        template: &Recipient,
+        parent: Option<usize>,
+    ) -> (Option<Entry>, &'t [u8]) {
         let mut told = Vec::new();
-        let routed = self.cx.router.resolve(&recipient.address, &mut told);
+        let (routed, end) = self.cx.router.resolve(list, delimiter, &mut told);
+        let (address, rest) = list.split_at(end.min(list.len()).max(1.min(list.len())));
+        let mut recipient = template.clone();
+        recipient.address = address.trim_ascii_end().to_vec();
+        self.about = Some(if told.is_empty() {
+            recipient.address.clone()
+        } else {
+            list.to_vec()
+        });
         for refusal in told {
+            self.summary.refused += 1;
             self.complain(refusal.code, refusal.enhanced, &refusal.text);
         }
+        self.about = Some(recipient.address.clone());
+        (self.entry_of(recipient, routed, parent), rest)
+    }
+
+    fn entry_of(
+        &mut self,
+        mut recipient: Recipient,
+        routed: Routed,
+        parent: Option<usize>,
+    ) -> Option<Entry> {
         let settled = match routed {
             Routed::To(triple) => {
                 recipient.triple = Some(triple);
@@ -252,11 +282,11 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             }
             Routed::Discarded => RecipientState::Dropped,
             Routed::Refused(refusal) => {
+                self.summary.refused += 1;
                 self.complain(refusal.code, refusal.enhanced, &refusal.text);
-                if refusal.exit != ExitStatus::Usage {
+                if refusal.is_listed {
                     self.summary.exit = Some(refusal.exit);
-                }
-                if !refusal.is_listed {
+                } else {
                     return None;
                 }
                 RecipientState::Failed(self.status_of(&refusal))
@@ -297,10 +327,25 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         if let Some(twin) = twin {
             return self.merge(twin, entry);
         }
+        if entry.parent.is_some() && self.is_unwanted_sender(&entry) {
+            entry.work = Work::Removed;
+            return self.insert(entry);
+        }
         let index = self.insert(entry);
         self.expand(index, depth);
         self.entries[index].listed = true;
         index
+    }
+
+    /// Tells whether an entry is the sender, who is to be left out of lists (MeToo off).
+    ///
+    /// Observed: 8.17.1.9 never leaves root out.
+    fn is_unwanted_sender(&self, entry: &Entry) -> bool {
+        let sender = &self.envelope.sender;
+        !self.cx.limits.me_too
+            && sender.triple.is_some()
+            && sender.triple == entry.recipient.triple
+            && sender.controlling.as_ref().is_none_or(|user| user.uid != 0)
     }
 
     fn merge(&mut self, twin: usize, entry: Entry) -> usize {
@@ -647,6 +692,12 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
 
 impl Entry {
     fn new(recipient: Recipient, parent: Option<usize>) -> Self {
+        let identity = recipient.controlling_user.as_ref().map(|user| Identity {
+            uid: user.uid,
+            gid: user.gid,
+            user: Some(user.name.clone()),
+            home: user.home.clone(),
+        });
         Entry {
             recipient,
             work: Work::Ok,
@@ -654,7 +705,7 @@ impl Entry {
             self_reference: false,
             listed: false,
             this_pass: true,
-            identity: None,
+            identity,
             bogus_shell: false,
             unsafe_file: false,
             verified: false,
@@ -668,6 +719,14 @@ impl Entry {
             .as_ref()
             .map_or(b"", |triple| &triple.user)
     }
+}
+
+/// Skips what stands before the next address of a list; none at its end.
+fn start_of_address(list: &[u8]) -> Option<&[u8]> {
+    let start = list
+        .iter()
+        .position(|byte| !byte.is_ascii_whitespace() && *byte != b',')?;
+    Some(&list[start..])
 }
 
 /// Takes quotes and backslashes away and tells whether there was a backslash.

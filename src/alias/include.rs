@@ -34,7 +34,8 @@ impl Expansion<'_, '_, '_> {
     /// Expands an `:include:` recipient.
     pub(super) fn include_list(&mut self, index: usize, depth: u32) {
         let mut entry = self.entries[index].clone();
-        if entry.parent.is_none() || self.cx.limits.plain_only {
+        let is_allowed = entry.parent.is_some() || entry.recipient.controlling_user.is_some();
+        if !is_allowed || self.cx.limits.plain_only {
             let text = b"Cannot mail directly to :include:s";
             self.fail_entry(&mut entry, 550, (5, 7, 1), ExitStatus::Usage, text);
             self.entries[index] = entry;

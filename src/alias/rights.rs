@@ -29,6 +29,10 @@ impl Expansion<'_, '_, '_> {
     /// Refuses a program or file that nobody may name, or whose owner may not use it.
     pub(super) fn refuse_where_unsafe(&mut self, entry: &mut Entry, what: &str) {
         let exit = ExitStatus::Usage;
+        if entry.parent.is_none() && entry.recipient.controlling_user.is_some() {
+            // It was allowed before it went to the queue.
+            return;
+        }
         let Some(parent) = entry.parent.filter(|_| !self.cx.limits.plain_only) else {
             let text = format!("Cannot mail directly to {what}");
             return self.fail_entry(entry, 550, (5, 7, 1), exit, text.as_bytes());

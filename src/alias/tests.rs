@@ -12,6 +12,7 @@ use crate::logging::record::MailLog;
 use crate::macros::Template;
 use crate::mailer::{Mailer, MailerTable, MailerTriple};
 use crate::map::MapFailure;
+use crate::message::address::next_address;
 use crate::safefile::DontBlameSendmail;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::clock::Timestamp;
@@ -29,8 +30,8 @@ impl AliasLookup for Aliases {
 
 struct Routes<'a>(&'a MailerTable);
 
-impl Router for Routes<'_> {
-    fn resolve(&mut self, address: &[u8], _told: &mut Vec<Refusal>) -> Routed {
+impl Routes<'_> {
+    fn route(&self, address: &[u8]) -> Routed {
         let address = address.trim_ascii();
         let bare: Vec<u8> = address
             .iter()
@@ -62,6 +63,21 @@ impl Router for Routes<'_> {
             host: host.to_vec(),
             user: user.to_vec(),
         })
+    }
+}
+
+impl Router for Routes<'_> {
+    fn resolve(
+        &mut self,
+        list: &[u8],
+        delimiter: Option<u8>,
+        _told: &mut Vec<Refusal>,
+    ) -> (Routed, usize) {
+        let (address, rest) = match delimiter {
+            Some(_) => next_address(list, false).unwrap(),
+            None => (list, &b""[..]),
+        };
+        (self.route(address), list.len() - rest.len())
     }
 
     fn resolve_local(&mut self, triple: &MailerTriple) -> Option<Routed> {

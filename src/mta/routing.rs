@@ -50,26 +50,31 @@ impl<'a> Routing<'a> {
 }
 
 impl Router for Routing<'_> {
-    fn resolve(&mut self, address: &[u8], told: &mut Vec<Refusal>) -> Routed {
+    fn resolve(
+        &mut self,
+        list: &[u8],
+        delimiter: Option<u8>,
+        told: &mut Vec<Refusal>,
+    ) -> (Routed, usize) {
         let mut trace = Kept::default();
         let how = Resolving {
             role: Role::Recipient,
             place: Place::Envelope,
-            delimiter: None,
+            delimiter,
         };
         let Resolved {
             resolution,
             skips_ruleset_5,
-            ..
+            end,
         } = self
             .mta
             .rewrite_context(self.macros, None, &mut trace, self.buffers)
-            .resolve(address, how);
+            .resolve(list, how);
         self.skips_ruleset_5 = skips_ruleset_5;
         if !matches!(resolution, Resolution::Error(_)) {
             told.extend(trace.complaints.iter().map(repaired));
         }
-        routed(resolution, &trace)
+        (routed(resolution, &trace), end)
     }
 
     fn resolve_local(&mut self, triple: &MailerTriple) -> Option<Routed> {

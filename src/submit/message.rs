@@ -34,13 +34,26 @@ pub struct Submission {
     pub messages: Vec<LockedEnvelope>,
     /// The exit status so far; deliveries may still change it.
     pub exit: Option<ExitStatus>,
+    /// What the caller does with the messages.
+    pub next: Next,
+}
+
+/// What happens to a committed submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Next {
+    /// It is delivered as the delivery mode says.
+    #[default]
+    Deliver,
+    /// Its header has bad addresses: failures are reported by mail whatever the error mode
+    /// says, and what is left waits for a queue run.
+    ReportAndHold,
 }
 
 impl Submission {
     fn refused(exit: ExitStatus) -> Self {
         Submission {
-            messages: Vec::new(),
             exit: Some(exit),
+            ..Submission::default()
         }
     }
 }
@@ -66,6 +79,12 @@ pub fn submit_message(
     desk.take_in(entry, source)
 }
 
+/// Reply code, enhanced status and text of a refusal.
+type Fault = (u16, (u8, u16, u16), String);
+
+/// A permanent failure without detail.
+const NO_DETAIL: (u8, u16, u16) = (5, 0, 0);
+
 /// A submission in progress.
 struct Desk<'a> {
     mta: &'a Mta,
@@ -75,6 +94,9 @@ struct Desk<'a> {
     envelope: Envelope,
     errors: Box<dyn Narrator>,
     summary: Summary,
+    /// Errors told before the message was read.
+    operand_errors: u32,
+    next: Next,
     /// The recipients as the user gave them, for `$u`.
     given: Vec<Vec<u8>>,
 }
@@ -118,6 +140,8 @@ impl<'a> Desk<'a> {
             envelope,
             errors,
             summary: Summary::default(),
+            operand_errors: 0,
+            next: Next::Deliver,
             given: Vec::new(),
         };
         desk.set_macros();
@@ -208,6 +232,7 @@ impl<'a> Desk<'a> {
     fn add_operands(&mut self) {
         let lists = self.arguments.recipients.clone();
         self.expand(&lists, false);
+        self.operand_errors = self.summary.errors;
     }
 
     fn expand(&mut self, lists: &[Vec<u8>], bcc: bool) {
@@ -241,6 +266,7 @@ impl<'a> Desk<'a> {
         let summary = expansion.finish();
         self.envelope.macros = macros;
         self.summary.errors += summary.errors;
+        self.summary.refused += summary.refused;
         self.summary.exit = summary.exit.or(self.summary.exit);
     }
 
@@ -263,36 +289,74 @@ impl<'a> Desk<'a> {
             }
             Err(InputFault::Store(error)) => return self.cannot_store(&error),
         };
-        if input.header_too_long {
-            let text = format!(
-                "552 5.6.0 Headers too large ({} max)",
-                rules.max_header_bytes
-            );
-            self.complain(None, text.as_bytes());
-            return Submission::refused(ExitStatus::DataError);
-        }
-        if input.message_too_long {
-            let text = format!(
-                "552 5.2.3 Message exceeds maximum fixed size ({})",
-                rules.max_message_bytes
-            );
-            self.complain(None, text.as_bytes());
-            return Submission::refused(ExitStatus::DataError);
-        }
+        let fault = self.input_fault(&input, &rules);
+        let told_before = self.summary.refused;
         self.take_header(input);
+        if let Some((code, enhanced, text)) = fault {
+            self.refuse_all(code, enhanced, &text);
+        } else if self.summary.refused > told_before {
+            self.refuse_bad_header();
+        }
         if self.envelope.recipients.is_empty() {
             if self.arguments.recipients_from_header && self.summary.errors == 0 {
                 Stdout.say(b"No recipient addresses found in header");
-                return Submission::refused(ExitStatus::Ok);
             }
-            return Submission::refused(self.summary.exit_status());
+            return Submission {
+                exit: self.exit(),
+                ..Submission::default()
+            };
         }
         self.complete();
         self.commit(entry)
     }
 
+    /// Returns why a message that was read cannot be taken.
+    fn input_fault(&mut self, input: &Input, rules: &InputRules) -> Option<Fault> {
+        let headers = &self.mta.config.options.headers;
+        if input.header_too_long {
+            let text = format!("Headers too large ({} max)", rules.max_header_bytes);
+            return Some((552, (5, 6, 0), text));
+        }
+        if input.message_too_long {
+            self.envelope.flags.insert(EnvelopeFlags::NO_BODY_RETURN);
+            let limit = rules.max_message_bytes;
+            let text = format!("Message exceeds maximum fixed size ({limit})");
+            return Some((552, (5, 2, 3), text));
+        }
+        let is_declared =
+            self.envelope.body_type.is_some() || input.headers.contains(b"mime-version");
+        let is_strict = headers.eight_bit_mode == EightBitMode::Strict;
+        (is_strict && input.has_eight_bit && !is_declared)
+            .then(|| (554, (5, 6, 1), "Eight bit data not allowed".to_owned()))
+    }
+
+    /// Refuses the whole message: nobody gets it and the sender hears of it by mail.
+    fn refuse_all(&mut self, code: u16, enhanced: (u8, u16, u16), text: &str) {
+        self.errors.say(text.as_bytes());
+        self.fail_all(code, enhanced, text);
+        self.next = Next::ReportAndHold;
+    }
+
+    /// Decides what bad addresses in the header mean: those that are listed fail alone and
+    /// the others wait; else all fail.
+    fn refuse_bad_header(&mut self) {
+        self.next = Next::ReportAndHold;
+        let failed = |recipient: &Recipient| matches!(recipient.state, RecipientState::Failed(_));
+        if !self.envelope.recipients.iter().any(failed) {
+            self.fail_open(NO_DETAIL, ExitStatus::Usage, b"");
+        }
+    }
+
+    /// Returns the exit status so far, none for success.
+    fn exit(&self) -> Option<ExitStatus> {
+        let operands = (self.operand_errors > 0).then_some(ExitStatus::Usage);
+        self.summary.exit.or(operands)
+    }
+
     fn take_header(&mut self, input: Input) {
-        self.envelope.headers = input.headers;
+        if !input.header_too_long {
+            self.envelope.headers = input.headers;
+        }
         self.envelope.size = input.size;
         if input.has_eight_bit {
             self.envelope.flags.insert(EnvelopeFlags::HAS_8BIT);
@@ -436,47 +500,45 @@ impl<'a> Desk<'a> {
         self.refuse_hopeless();
     }
 
-    /// Fails all recipients of a message that must not go anywhere.
+    /// Fails all recipients of a message that has gone round in circles.
     fn refuse_hopeless(&mut self) {
-        let options = &self.mta.config.options;
-        let limit = options.receiving.max_hop_count;
-        let has_eight_bit = self.envelope.flags.contains(EnvelopeFlags::HAS_8BIT);
-        let strict = options.headers.eight_bit_mode == EightBitMode::Strict
-            && has_eight_bit
-            && self.envelope.body_type.is_none()
-            && !self.envelope.headers.contains(b"mime-version");
-        if self.envelope.hop_count > limit {
-            let first = self.envelope.recipients.iter().find(|r| r.state.is_open());
-            let to = first.map_or(Vec::new(), |recipient| recipient.address.clone());
-            let via = self
-                .envelope
-                .macros
-                .text(MacroId::UNDERSCORE)
-                .unwrap_or(b"localhost");
-            let via = crate::text::bytes::rsplit_once(via, b'@').map_or(via, |(_, host)| host);
-            let text = format!(
-                "Too many hops {} ({limit} max): from {} via {}, to {}",
-                self.envelope.hop_count,
-                crate::text::bytes::printable(&self.envelope.sender.address),
-                crate::text::bytes::printable(via),
-                crate::text::bytes::printable(&to),
-            );
-            self.fail_all(554, (5, 4, 6), ExitStatus::Unavailable, &text);
-        } else if strict {
-            self.errors.say(b"Eight bit data not allowed");
-            self.fail_all(554, (5, 6, 1), ExitStatus::Ok, "Eight bit data not allowed");
+        let limit = self.mta.config.options.receiving.max_hop_count;
+        if self.envelope.hop_count <= limit {
+            return;
         }
+        let first = self.envelope.recipients.iter().find(|r| r.state.is_open());
+        let to = first.map_or(Vec::new(), |recipient| recipient.address.clone());
+        let via = self
+            .envelope
+            .macros
+            .text(MacroId::UNDERSCORE)
+            .unwrap_or(b"localhost");
+        let via = crate::text::bytes::rsplit_once(via, b'@').map_or(via, |(_, host)| host);
+        let text = format!(
+            "Too many hops {} ({limit} max): from {} via {}, to {}",
+            self.envelope.hop_count,
+            crate::text::bytes::printable(&self.envelope.sender.address),
+            crate::text::bytes::printable(via),
+            crate::text::bytes::printable(&to),
+        );
+        self.envelope
+            .transcript
+            .push_line(format!("554 5.4.6 {text}").as_bytes());
+        self.summary.exit = Some(ExitStatus::Unavailable);
+        self.fail_open((5, 4, 6), ExitStatus::Unavailable, text.as_bytes());
     }
 
-    fn fail_all(&mut self, code: u16, enhanced: (u8, u16, u16), exit: ExitStatus, text: &str) {
+    fn fail_all(&mut self, code: u16, enhanced: (u8, u16, u16), text: &str) {
+        let (class, subject, detail) = enhanced;
+        let line = format!("{code} {class}.{subject}.{detail} {text}");
+        self.envelope.transcript.push_line(line.as_bytes());
+        self.fail_open(NO_DETAIL, ExitStatus::Unavailable, text.as_bytes());
+    }
+
+    fn fail_open(&mut self, enhanced: (u8, u16, u16), exit: ExitStatus, text: &[u8]) {
         let (class, subject, detail) = enhanced;
         let enhanced = EnhancedStatus::new(class, subject, detail)
-            .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::Unavailable));
-        let line = format!("{code} {enhanced} {text}");
-        self.envelope.transcript.push_line(line.as_bytes());
-        if exit != ExitStatus::Ok {
-            self.summary.exit = Some(exit);
-        }
+            .unwrap_or_else(|| EnhancedStatus::from_exit(exit));
         let now = self.mta.clock.now();
         for recipient in self
             .envelope
@@ -484,9 +546,8 @@ impl<'a> Desk<'a> {
             .iter_mut()
             .filter(|r| r.state.is_open())
         {
-            let status =
-                DeliveryStatus::local(enhanced, ExitStatus::Unavailable, text.as_bytes(), now);
-            recipient.state = RecipientState::Failed(status);
+            recipient.state =
+                RecipientState::Failed(DeliveryStatus::local(enhanced, exit, text, now));
         }
     }
 
@@ -573,11 +634,20 @@ impl<'a> Desk<'a> {
                 }
             }
         }
-        messages.retain(|message| !message.envelope.recipients.is_empty());
-        let exit = self.summary.exit_status();
+        let is_settled = |recipient: &Recipient| {
+            !recipient.state.is_open() && !matches!(recipient.state, RecipientState::Failed(_))
+        };
+        if messages.len() > 1 && messages[0].envelope.recipients.iter().all(is_settled) {
+            // Everybody has gone to a part of his own.
+            let first = messages.remove(0);
+            if let Err(error) = first.entry.remove() {
+                self.cannot_store(&error);
+            }
+        }
         Submission {
             messages,
-            exit: (exit != ExitStatus::Ok).then_some(exit),
+            exit: self.exit(),
+            next: self.next,
         }
     }
 
@@ -608,11 +678,18 @@ impl<'a> Desk<'a> {
         part.macros = std::mem::take(&mut self.envelope.macros);
         part.sender = resolved.sender;
         part.id = Some(id.clone());
+        for recipient in &mut part.recipients {
+            recipient.owner = None;
+        }
         self.mta.log.syslog(
-            5,
+            8,
             Severity::Info,
-            Some(id.as_bytes()),
-            format_args!("clone: owner={}", crate::text::bytes::printable(&owner)),
+            first.envelope.id.as_ref().map(|id| id.as_bytes()),
+            format_args!(
+                "{}: clone: owner={}",
+                id.as_str(),
+                crate::text::bytes::printable(&owner)
+            ),
         );
         let entry = first.entry.split(directory, id, &part)?;
         part.body = entry.body()?;
