@@ -1,8 +1,22 @@
 //! The AliasFile list: where the right-hand side of an alias comes from.
+//!
+//! Entry points: [`AliasDatabase::lookup`], [`map_services`] (what maps and
+//! aliases need, taken out of a configuration) and [`alias_definitions`].
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::map::{LookupContext, LookupHost, LookupMode, MapId, MapServices, MapSet};
+use crate::config::Config;
+use crate::dns::resolver::Resolver;
+use crate::logging::record::MailLog;
+use crate::map::{
+    LookupContext, LookupHost, LookupMode, MapClass, MapDefinition, MapId, MapServices, MapSet,
+};
+use crate::safefile::DontBlameSendmail;
+use crate::sys::identity::{Credentials, UserDatabase};
+use crate::sys::privilege::Privileged;
+use crate::sys::process::effective_user;
+use crate::sys::safe_open::OpenRules;
 
 /// An alias database could not be read; the message must wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,5 +66,124 @@ impl AliasDatabase {
             return Err(AliasesUnavailable);
         }
         Ok(answer.value)
+    }
+}
+
+/// Makes maps `Alias0`, `Alias1` ... out of the entries `class:flags file` of option AliasFile.
+pub fn alias_definitions(entries: &[Vec<u8>]) -> Vec<MapDefinition> {
+    let known = |_: &[u8]| true;
+    let numbered = entries.iter().enumerate();
+    numbered
+        .filter_map(|(number, entry)| {
+            let colon = entry.iter().position(|&octet| octet == b':')?;
+            let class = MapClass::from_name(entry.get(..colon)?)?;
+            let name = format!("Alias{number}").into_bytes();
+            let arguments = entry.get(colon + 1..)?;
+            let mut map = MapDefinition::of_class(&name, class, arguments, &known, &mut Vec::new());
+            // Without class, a missing database means that there are no aliases.
+            map.flags.optional |= class == MapClass::Implicit;
+            Some(map)
+        })
+        .collect()
+}
+
+/// Takes out of a configuration what maps and aliases need.
+pub fn map_services(
+    config: &Config,
+    resolver: Arc<dyn Resolver>,
+    users: Arc<dyn UserDatabase>,
+    privileged: Arc<dyn Privileged>,
+    log: MailLog,
+) -> MapServices {
+    let options = &config.options;
+    let blame = options.security.dont_blame_sendmail;
+    let default_user = &options.security.default_user;
+    let program_user =
+        (effective_user() == 0).then(|| Credentials::plain(default_user.uid, default_user.gid));
+    MapServices {
+        resolver,
+        users,
+        privileged,
+        file_rules: map_file_rules(blame),
+        alias_file_rules: alias_file_rules(blame),
+        alias_wait: options.delivering.alias_wait,
+        log,
+        service_switch_file: options.running.service_switch_file.clone(),
+        program_user,
+        aliases: alias_definitions(&options.delivering.alias_file),
+    }
+}
+
+/// Returns what makes a map file unfit.
+pub fn map_file_rules(blame: DontBlameSendmail) -> OpenRules {
+    let mut rules = MapServices::MAP_FILE_RULES;
+    if blame.allows(DontBlameSendmail::MAP_IN_UNSAFE_DIR_PATH) {
+        rules = rules
+            .without(OpenRules::NO_GROUP_WRITABLE_DIRECTORY)
+            .without(OpenRules::NO_WORLD_WRITABLE_DIRECTORY);
+    }
+    if blame.allows(DontBlameSendmail::LINKED_MAP_IN_WRITABLE_DIR) {
+        rules = rules.without(OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY);
+    }
+    trusting_sticky_bit(rules, blame)
+}
+
+/// Returns what makes an alias text unfit.
+pub fn alias_file_rules(blame: DontBlameSendmail) -> OpenRules {
+    let mut rules = MapServices::ALIAS_FILE_RULES;
+    for (word, rule) in [
+        (
+            DontBlameSendmail::GROUP_WRITABLE_ALIAS_FILE,
+            OpenRules::NO_GROUP_WRITABLE_FILE,
+        ),
+        (
+            DontBlameSendmail::WORLD_WRITABLE_ALIAS_FILE,
+            OpenRules::NO_WORLD_WRITABLE_FILE,
+        ),
+        (
+            DontBlameSendmail::LINKED_ALIAS_FILE_IN_WRITABLE_DIR,
+            OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY,
+        ),
+    ] {
+        if blame.allows(word) {
+            rules = rules.without(rule);
+        }
+    }
+    trusting_sticky_bit(rules, blame)
+}
+
+fn trusting_sticky_bit(rules: OpenRules, blame: DontBlameSendmail) -> OpenRules {
+    if blame.allows(DontBlameSendmail::TRUST_STICKY_BIT) {
+        rules | OpenRules::TRUST_STICKY_BIT
+    } else {
+        rules
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_become_numbered_maps() {
+        let entries = [
+            b"implicit:/etc/mail/aliases".to_vec(),
+            b"hash:-o /x".to_vec(),
+        ];
+        let maps = alias_definitions(&entries);
+        assert_eq!(maps[0].name, b"Alias0");
+        assert_eq!(maps[0].class, MapClass::Implicit);
+        assert!(maps[0].flags.optional);
+        assert_eq!(maps[1].file, b"/x");
+        assert!(maps[1].flags.optional);
+    }
+
+    #[test]
+    fn words_of_dont_blame_sendmail_relax_the_rules() {
+        let relaxed = alias_file_rules(DontBlameSendmail::GROUP_WRITABLE_ALIAS_FILE);
+        assert!(!relaxed.contains(OpenRules::NO_GROUP_WRITABLE_FILE));
+        assert!(relaxed.contains(OpenRules::NO_WORLD_WRITABLE_FILE));
+        let relaxed = map_file_rules(DontBlameSendmail::MAP_IN_UNSAFE_DIR_PATH);
+        assert!(!relaxed.contains(OpenRules::NO_WORLD_WRITABLE_DIRECTORY));
     }
 }

@@ -3,6 +3,7 @@
 //! Reading order:
 //!
 //! - [`database`]: the AliasFile list and its lookups;
+//! - [`rebuild`]: newaliases; [`judge`]: what may be aliased;
 //! - [`context`]: what expansion works with;
 //! - [`expand`]: recipients in, final recipients out;
 //! - `rights`: whose rights programs, files and lists get;
@@ -15,6 +16,8 @@ pub mod database;
 pub mod expand;
 mod forward;
 mod include;
+pub mod judge;
+pub mod rebuild;
 mod rights;
 mod telling;
 

@@ -27,8 +27,8 @@ pub trait AliasReader {
         false
     }
 
-    /// Takes one alias.
-    fn store(&mut self, line: usize, name: &[u8], value: &[u8]);
+    /// Takes one alias; `shown` is its name in messages.
+    fn store(&mut self, line: usize, name: &[u8], shown: &[u8], value: &[u8]);
 
     /// Takes an error message.
     fn complain(&mut self, line: usize, text: &[u8]);
@@ -65,8 +65,9 @@ pub fn read_aliases(text: &[u8], reader: &mut dyn AliasReader) -> AliasCount {
         number: 0,
     };
     let mut count = AliasCount::default();
-    // A line that starts with a space and continues nothing is reported once per run of them.
-    let mut skipping = true;
+    // A line that starts with a space and continues nothing is reported once per run of
+    // them, and not behind a comment.
+    let mut skipping = false;
     while let Some(first) = lines.next_line() {
         let mut line = first.to_vec();
         while line.last() == Some(&b'\\') && line.len() <= MAX_LINE {
@@ -80,7 +81,14 @@ pub fn read_aliases(text: &[u8], reader: &mut dyn AliasReader) -> AliasCount {
             continue;
         }
         match line.first() {
-            None | Some(b'#') => continue,
+            None => {
+                skipping = false;
+                continue;
+            }
+            Some(b'#') => {
+                skipping = true;
+                continue;
+            }
             Some(b' ' | b'\t') => {
                 if !skipping {
                     reader.complain(lines.number, b"Non-continuation line starts with space");
@@ -113,18 +121,21 @@ pub fn read_aliases(text: &[u8], reader: &mut dyn AliasReader) -> AliasCount {
                 let text = [&*name, b"... cannot alias non-local names"].concat();
                 reader.complain(lines.number, &text);
             }
-            AliasName::Local(_) if trim_spaces(&value).is_empty() => {
+            AliasName::Local { .. } if trim_spaces(&value).is_empty() => {
                 let text = [shown(&line), b"... missing value for alias"].concat();
                 reader.complain(lines.number, &text);
             }
-            AliasName::Local(mut name) => {
+            AliasName::Local {
+                user: mut name,
+                shown,
+            } => {
                 if name.eq_ignore_ascii_case(b"postmaster") {
                     name.make_ascii_lowercase();
                 }
                 count.aliases += 1;
                 count.longest = count.longest.max(value.len());
                 count.bytes += name.len() + value.len();
-                reader.store(lines.number, &name, &value);
+                reader.store(lines.number, &name, &shown, &value);
             }
         }
     }
@@ -257,11 +268,14 @@ mod tests {
             } else if name.contains(&b'@') {
                 AliasName::NotLocal(name)
             } else {
-                AliasName::Local(name)
+                AliasName::Local {
+                    user: name.clone(),
+                    shown: name,
+                }
             }
         }
 
-        fn store(&mut self, _line: usize, name: &[u8], value: &[u8]) {
+        fn store(&mut self, _line: usize, name: &[u8], _shown: &[u8], value: &[u8]) {
             let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
             self.pairs.push((text(name), text(value)));
         }

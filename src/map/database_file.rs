@@ -9,6 +9,7 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::berkeley::{Database, Fault, Layout};
 use super::class::MapClass;
@@ -21,9 +22,14 @@ use crate::sys::file::path_of;
 use crate::sys::host::error_text;
 use crate::sys::lock::FileLock;
 use crate::sys::safe_open::OpenError;
+use crate::text::bytes::printable;
 
 /// How often a lookup is done again because the file changed meanwhile.
 const MAX_TRIES: usize = 5;
+/// How long the first pause is while an alias database is incomplete; each one doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// LogLevel from which an outdated alias database is told. Source: guide 2.6.2.
+const AGE_LOG_LEVEL: u8 = 4;
 /// Bits of [`DatabaseFile::key_forms`].
 const PLAIN_KEY: u8 = 1;
 const KEY_WITH_NUL: u8 = 2;
@@ -81,7 +87,7 @@ impl DatabaseFile {
             }
             OpenFault
         })?;
-        let handle = read(opened.file, class).map_err(|error| {
+        let mut handle = read(opened.file, class).map_err(|error| {
             if !definition.flags.optional {
                 let text = match error {
                     Fault::Io(error) => error_text(&error),
@@ -92,6 +98,10 @@ impl DatabaseFile {
             }
             OpenFault
         })?;
+        if services.is_alias_map(definition) {
+            handle = complete(handle, &path, class, services)?;
+            warn_of_age(&definition.file, &path, &handle, services, host);
+        }
         let flags = definition.flags.clone();
         let forms = u8::from(flags.try_plain_key) * PLAIN_KEY
             + u8::from(flags.try_key_with_nul) * KEY_WITH_NUL;
@@ -200,6 +210,62 @@ pub fn file_name(file: &[u8]) -> Vec<u8> {
     } else {
         [file, b".db"].concat()
     }
+}
+
+/// Waits until an alias database holds the mark of its end (AliasWait).
+///
+/// Somebody may be rebuilding it. One that stays without the mark is not used.
+fn complete(
+    mut handle: Handle,
+    path: &[u8],
+    class: MapClass,
+    services: &MapServices,
+) -> Result<Handle, OpenFault> {
+    let deadline = Instant::now() + services.alias_wait;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let marked = |key: &[u8]| matches!(handle.database.lookup(key), Ok(Some(_)));
+        if marked(b"@\0") || marked(b"@") {
+            return Ok(handle);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(OpenFault);
+        }
+        std::thread::sleep(pause.min(left));
+        pause *= 2;
+        let opened = open_file(services, path).map_err(|_| OpenFault)?;
+        handle = read(opened.file, class).map_err(|_| OpenFault)?;
+    }
+}
+
+/// Tells that the text of an alias database is newer than the database.
+fn warn_of_age(
+    text_file: &[u8],
+    path: &[u8],
+    handle: &Handle,
+    services: &MapServices,
+    host: &mut dyn LookupHost,
+) {
+    let Ok(text) = std::fs::metadata(path_of(text_file)) else {
+        return;
+    };
+    if text.mtime() <= handle.version.changed.0 {
+        return;
+    }
+    host.narrate(
+        &[
+            b"Warning: alias database ".as_slice(),
+            path,
+            b" out of date",
+        ]
+        .concat(),
+    );
+    let shown = printable(path);
+    let line = format_args!("alias database {shown} out of date");
+    services
+        .log
+        .syslog(AGE_LOG_LEVEL, log::Level::Info, None, line);
 }
 
 fn read(file: File, class: MapClass) -> Result<Handle, Fault> {

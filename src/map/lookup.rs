@@ -63,8 +63,13 @@ pub trait LookupHost {
 /// What the left-hand side of an alias is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AliasName {
-    /// A name of this host; it may be aliased. Holds the name as it becomes a key.
-    Local(Vec<u8>),
+    /// A name of this host; it may be aliased.
+    Local {
+        /// The name as it becomes a key.
+        user: Vec<u8>,
+        /// The address as it is shown.
+        shown: Vec<u8>,
+    },
     /// It resolves to a mailer without flag `A`. Holds the address as it is shown.
     NotLocal(Vec<u8>),
     /// It is no address; the reason was reported already.
@@ -76,7 +81,10 @@ impl AliasName {
     pub fn presumably_local(name: &[u8]) -> AliasName {
         match name.trim_ascii() {
             [] => AliasName::Unparsable,
-            name => AliasName::Local(name.to_vec()),
+            name => AliasName::Local {
+                user: name.to_vec(),
+                shown: name.to_vec(),
+            },
         }
     }
 }

@@ -7,13 +7,14 @@
 //! - [`set`]: all maps of a configuration; the door the rewriting engine uses.
 //! - [`open`]: from a definition to something that answers; [`switch`]: the service switch.
 //! - Files: [`database_file`] (hash, btree) over [`berkeley`], [`cdb`], [`text_map`],
-//!   [`alias_text`] and [`stab`].
+//!   [`alias_text`] and [`stab`]; [`build`] writes databases.
 //! - Questions to others: [`host_map`], [`dns_map`], [`bestmx`], [`user`], [`program`], [`socket`].
 //! - Pure ones: [`regex_map`], [`pure`] (arpa, null, dequote, arith, macro), [`syslog_map`].
 
 pub mod alias_text;
 pub mod berkeley;
 pub mod bestmx;
+pub mod build;
 pub mod cdb;
 pub mod class;
 pub mod database_file;

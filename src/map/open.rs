@@ -19,7 +19,7 @@ use super::text_map::TextMap;
 use super::user::UserMap;
 use super::{pure, syslog_map};
 use crate::sys::file::path_of;
-use crate::sys::safe_open::{OpenError, OpenRequest, OpenRules, Opened};
+use crate::sys::safe_open::{OpenError, OpenRequest, Opened};
 
 /// The map cannot be opened; the reason was reported where the reference reports one.
 #[derive(Debug)]
@@ -111,16 +111,7 @@ fn open_implicit(
 
 /// Opens a file of a map, judged by the rules for maps.
 pub(super) fn open_file(services: &MapServices, path: &[u8]) -> Result<Opened, OpenError> {
-    open_file_with(services, path, OpenRules::NONE)
-}
-
-/// As [`open_file`], with further rules.
-pub(super) fn open_file_with(
-    services: &MapServices,
-    path: &[u8],
-    rules: OpenRules,
-) -> Result<Opened, OpenError> {
-    let request = OpenRequest::read(path_of(path)).rules(services.file_rules | rules);
+    let request = OpenRequest::read(path_of(path)).rules(services.file_rules);
     services.privileged.open_as(&request)
 }
 

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::class::MapClass;
 use super::definition::{Details, MapDefinition};
@@ -18,6 +19,7 @@ use super::lookup::{
 use super::open::{OpenFault, open_map};
 use super::switch::services_of;
 use crate::dns::resolver::Resolver;
+use crate::logging::record::MailLog;
 use crate::sys::identity::{Credentials, UserDatabase};
 use crate::sys::privilege::Privileged;
 use crate::sys::safe_open::OpenRules;
@@ -43,6 +45,12 @@ pub struct MapServices {
     pub privileged: Arc<dyn Privileged>,
     /// What makes a map file unfit; start from [`MapServices::MAP_FILE_RULES`].
     pub file_rules: OpenRules,
+    /// What makes an alias text unfit; start from [`MapServices::ALIAS_FILE_RULES`].
+    pub alias_file_rules: OpenRules,
+    /// How long to wait for a database that is being rebuilt (AliasWait).
+    pub alias_wait: Duration,
+    /// The mail log.
+    pub log: MailLog,
     /// `ServiceSwitchFile`.
     pub service_switch_file: PathBuf,
     /// Whose rights programs of class `program` have (DefaultUser); none: those of the process.
@@ -57,6 +65,18 @@ impl MapServices {
         .with(OpenRules::NO_GROUP_WRITABLE_DIRECTORY)
         .with(OpenRules::NO_WORLD_WRITABLE_DIRECTORY)
         .with(OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY);
+    /// What makes an alias text unfit when DontBlameSendmail says nothing.
+    pub const ALIAS_FILE_RULES: OpenRules = OpenRules::REGULAR_ONLY
+        .with(OpenRules::NO_GROUP_WRITABLE_FILE)
+        .with(OpenRules::NO_WORLD_WRITABLE_FILE)
+        .with(OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY);
+
+    /// Says whether a map is one of the alias databases.
+    pub(super) fn is_alias_map(&self, definition: &MapDefinition) -> bool {
+        self.aliases
+            .iter()
+            .any(|alias| alias.name == definition.name)
+    }
 }
 
 /// What became of a map when it was needed first.
@@ -340,19 +360,14 @@ fn built_in(alias_maps: Vec<Vec<u8>>) -> Vec<MapDefinition> {
     ]
 }
 
-/// Strips the quotes of a key as rules do: `"a b".c` is `a b.c`.
-///
-/// Octets behind a backslash are left alone, and so is a text whose quotes do not pair.
+/// Strips quotes, and the backslash before what it escapes, as rules do with keys.
 pub fn without_quotes(key: &[u8]) -> Vec<u8> {
     let mut stripped = Vec::with_capacity(key.len());
     let mut octets = key.iter().copied();
     while let Some(octet) = octets.next() {
         match octet {
             b'"' => {}
-            b'\\' => {
-                stripped.push(octet);
-                stripped.extend(octets.next());
-            }
+            b'\\' => stripped.extend(octets.next()),
             other => stripped.push(other),
         }
     }
@@ -395,6 +410,9 @@ mod tests {
             users: Arc::new(FixedUsers::new().user("root", 0)),
             privileged: Arc::new(Unprivileged),
             file_rules: OpenRules::NONE,
+            alias_file_rules: OpenRules::NONE,
+            alias_wait: Duration::ZERO,
+            log: MailLog::new(0),
             service_switch_file: PathBuf::from("/nonexistent"),
             program_user: None,
             aliases: Vec::new(),

@@ -9,9 +9,10 @@ use super::alias_text::{AliasReader, read_aliases};
 use super::definition::MapDefinition;
 use super::flags::MapFlags;
 use super::lookup::{AliasName, LookupContext, LookupHost, Map, MapAnswer};
-use super::open::{OpenFault, open_file_with};
+use super::open::OpenFault;
 use super::set::MapServices;
-use crate::sys::safe_open::OpenRules;
+use crate::sys::file::path_of;
+use crate::sys::safe_open::OpenRequest;
 
 /// All aliases of a text, by folded name.
 pub(super) struct AliasTextMap {
@@ -25,8 +26,8 @@ impl AliasTextMap {
         services: &MapServices,
         host: &mut dyn LookupHost,
     ) -> Result<AliasTextMap, OpenFault> {
-        let unfit = OpenRules::NO_GROUP_WRITABLE_FILE | OpenRules::NO_WORLD_WRITABLE_FILE;
-        let opened = open_file_with(services, &definition.file, unfit);
+        let request = OpenRequest::read(path_of(&definition.file)).rules(services.alias_file_rules);
+        let opened = services.privileged.open_as(&request);
         let mut text = Vec::new();
         let read = opened
             .ok()
@@ -72,7 +73,7 @@ impl AliasReader for Reader<'_> {
         self.host.judge_alias(&place, name)
     }
 
-    fn store(&mut self, _line: usize, name: &[u8], value: &[u8]) {
+    fn store(&mut self, _line: usize, name: &[u8], _shown: &[u8], value: &[u8]) {
         self.aliases
             .insert(name.to_ascii_lowercase(), value.to_vec());
     }
