@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::options::Options;
 use crate::dns::resolver::Resolver;
 use crate::logging::record::MailLog;
 use crate::map::{
@@ -89,13 +89,12 @@ pub fn alias_definitions(entries: &[Vec<u8>]) -> Vec<MapDefinition> {
 
 /// Takes out of a configuration what maps and aliases need.
 pub fn map_services(
-    config: &Config,
+    options: &Options,
     resolver: Arc<dyn Resolver>,
     users: Arc<dyn UserDatabase>,
     privileged: Arc<dyn Privileged>,
     log: MailLog,
 ) -> MapServices {
-    let options = &config.options;
     let blame = options.security.dont_blame_sendmail;
     let default_user = &options.security.default_user;
     let program_user =
@@ -121,6 +120,9 @@ pub fn map_file_rules(blame: DontBlameSendmail) -> OpenRules {
         rules = rules
             .without(OpenRules::NO_GROUP_WRITABLE_DIRECTORY)
             .without(OpenRules::NO_WORLD_WRITABLE_DIRECTORY);
+    }
+    if blame.allows(DontBlameSendmail::GROUP_WRITABLE_DIR_PATH_SAFE) {
+        rules = rules.without(OpenRules::NO_GROUP_WRITABLE_DIRECTORY);
     }
     if blame.allows(DontBlameSendmail::LINKED_MAP_IN_WRITABLE_DIR) {
         rules = rules.without(OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY);
