@@ -44,6 +44,11 @@ impl AliasDatabase {
         AliasDatabase { maps, all }
     }
 
+    /// Returns what the databases work with; a rebuild needs the same.
+    pub fn services(&self) -> &MapServices {
+        self.maps.services()
+    }
+
     /// Looks a local name up; the first database that knows it wins.
     ///
     /// The order is that of the service switch for `aliases`, then of option AliasFile.

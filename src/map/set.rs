@@ -148,6 +148,11 @@ impl MapSet {
         });
     }
 
+    /// Returns what the maps work with.
+    pub fn services(&self) -> &MapServices {
+        &self.services
+    }
+
     /// Finds a map by its name, letter case ignored.
     pub fn find(&self, name: &[u8]) -> Option<MapId> {
         self.names.get(&name.to_ascii_lowercase()).copied()

@@ -1,1 +1,5 @@
 //! Programs that come with sendmail.
+//!
+//! - [`newaliases`]: rebuilds the alias databases.
+
+pub mod newaliases;

@@ -1,0 +1,100 @@
+//! newaliases (`sendmail -bi`): rebuilds the alias databases.
+//!
+//! Entry point: [`run`]; whether the caller may do this was decided before.
+
+use std::io::Write;
+
+use crate::alias::judge::{Judged, check_address, judge_alias};
+use crate::alias::rebuild::{Rebuild, RebuildHost};
+use crate::macros::MacroTable;
+use crate::map::AliasName;
+use crate::mta::Mta;
+use crate::rewrite::{Kept, RewriteContext, RewriteWorkspace};
+use crate::smtp::ExitStatus;
+use crate::text::bytes::printable;
+
+/// Rebuilds every database of option AliasFile; `by` is the login name of whoever asked.
+///
+/// Returns the exit status: faults of an alias text do not stop the rebuild, but they show.
+pub fn run(mta: &Mta, by: &[u8], out: &mut dyn Write) -> ExitStatus {
+    let options = &mta.config.options;
+    let mut host = Host {
+        mta,
+        by,
+        out,
+        macros: MacroTable::new(),
+        buffers: RewriteWorkspace::new(),
+        exit: ExitStatus::Ok,
+    };
+    let rebuild = Rebuild {
+        services: mta.aliases.services(),
+        checks_values: options.delivering.check_aliases,
+        trusted_user: options
+            .security
+            .trusted_user
+            .as_ref()
+            .map(|account| account.uid),
+        by: by.to_vec(),
+    };
+    rebuild.all(&mut host);
+    host.exit
+}
+
+struct Host<'a> {
+    mta: &'a Mta,
+    by: &'a [u8],
+    out: &'a mut dyn Write,
+    macros: MacroTable,
+    buffers: RewriteWorkspace,
+    exit: ExitStatus,
+}
+
+impl Host<'_> {
+    fn report(&mut self, place: &[u8], judged: Judged) {
+        for message in judged.messages {
+            self.say(&[place, &message].concat());
+        }
+        if let Some(exit) = judged.exit {
+            self.exit = exit;
+        }
+    }
+}
+
+impl RebuildHost for Host<'_> {
+    fn judge(&mut self, place: &[u8], name: &[u8]) -> AliasName {
+        let (mta, macros, buffers) = (self.mta, &mut self.macros, &mut self.buffers);
+        let mut with = |kept: &mut Kept, work: &mut dyn FnMut(&mut RewriteContext<'_>)| {
+            work(&mut mta.rewrite_context(macros, None, kept, buffers));
+        };
+        let (verdict, judged) = judge_alias(name, &mut with);
+        self.report(place, judged);
+        verdict
+    }
+
+    fn check(&mut self, place: &[u8], rest: &[u8]) {
+        let (mta, macros, buffers) = (self.mta, &mut self.macros, &mut self.buffers);
+        let mut with = |kept: &mut Kept, work: &mut dyn FnMut(&mut RewriteContext<'_>)| {
+            work(&mut mta.rewrite_context(macros, None, kept, buffers));
+        };
+        let judged = check_address(rest, &mut with);
+        self.report(place, judged);
+    }
+
+    fn say(&mut self, text: &[u8]) {
+        // Nobody is left to be told when standard output is gone.
+        let _ = self.out.write_all(&[text, b"\n"].concat());
+    }
+
+    fn complain(&mut self, text: &[u8]) {
+        self.say(text);
+        self.exit = ExitStatus::Software;
+        let (by, text) = (printable(self.by), printable(text));
+        let severity = crate::logging::record::Severity::Critical;
+        self.mta.log.syslog(
+            0,
+            severity,
+            Some(b"NOQUEUE"),
+            format_args!("SYSERR({by}): {text}"),
+        );
+    }
+}
