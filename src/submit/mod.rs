@@ -6,9 +6,13 @@
 //! - [`sender`]: the sender and what follows from him;
 //! - [`input`]: reading the message;
 //! - [`message`]: one submission from flags to committed entries;
+//! - `header`: what the header says and lacks;
+//! - `commit`: into the queue;
 //! - [`verify`]: -bv.
 
 pub mod arguments;
+mod commit;
+mod header;
 pub mod input;
 pub mod message;
 pub mod sender;

@@ -1,0 +1,119 @@
+//! A submission into the queue: the entry, and those of lists with owners.
+
+use super::message::{Desk, Submission};
+use super::sender::resolve_sender;
+use crate::envelope::prepare::log_sender;
+use crate::envelope::{Envelope, Recipient, RecipientState, split};
+use crate::logging::record::Severity;
+use crate::macros::{MacroId, Macros};
+use crate::queue::{CommitError, Durability, LockedEnvelope, NewEntry};
+use crate::smtp::ExitStatus;
+
+impl Desk<'_> {
+    pub(super) fn commit(mut self, entry: NewEntry) -> Submission {
+        let options = &self.mta.config.options;
+        let durability =
+            Durability::of(options.queueing.super_safe, options.queueing.delivery_mode);
+        let living = self.envelope.open_recipients();
+        let mut own = std::mem::take(&mut self.envelope.macros);
+        let macros = Macros::new(&mut own, None, &self.mta.config.macros);
+        log_sender(&self.mta.log, &self.envelope, &macros, living);
+        self.envelope.macros = own;
+        let envelope = std::mem::take(&mut self.envelope);
+        let mut parts = split::by_owner(envelope).into_iter();
+        let Some(first) = parts.next() else {
+            return Submission::refused(ExitStatus::Software);
+        };
+        let first = match entry.commit_envelope(first, durability) {
+            Ok((locked, _)) => locked,
+            Err((_, error)) => return self.cannot_store(&error),
+        };
+        let mut messages = vec![first];
+        for part in parts {
+            match self.commit_part(&messages[0], part) {
+                Ok(locked) => messages.push(locked),
+                Err(error) => {
+                    self.cannot_store(&error);
+                    self.summary.exit = Some(ExitStatus::OsError);
+                }
+            }
+        }
+        let is_settled = |recipient: &Recipient| {
+            !recipient.state.is_open() && !matches!(recipient.state, RecipientState::Failed(_))
+        };
+        if messages.len() > 1 && messages[0].envelope.recipients.iter().all(is_settled) {
+            // Everybody has gone to a part of his own.
+            let first = messages.remove(0);
+            if let Err(error) = first.entry.remove() {
+                self.cannot_store(&error);
+            }
+        }
+        Submission {
+            messages,
+            exit: self.exit(),
+            next: self.next,
+        }
+    }
+
+    /// Gives the recipients of an owned list an entry that shares the body.
+    fn commit_part(
+        &mut self,
+        first: &LockedEnvelope,
+        mut part: Envelope,
+    ) -> Result<LockedEnvelope, CommitError> {
+        let directory = self
+            .mta
+            .queue
+            .directory_for(part.queue_group, &*self.mta.clock);
+        let id = self.mta.queue.ids().next(&*self.mta.clock);
+        let owner = part.sender.address.clone();
+        self.envelope.macros = part.macros;
+        let resolved = resolve_sender(
+            &owner,
+            None,
+            &self.submitter,
+            &mut self.envelope.macros,
+            self.mta,
+            self.workspace,
+        );
+        self.envelope
+            .macros
+            .set_text(MacroId::F, &resolved.canonical);
+        part.macros = std::mem::take(&mut self.envelope.macros);
+        part.sender = resolved.sender;
+        part.id = Some(id.clone());
+        for recipient in &mut part.recipients {
+            recipient.owner = None;
+        }
+        self.mta.log.syslog(
+            8,
+            Severity::Info,
+            first.envelope.id.as_ref().map(|id| id.as_bytes()),
+            format_args!(
+                "{}: clone: owner={}",
+                id.as_str(),
+                crate::text::bytes::printable(&owner)
+            ),
+        );
+        let entry = first.entry.split(directory, id, &part)?;
+        part.body = entry.body()?;
+        Ok(LockedEnvelope {
+            envelope: part,
+            entry,
+        })
+    }
+
+    pub(super) fn cannot_store(&mut self, error: &CommitError) -> Submission {
+        self.complain(None, format!("451 4.3.0 {error}").as_bytes());
+        self.mta.log.syslog(
+            1,
+            Severity::Critical,
+            self.envelope.id.as_ref().map(|id| id.as_bytes()),
+            format_args!(
+                "SYSERR({}): {error}",
+                crate::text::bytes::printable(&self.submitter.name)
+            ),
+        );
+        Submission::refused(ExitStatus::OsError)
+    }
+}

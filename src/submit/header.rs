@@ -1,0 +1,327 @@
+//! The header of a submission: what it says about the message, and what it lacks.
+
+use super::input::Input;
+use super::message::Desk;
+use super::submitter::full_name_as_given;
+use crate::config::options::PrivacyFlags;
+use crate::envelope::prepare::{is_resent, prepare};
+use crate::envelope::{DeliveryStatus, EnvelopeFlags, RecipientState};
+use crate::macros::{MacroId, Macros};
+use crate::message::address::PhraseRules;
+use crate::message::{BodyType, HeaderField, HeaderTraits};
+use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::text::date::rfc5322_date;
+
+/// A permanent failure without detail.
+pub(super) const NO_DETAIL: (u8, u16, u16) = (5, 0, 0);
+
+impl Desk<'_> {
+    pub(super) fn take_header(&mut self, input: Input) {
+        if !input.header_too_long {
+            self.envelope.headers = input.headers;
+        }
+        self.envelope.size = input.size;
+        if input.has_eight_bit {
+            self.envelope.flags.insert(EnvelopeFlags::HAS_8BIT);
+        } else if self.envelope.body_type.is_some() {
+            self.envelope.body_type = Some(BodyType::SevenBit);
+        }
+        if let Some(date) = input.from_line.as_deref().and_then(date_of_from_line) {
+            self.envelope.macros.set_text(MacroId::D, &date);
+            let now = rfc5322_date(self.mta.clock.now());
+            if let Some(date) = rfc5322_from_ctime(&date, &now) {
+                self.envelope.macros.set_text(MacroId::A, &date);
+            }
+        }
+        if self.mta.config.options.headers.single_line_from_header {
+            let originators = self.envelope.headers.iter_mut();
+            for field in originators.filter(|f| f.traits().has(HeaderTraits::ORIGINATOR)) {
+                field
+                    .value
+                    .iter_mut()
+                    .filter(|b| **b == b'\n')
+                    .for_each(|b| *b = b' ');
+            }
+        }
+        self.take_full_name();
+        let date = [&b"posted-date"[..], b"date"];
+        if let Some(field) = date.iter().find_map(|name| self.envelope.headers.get(name)) {
+            let text = field.text().to_vec();
+            self.envelope.macros.set_text(MacroId::A, &text);
+        }
+        if self.arguments.arpanet {
+            self.take_sender_from_header();
+        }
+        if self.arguments.recipients_from_header {
+            self.take_recipients_from_header();
+        }
+    }
+
+    /// A Full-Name: field beats the other sources of `$x`.
+    fn take_full_name(&mut self) {
+        let Some(field) = self.envelope.headers.get(b"full-name") else {
+            return;
+        };
+        let options = &self.mta.config.options.headers;
+        let rules = PhraseRules {
+            must_quote: &options.must_quote_chars,
+            ..PhraseRules::default()
+        };
+        let name = full_name_as_given(field.text(), &rules);
+        self.envelope.macros.set_text(MacroId::X, &name);
+        self.envelope.sender.full_name = Some(name);
+    }
+
+    /// Source: guide appendix A, -ba: the most significant originator field counts.
+    fn take_sender_from_header(&mut self) {
+        let resent = is_resent(&self.envelope);
+        let names: &[&[u8]] = if resent {
+            &[
+                b"resent-sender",
+                b"resent-from",
+                b"sender",
+                b"from",
+                b"reply-to",
+            ]
+        } else {
+            &[b"sender", b"from", b"reply-to"]
+        };
+        let Some(field) = names
+            .iter()
+            .find_map(|name| self.envelope.headers.get(name))
+        else {
+            return;
+        };
+        let sender = field.text().to_vec();
+        self.set_sender(&sender);
+    }
+
+    fn take_recipients_from_header(&mut self) {
+        let resent = is_resent(&self.envelope);
+        let fields: Vec<(Vec<u8>, bool)> = self
+            .envelope
+            .headers
+            .iter()
+            .filter(|field| {
+                let traits = field.traits();
+                traits.has(HeaderTraits::RECIPIENTS)
+                    && (!resent || traits.has(HeaderTraits::RESENT))
+            })
+            .map(|field| {
+                let one_line: Vec<u8> = field
+                    .text()
+                    .iter()
+                    .map(|byte| if *byte == b'\n' { b' ' } else { *byte })
+                    .collect();
+                (one_line, field.traits().has(HeaderTraits::BLIND_COPY))
+            })
+            .collect();
+        for (list, bcc) in fields {
+            self.expand(&[list], bcc);
+        }
+    }
+
+    /// Completes the header and everything that follows from it.
+    pub(super) fn complete(&mut self) {
+        self.add_warnings();
+        let addresses = self
+            .given
+            .iter()
+            .flat_map(|list| crate::message::address::split_address_list(list));
+        let addresses: Vec<Vec<u8>> = addresses.map(<[u8]>::to_vec).collect();
+        if let [only] = &addresses[..] {
+            self.envelope.macros.set_text(MacroId::U, only);
+        }
+        let living = self.envelope.open_recipients();
+        self.envelope
+            .macros
+            .set_text(MacroId::NRCPTS, living.to_string().as_bytes());
+        self.envelope
+            .macros
+            .set_text(MacroId::MSG_SIZE, self.envelope.size.to_string().as_bytes());
+        let mut own = std::mem::take(&mut self.envelope.macros);
+        // The header that reaches the queue shows the sender as nobody's rules left it.
+        let canonical = own.text(MacroId::F).unwrap_or_default().to_vec();
+        let shown = if self.envelope.sender.is_null() {
+            self.mta.config.expanded_macro(MacroId::N)
+        } else {
+            canonical
+        };
+        own.set_text(MacroId::G, &shown);
+        let macros = Macros::new(&mut own, None, &self.mta.config.macros);
+        prepare(&mut self.envelope, &self.mta.config, &macros, living);
+        own.remove(MacroId::G);
+        self.envelope.macros = own;
+        self.mta
+            .note_stored_headers(&mut self.envelope, &mut self.workspace.rewrite);
+        self.envelope.hop_count = self
+            .envelope
+            .hop_count
+            .max(self.envelope.headers.hop_count());
+        let hops = self.envelope.hop_count.to_string();
+        self.envelope.macros.set_text(MacroId::C, hops.as_bytes());
+        self.refuse_hopeless();
+    }
+
+    /// Fails all recipients of a message that has gone round in circles.
+    fn refuse_hopeless(&mut self) {
+        let limit = self.mta.config.options.receiving.max_hop_count;
+        if self.envelope.hop_count <= limit {
+            return;
+        }
+        let first = self.envelope.recipients.iter().find(|r| r.state.is_open());
+        let to = first.map_or(Vec::new(), |recipient| recipient.address.clone());
+        let via = self
+            .envelope
+            .macros
+            .text(MacroId::UNDERSCORE)
+            .unwrap_or(b"localhost");
+        let via = crate::text::bytes::rsplit_once(via, b'@').map_or(via, |(_, host)| host);
+        let text = format!(
+            "Too many hops {} ({limit} max): from {} via {}, to {}",
+            self.envelope.hop_count,
+            crate::text::bytes::printable(&self.envelope.sender.address),
+            crate::text::bytes::printable(via),
+            crate::text::bytes::printable(&to),
+        );
+        self.envelope
+            .transcript
+            .push_line(format!("554 5.4.6 {text}").as_bytes());
+        self.summary.exit = Some(ExitStatus::Unavailable);
+        self.fail_open((5, 4, 6), ExitStatus::Unavailable, text.as_bytes());
+    }
+
+    pub(super) fn fail_all(&mut self, code: u16, enhanced: (u8, u16, u16), text: &str) {
+        let (class, subject, detail) = enhanced;
+        let line = format!("{code} {class}.{subject}.{detail} {text}");
+        self.envelope.transcript.push_line(line.as_bytes());
+        self.fail_open(NO_DETAIL, ExitStatus::Unavailable, text.as_bytes());
+    }
+
+    pub(super) fn fail_open(&mut self, enhanced: (u8, u16, u16), exit: ExitStatus, text: &[u8]) {
+        let (class, subject, detail) = enhanced;
+        let enhanced = EnhancedStatus::new(class, subject, detail)
+            .unwrap_or_else(|| EnhancedStatus::from_exit(exit));
+        let now = self.mta.clock.now();
+        for recipient in self
+            .envelope
+            .recipients
+            .iter_mut()
+            .filter(|r| r.state.is_open())
+        {
+            recipient.state =
+                RecipientState::Failed(DeliveryStatus::local(enhanced, exit, text, now));
+        }
+    }
+
+    /// Adds `X-Authentication-Warning:` fields where the user claims to be somebody else.
+    fn add_warnings(&mut self) {
+        let config = &self.mta.config;
+        if !config
+            .options
+            .security
+            .privacy_options
+            .contains(PrivacyFlags::AUTH_WARNINGS)
+        {
+            return;
+        }
+        let mut texts = Vec::new();
+        if let Some((sender, flag)) = &self.arguments.sender
+            && *sender != self.submitter.name
+            && !config.is_trusted(&self.submitter.name)
+        {
+            let sender = if sender.is_empty() {
+                b"<>".as_slice()
+            } else {
+                sender
+            };
+            texts.push(
+                [
+                    &self.submitter.name[..],
+                    b" set sender to ",
+                    sender,
+                    b" using -",
+                    &[*flag],
+                ]
+                .concat(),
+            );
+        }
+        if let Some(file) = &self.arguments.foreign_config {
+            texts.push(
+                [
+                    b"Processed by ",
+                    &self.submitter.name[..],
+                    b" with -C ",
+                    file,
+                ]
+                .concat(),
+            );
+        }
+        let host = config.expanded_macro(MacroId::J);
+        for text in texts.into_iter().rev() {
+            let value = [b" ", &host[..], b": ", &text].concat();
+            let value: Vec<u8> = value
+                .into_iter()
+                .map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b })
+                .collect();
+            let field = HeaderField::new(b"X-Authentication-Warning", &value);
+            self.envelope.headers.insert(0, field);
+        }
+    }
+}
+
+/// Returns the date of a UNIX `From ` line, as ctime writes it.
+fn date_of_from_line(line: &[u8]) -> Option<Vec<u8>> {
+    const DAYS: [&[u8]; 7] = [
+        b"Sun ", b"Mon ", b"Tue ", b"Wed ", b"Thu ", b"Fri ", b"Sat ",
+    ];
+    let at = (0..line.len()).find(|at| {
+        let rest = &line[*at..];
+        rest.len() >= 24 && DAYS.iter().any(|day| rest.starts_with(day))
+    })?;
+    Some(line[at..at + 24].to_vec())
+}
+
+/// Turns a ctime date into the RFC 5322 form; the zone is that of `now`.
+fn rfc5322_from_ctime(date: &[u8], now: &str) -> Option<Vec<u8>> {
+    let mut words = crate::text::bytes::words(date);
+    let (day, month, number) = (words.next()?, words.next()?, words.next()?);
+    let (time, year) = (words.next()?, words.next()?);
+    let zone = now.splitn(6, ' ').nth(5)?;
+    Some(
+        [
+            day,
+            b", ",
+            number,
+            b" ",
+            month,
+            b" ",
+            year,
+            b" ",
+            time,
+            b" ",
+            zone.as_bytes(),
+        ]
+        .concat(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_from_lines() {
+        let line = b"From ann Mon Jan  5 10:00:00 2015";
+        assert_eq!(
+            date_of_from_line(line).as_deref(),
+            Some(&b"Mon Jan  5 10:00:00 2015"[..])
+        );
+        assert_eq!(date_of_from_line(b"From Mon "), None);
+        let now = "Sun, 22 Nov 2026 05:18:22 GMT";
+        assert_eq!(
+            rfc5322_from_ctime(b"Mon Jan  5 10:00:00 2015", now).as_deref(),
+            Some(&b"Mon, 5 Jan 2015 10:00:00 GMT"[..])
+        );
+    }
+}
