@@ -37,6 +37,9 @@ const FIRST_LISTENER: usize = 1;
 const FIRST_SESSION: usize = 1_000;
 /// How long no connection is accepted after the descriptors ran out.
 const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
+/// How often a refusal is told at most.
+/// Observed: 8.17.1.9 looks again after five seconds at the earliest.
+const TELL_INTERVAL: Duration = Duration::from_secs(5);
 /// How many connections are accepted before the poll is asked again.
 const MAX_AT_ONCE: usize = 64;
 
@@ -258,7 +261,11 @@ impl AcceptLoop {
             .is_none_or(|before| !before.is_like(&refusal));
         listener.refusal = Some(refusal);
         listener.close_for_now(self.poll.registry(), refusal.until());
-        if is_news {
+        // A port that opens and closes all the time is told of now and then.
+        let now = Instant::now();
+        let is_due = listener.told.is_none_or(|told| now - told >= TELL_INTERVAL);
+        if is_news && is_due {
+            listener.told = Some(now);
             let message = refusal.message(&listener.name);
             self.title.show(&message);
             self.current

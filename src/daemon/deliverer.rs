@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 /// Stack of a deliverer, in bytes.
 const STACK: usize = 1024 * 1024;
-/// How many jobs wait with their entry locked; each holds two descriptors.
+/// The most jobs that wait with their entry locked; each holds a descriptor or two.
 const MAX_WAITING: usize = 32;
 /// How many names are kept when more come; beyond that the queue run finds them.
 const MAX_OVERFLOW: usize = 100_000;
@@ -99,7 +99,7 @@ impl<J: Job> Deliverers<J> {
         hire: impl Fn() -> Box<dyn Labour<J>> + Send + Sync + 'static,
         on_end: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let (sender, receiver) = crossbeam_channel::bounded(MAX_WAITING);
+        let (sender, receiver) = crossbeam_channel::bounded(max_threads.clamp(1, MAX_WAITING));
         Deliverers {
             inner: Arc::new(Inner {
                 sender,

@@ -36,6 +36,8 @@ pub struct Listener {
     pub spec: ListenSpec,
     /// Why it is out of the poll, if it is for a reason.
     pub refusal: Option<Refusal>,
+    /// When a refusal was last told.
+    pub told: Option<Instant>,
     /// When it comes back whatever happens.
     pub closed_until: Option<Instant>,
     fd: OwnedFd,
@@ -183,6 +185,7 @@ pub fn open_all(mta: &Mta, mut old: Vec<Listener>) -> (Vec<Listener>, Vec<PortEr
                 port: number,
                 spec,
                 refusal: None,
+                told: None,
                 closed_until: None,
                 fd,
                 is_polled: false,

@@ -47,7 +47,15 @@ const WORKERS: usize = 24;
 /// The most delivery threads when MaxQueueChildren says nothing.
 const DELIVERERS: usize = 40;
 /// Descriptors kept back for the queue, maps and deliveries.
-const RESERVED_DESCRIPTORS: u64 = 32;
+const RESERVED_DESCRIPTORS: u64 = 128;
+/// With fewer descriptors than this, every session is counted with the files it may open.
+const FEW_DESCRIPTORS: u64 = 512;
+/// Descriptors the daemon itself needs.
+const OWN_DESCRIPTORS: u64 = 24;
+/// Descriptors a session in the middle of a message may need.
+const SESSION_DESCRIPTORS: u64 = 4;
+/// Descriptors a delivery may need, one waiting included.
+const DELIVERY_DESCRIPTORS: u64 = 40;
 /// The most sessions, whatever the descriptors allow.
 const MAX_SESSIONS: usize = 16_384;
 /// The fewest sessions, however few descriptors there are.
@@ -367,9 +375,23 @@ fn serve(plan: &mut DaemonPlan, first: Arc<Mta>, listeners: Vec<Listener>) -> io
 }
 
 fn max_sessions(descriptors: u64) -> usize {
-    usize::try_from(descriptors.saturating_sub(RESERVED_DESCRIPTORS))
+    let affordable = if descriptors < FEW_DESCRIPTORS {
+        descriptors.saturating_sub(OWN_DESCRIPTORS) / SESSION_DESCRIPTORS
+    } else {
+        descriptors - RESERVED_DESCRIPTORS
+    };
+    usize::try_from(affordable)
         .unwrap_or(MAX_SESSIONS)
         .clamp(MIN_SESSIONS, MAX_SESSIONS)
+}
+
+fn max_deliverers(descriptors: u64, configured: u32) -> usize {
+    let affordable = usize::try_from(descriptors / DELIVERY_DESCRIPTORS).unwrap_or(DELIVERERS);
+    let affordable = affordable.clamp(1, DELIVERERS);
+    match usize::try_from(configured) {
+        Ok(configured) if configured > 0 => configured.min(affordable),
+        _ => affordable,
+    }
 }
 
 fn deliverers(
@@ -380,13 +402,7 @@ fn deliverers(
     descriptors: u64,
 ) -> Deliverers<MailJob> {
     let configured = current.get().config.options.queueing.max_queue_children;
-    let affordable = usize::try_from(descriptors / 16)
-        .unwrap_or(DELIVERERS)
-        .clamp(2, DELIVERERS);
-    let max_threads = match usize::try_from(configured) {
-        Ok(configured) if configured > 0 => configured.min(affordable),
-        _ => affordable,
-    };
+    let max_threads = max_deliverers(descriptors, configured);
     let (hirer, bell) = (Arc::clone(current), doorbell.clone());
     let hire = move || -> Box<dyn Labour<MailJob>> {
         Box::new(MailLabour::new(Arc::clone(&hirer), deliver))
@@ -557,19 +573,33 @@ fn end(
     }
     // Without a sender the workers end after the turns they are in.
     drop(ready);
-    while workers.iter().any(|worker| !worker.is_finished()) {
-        match events.recv_deadline(deadline) {
+    while workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {
+        match events.recv_timeout(Duration::from_millis(10)) {
             Ok(Event::Session(Outcome::Rests(mut talk, _))) => talk.say_farewell(&farewell),
-            Ok(_) => {}
-            Err(_) if Instant::now() >= deadline => break,
-            Err(_) => thread::sleep(Duration::from_millis(1)),
-        }
-        if Instant::now() >= deadline {
-            break;
+            Ok(_) | Err(_) => {}
         }
     }
     if !deliverers.close(deadline) {
         log::warn!("the daemon ends before some deliveries; they stay in the queue");
     }
     let _ = change_directory(std::path::Path::new("/"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_descriptors_mean_few_sessions_and_deliveries() {
+        for (descriptors, sessions, deliverers) in [
+            (40, 4, 1),
+            (256, 58, 6),
+            (1_024, 896, 25),
+            (1_048_576, MAX_SESSIONS, DELIVERERS),
+        ] {
+            assert_eq!(max_sessions(descriptors), sessions, "{descriptors}");
+            assert_eq!(max_deliverers(descriptors, 0), deliverers, "{descriptors}");
+        }
+        assert_eq!(max_deliverers(1_024, 3), 3);
+    }
 }
