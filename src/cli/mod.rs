@@ -5,12 +5,18 @@
 //! - [`personality`]: the program by the name it was called with.
 //! - [`mode`]: operation modes.
 //! - [`arguments`]: the words of the command line.
+//! - [`start`]: descriptors, rights, log, configuration.
+//! - [`run`]: one arm for each mode; [`submission`], [`deliveries`]: messages from here.
 
 pub mod arguments;
 #[cfg(test)]
 mod arguments_tests;
+pub mod deliveries;
 pub mod mode;
 pub mod personality;
+pub mod run;
+pub mod start;
+pub mod submission;
 
 pub use arguments::{Arguments, Refusal};
 pub use mode::OperationMode;

@@ -66,8 +66,7 @@ impl Mta {
         listeners: &Listeners,
         queue: Queue,
     ) -> Mta {
-        let host_name = config.expanded_macro(MacroId::J);
-        let resolver: Arc<dyn Resolver> = Arc::new(resolver(&config.options, &host_name));
+        let resolver = open_resolver(&config);
         let log = MailLog::new(config.options.running.log_level);
         let services = map_services(
             &config.options,
@@ -91,4 +90,10 @@ impl Mta {
             config,
         }
     }
+}
+
+/// The resolver a configuration asks for.
+pub fn open_resolver(config: &Config) -> Arc<dyn Resolver> {
+    let host_name = config.expanded_macro(MacroId::J);
+    Arc::new(resolver(&config.options, &host_name))
 }

@@ -1,0 +1,332 @@
+//! One arm for each operation mode.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alias::database::map_services;
+use crate::config::Config;
+use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
+use crate::logging::narrator::{Narrator, Silent, Stdout};
+use crate::logging::record::MailLog;
+use crate::mta::open::Listeners;
+use crate::mta::{Lifetime, Mta, Workspace};
+use crate::queue::Selection;
+use crate::server::standard;
+use crate::smtp::ExitStatus;
+use crate::submit::{submit_message, verify_addresses};
+use crate::sys::process::{self, Forked, fork_background, real_user};
+use crate::test_mode::{Surroundings as TestSurroundings, TestMode};
+
+use super::arguments::{Arguments, Output, Refusal, parse};
+use super::deliveries::{DirectOutlet, deliver_for_daemon, deliver_submission};
+use super::mode::OperationMode;
+use super::personality::Personality;
+use super::start::{self, CommandLine, Surroundings};
+use super::submission::submission;
+
+/// Runs the program and returns its exit status.
+pub fn run(words: Vec<OsString>) -> ExitStatus {
+    let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
+    let name = words.first().map_or(&b"sendmail"[..], Vec::as_slice);
+    let mode = match Personality::from_program_name(name) {
+        Personality::Sendmail(mode) => mode,
+        Personality::RunQueue => OperationMode::Deliver,
+        Personality::MakeMap => return missing("makemap"),
+        Personality::EditMap => return missing("editmap"),
+        Personality::PrintAliases => return missing("praliases"),
+        Personality::MailStatistics => return missing("mailstats"),
+    };
+    let mut words = words;
+    if Personality::from_program_name(name_of(&words)) == Personality::RunQueue {
+        words.insert(1, b"-q".to_vec());
+    }
+    let arguments = match parse(&words, mode) {
+        Ok(arguments) => arguments,
+        Err(refusal) => return refuse(&refusal),
+    };
+    let surroundings = match start::prepare_process(&arguments) {
+        Ok(surroundings) => surroundings,
+        Err(error) => {
+            eprintln!("sendmail: {error}");
+            return ExitStatus::OsError;
+        }
+    };
+    start::open_log(&arguments);
+    let config = match start::load_config(&arguments) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let listeners = match start::listeners(&arguments) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            eprintln!("cannot open the traffic log: {error}");
+            return ExitStatus::CantCreate;
+        }
+    };
+    Program {
+        words,
+        arguments,
+        surroundings,
+        listeners,
+    }
+    .in_mode(config)
+}
+
+/// Pause of a persistent queue runner when -qp names none.
+/// Source: guide 2.3.1.
+const PERSISTENT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the modes share.
+struct Program {
+    words: Vec<Vec<u8>>,
+    arguments: Arguments,
+    surroundings: Surroundings,
+    listeners: Listeners,
+}
+
+impl Program {
+    fn in_mode(self, config: Config) -> ExitStatus {
+        match self.arguments.mode {
+            OperationMode::Test => self.test(config),
+            OperationMode::CheckConfiguration => ExitStatus::Ok,
+            OperationMode::Daemon | OperationMode::ForegroundDaemon => self.daemon(config),
+            OperationMode::Deliver if self.arguments.queue_run.is_some() => self.run_queue(config),
+            OperationMode::Deliver | OperationMode::Arpanet => self.submit(config),
+            OperationMode::Smtp => self.serve(config),
+            OperationMode::Verify => self.verify(config),
+            OperationMode::RebuildAliases => self.rebuild_aliases(config),
+            OperationMode::ListQueue => self.list_queue(config),
+            OperationMode::CountQueue => {
+                println!("Data unavailable: shared memory not updated");
+                ExitStatus::Ok
+            }
+            OperationMode::HostStatus => missing("hoststat"),
+            OperationMode::PurgeHostStatus => missing("purgestat"),
+        }
+    }
+
+    fn is_verbose(&self, config: &Config) -> bool {
+        config.options.running.verbose
+    }
+
+    fn open(&self, config: Config) -> Result<Arc<Mta>, ExitStatus> {
+        let lifetime = Arc::new(Lifetime::new(start::direct_privileges()));
+        let mta = Mta::open(Arc::new(config), lifetime, &self.listeners).map_err(|error| {
+            println!("{error}");
+            log::error!("NOQUEUE: SYSERR(root): {error}");
+            ExitStatus::Config
+        })?;
+        if let Some(directory) = mta
+            .queue
+            .groups()
+            .first()
+            .and_then(|g| g.directories.first())
+            && let Err(error) = process::change_directory(directory.path())
+        {
+            println!("can not chdir({}/): {error}", directory.path().display());
+            return Err(ExitStatus::Config);
+        }
+        Ok(Arc::new(mta))
+    }
+
+    fn workspace(&self, mta: &Mta) -> Workspace {
+        let narrator: Box<dyn Narrator> = match mta.config.options.running.verbose {
+            true => Box::new(Stdout),
+            false => Box::new(Silent),
+        };
+        Workspace::narrated(&mta.config.options, narrator)
+    }
+
+    fn submit(&self, config: Config) -> ExitStatus {
+        let mta = match self.open(config) {
+            Ok(mta) => mta,
+            Err(status) => return status,
+        };
+        let mut workspace = self.workspace(&mta);
+        let submission = submission(&self.arguments, &self.surroundings, &mta.config);
+        let accepted = submit_message(&mta, &mut workspace, &submission, &mut io::stdin().lock());
+        let delivered = deliver_submission(&mta, &mut workspace, accepted.messages);
+        self.visible(&mta, accepted.exit.unwrap_or(delivered))
+    }
+
+    /// The exit status a caller sees: error mode `e` hides it.
+    fn visible(&self, mta: &Mta, exit: ExitStatus) -> ExitStatus {
+        match mta.config.options.running.error_mode {
+            crate::config::options::ErrorMode::MailAndExitZero => ExitStatus::Ok,
+            _ => exit,
+        }
+    }
+
+    fn verify(&self, config: Config) -> ExitStatus {
+        let mta = match self.open(config) {
+            Ok(mta) => mta,
+            Err(status) => return status,
+        };
+        let mut workspace = self.workspace(&mta);
+        let submission = submission(&self.arguments, &self.surroundings, &mta.config);
+        verify_addresses(&mta, &mut workspace, &submission)
+    }
+
+    fn serve(&self, config: Config) -> ExitStatus {
+        let mta = match self.open(config) {
+            Ok(mta) => mta,
+            Err(status) => return status,
+        };
+        let mut workspace = self.workspace(&mta);
+        let login = mta
+            .users
+            .user_by_uid(real_user())
+            .ok()
+            .flatten()
+            .map_or_else(|| real_user().to_string().into_bytes(), |user| user.name);
+        let outlet = DirectOutlet::new(Arc::clone(&mta));
+        standard::serve(mta, &login, &mut workspace, &outlet)
+    }
+
+    fn test(&self, config: Config) -> ExitStatus {
+        let lifetime = Lifetime::new(start::direct_privileges());
+        let resolver = crate::mta::open::open_resolver(&config);
+        let services = map_services(
+            &config.options,
+            Arc::clone(&resolver),
+            Arc::clone(&lifetime.users),
+            Arc::clone(&lifetime.privileged),
+            MailLog::new(config.options.running.log_level),
+        );
+        let maps = crate::map::MapSet::new(&config.maps, services);
+        let surroundings = TestSurroundings {
+            maps: &maps,
+            resolver: &*resolver,
+            debug: start::debug_flags(&self.arguments),
+        };
+        let mut session = TestMode::new(&config, surroundings);
+        let mut output = io::stdout().lock();
+        match session.run(&mut io::stdin().lock(), &mut output) {
+            Ok(status) => status,
+            Err(_) => ExitStatus::IoError,
+        }
+    }
+
+    fn daemon(self, config: Config) -> ExitStatus {
+        if real_user() != 0 && !is_trusted_user(&config) {
+            eprintln!("550 Permission denied (real uid not trusted)");
+            return ExitStatus::Usage;
+        }
+        let foreground = self.arguments.mode == OperationMode::ForegroundDaemon;
+        self.run_daemon(config, true, foreground)
+    }
+
+    fn run_daemon(self, config: Config, smtp: bool, foreground: bool) -> ExitStatus {
+        let queue = self.queue_runs();
+        let command_line = self.words.join(&b' ');
+        let source = CommandLine::new(self.arguments, self.listeners, config);
+        daemon::run(DaemonPlan {
+            source: Box::new(source),
+            smtp,
+            foreground,
+            queue,
+            command_line,
+            deliver: deliver_for_daemon,
+        })
+    }
+
+    /// `-q` without a daemon: once, or again and again in the background.
+    fn run_queue(self, config: Config) -> ExitStatus {
+        if self.queue_runs().is_some() {
+            return self.run_daemon(config, false, false);
+        }
+        let mta = match self.open(config) {
+            Ok(mta) => mta,
+            Err(status) => return status,
+        };
+        let run = self.arguments.queue_run.as_ref();
+        let in_foreground =
+            run.is_some_and(|run| run.foreground) || mta.config.options.running.verbose;
+        if !in_foreground {
+            match fork_background() {
+                Ok(Forked::Parent(_)) => return ExitStatus::Ok,
+                Ok(Forked::Child) => {}
+                Err(error) => log::warn!("cannot fork, running the queue here: {error}"),
+            }
+        }
+        let mut workspace = self.workspace(&mta);
+        let selection = self.selection();
+        queue_runner::run_once(&mta, &mut workspace, &selection, deliver_for_daemon);
+        crate::delivery::run::end_of_run(&mta, &mut workspace);
+        ExitStatus::Ok
+    }
+
+    /// How the queue is run again and again, if it is.
+    fn queue_runs(&self) -> Option<QueueRuns> {
+        let run = self.arguments.queue_run.as_ref()?;
+        let interval = match (run.interval, run.persistent) {
+            (Some(interval), _) => interval,
+            (None, true) => PERSISTENT_PAUSE,
+            (None, false) => return None,
+        };
+        Some(QueueRuns {
+            interval,
+            is_persistent: run.persistent,
+        })
+    }
+
+    fn selection(&self) -> Selection {
+        let run = self.arguments.queue_run.as_ref();
+        run.map_or_else(Selection::default, |run| run.selection.clone())
+    }
+
+    fn list_queue(&self, config: Config) -> ExitStatus {
+        let mta = match self.open(config) {
+            Ok(mta) => mta,
+            Err(status) => return status,
+        };
+        let _ = (mta, self.selection());
+        missing("mailq")
+    }
+
+    fn rebuild_aliases(&self, config: Config) -> ExitStatus {
+        let _ = config;
+        missing("newaliases")
+    }
+}
+
+fn is_trusted_user(config: &Config) -> bool {
+    let trusted = config.options.security.trusted_user.as_ref();
+    trusted.is_some_and(|account| account.uid == real_user())
+}
+
+fn missing(name: &str) -> ExitStatus {
+    eprintln!("{name}: not in this build");
+    ExitStatus::Unavailable
+}
+
+/// A program of the family: its words in, texts on both streams, exit status out.
+type Tool = fn(&[Vec<u8>], &mut dyn Write) -> ExitStatus;
+
+fn run_tool(tool: Tool, words: &[Vec<u8>]) -> ExitStatus {
+    if let Err(error) = process::fill_standard_descriptors().and_then(|()| process::drop_set_ids())
+    {
+        eprintln!("{error}");
+        return ExitStatus::OsError;
+    }
+    let mut output = io::stdout().lock();
+    let status = tool(words, &mut output);
+    let _ = output.flush();
+    status
+}
+
+fn name_of(words: &[Vec<u8>]) -> &[u8] {
+    words.first().map_or(&b"sendmail"[..], Vec::as_slice)
+}
+
+fn refuse(refusal: &Refusal) -> ExitStatus {
+    let line = [&refusal.text, &b"\n"[..]].concat();
+    let _ = match refusal.output {
+        Output::Standard => io::stdout().write_all(&line),
+        Output::Error => io::stderr().write_all(&line),
+    };
+    refusal.status
+}

@@ -1,0 +1,256 @@
+//! From process start to open handles: descriptors, rights, log, configuration.
+//!
+//! The order is a matter of trust: standard descriptors first, then the rights of
+//! a set-id program are given up if the caller said anything that could turn them
+//! against their owner, and only then a file is opened.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use log::LevelFilter;
+
+use crate::config::options::DeliveryMode;
+use crate::config::overrides::Overrides;
+use crate::config::source::SystemSource;
+use crate::config::{Config, Diagnostics};
+use crate::daemon::Source;
+use crate::logging::debug::DebugFlags;
+use crate::logging::traffic::TrafficLog;
+use crate::mta::open::Listeners;
+use crate::mta::{Lifetime, Mta};
+use crate::smtp::ExitStatus;
+use crate::sys::file::path_of;
+use crate::sys::privilege::{Direct, Privileged, Unprivileged};
+use crate::sys::process::{self, effective_user, real_user};
+use crate::sys::syslog::Syslog;
+
+use super::arguments::{Arguments, ConfigurationChoice};
+use super::mode::OperationMode;
+
+/// The configuration of the daemon, and of everybody without a submit.cf.
+const MAIN_CONFIG: &str = "/etc/mail/sendmail.cf";
+/// The configuration of submission.
+const SUBMIT_CONFIG: &str = "/etc/mail/submit.cf";
+/// Variables of the caller's environment that are kept.
+const KEPT_VARIABLES: &[&str] = &["TZ"];
+
+/// What the environment of the caller said before it was emptied.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// `NAME`: full name of the sender.
+    pub name: Option<Vec<u8>>,
+    /// `HOME`.
+    pub home: Option<Vec<u8>>,
+}
+
+/// Makes the process fit to work: descriptors, rights, umask, environment, log.
+///
+/// # Errors
+/// Rights could not be given up, or `/dev/null` is missing.
+pub fn prepare_process(arguments: &Arguments) -> io::Result<Surroundings> {
+    process::fill_standard_descriptors()?;
+    if gives_up_rights(arguments) {
+        process::drop_set_ids()?;
+    }
+    process::reset_limits();
+    process::set_umask(0o077);
+    let variable = |name: &str| {
+        use std::os::unix::ffi::OsStringExt;
+        std::env::var_os(name).map(OsStringExt::into_vec)
+    };
+    let surroundings = Surroundings {
+        name: variable("NAME"),
+        home: variable("HOME"),
+    };
+    process::clear_environment(KEPT_VARIABLES);
+    Ok(surroundings)
+}
+
+/// Tells whether what the caller said could be turned against the owner of the set-id program.
+///
+/// Source: guide 4.9 and 5.6; CVE-2001-0713 and its kin.
+fn gives_up_rights(arguments: &Arguments) -> bool {
+    if real_user() == 0 {
+        return false;
+    }
+    matches!(arguments.configuration, ConfigurationChoice::File(_))
+        || arguments.settings.iter().any(|setting| !setting.is_safe())
+        || arguments.traffic_log.is_some()
+        || arguments.debug_file.is_some()
+        || !keeps_rights(arguments.mode)
+}
+
+/// Modes in which a set-id program keeps its rights: taking messages, listing the queue.
+fn keeps_rights(mode: OperationMode) -> bool {
+    match mode {
+        OperationMode::Deliver
+        | OperationMode::Arpanet
+        | OperationMode::Smtp
+        | OperationMode::Verify
+        | OperationMode::ListQueue
+        | OperationMode::CountQueue
+        | OperationMode::RebuildAliases => true,
+        OperationMode::Daemon
+        | OperationMode::ForegroundDaemon
+        | OperationMode::Test
+        | OperationMode::HostStatus
+        | OperationMode::PurgeHostStatus
+        | OperationMode::CheckConfiguration => false,
+    }
+}
+
+/// Makes the log writer the process's logger.
+pub fn open_log(arguments: &Arguments) {
+    let tag = arguments
+        .syslog_tag
+        .as_deref()
+        .map_or_else(|| "sendmail".into(), String::from_utf8_lossy);
+    // A second logger could only be installed by a second call; the first one stays.
+    if log::set_boxed_logger(Box::new(Syslog::new(&tag))).is_ok() {
+        log::set_max_level(LevelFilter::Debug);
+    }
+}
+
+/// Chooses the configuration file.
+///
+/// Source: sendmail(8) -A and -C.
+pub fn config_path(arguments: &Arguments) -> PathBuf {
+    match &arguments.configuration {
+        ConfigurationChoice::File(path) => path_of(path).to_path_buf(),
+        ConfigurationChoice::Submission => PathBuf::from(SUBMIT_CONFIG),
+        ConfigurationChoice::Transfer => PathBuf::from(MAIN_CONFIG),
+        ConfigurationChoice::ByMode => {
+            let submits = arguments.mode.submits() && arguments.queue_run.is_none();
+            if submits && Path::new(SUBMIT_CONFIG).exists() {
+                PathBuf::from(SUBMIT_CONFIG)
+            } else {
+                PathBuf::from(MAIN_CONFIG)
+            }
+        }
+    }
+}
+
+/// Reads the configuration and prints what is to be said about it.
+///
+/// # Errors
+/// The exit status when the configuration cannot be used.
+pub fn load_config(arguments: &Arguments) -> Result<Config, ExitStatus> {
+    let overrides = overrides(arguments);
+    match Config::load(&overrides, &mut SystemSource::default()) {
+        Ok(mut config) => {
+            tell(&config.diagnostics, arguments);
+            watch(&mut config, arguments);
+            match config.diagnostics.status() {
+                ExitStatus::Ok => Ok(config),
+                status => Err(status),
+            }
+        }
+        Err(failure) => {
+            tell(&failure.diagnostics, arguments);
+            Err(failure.status())
+        }
+    }
+}
+
+/// Makes a run with -v what its user expects: deliveries happen before his eyes.
+fn watch(config: &mut Config, arguments: &Arguments) {
+    if arguments.verbose {
+        config.options.running.verbose = true;
+        config.options.queueing.delivery_mode = DeliveryMode::Interactive;
+        config.options.delivering.hold_expensive = false;
+    }
+}
+
+fn overrides(arguments: &Arguments) -> Overrides {
+    Overrides {
+        path: config_path(arguments),
+        settings: arguments.settings.clone(),
+        caller_is_root: real_user() == 0,
+        tell_repeated_rulesets: arguments.mode == OperationMode::Test,
+    }
+}
+
+fn tell(diagnostics: &Diagnostics, arguments: &Arguments) {
+    let text = diagnostics.printed(arguments.mode.speaks_smtp());
+    let mut stdout = io::stdout().lock();
+    // Nobody to tell is no reason to stop.
+    let _ = stdout.write_all(&text).and_then(|()| stdout.flush());
+}
+
+/// What the command line adds to any configuration.
+///
+/// # Errors
+/// The traffic log cannot be opened.
+pub fn listeners(arguments: &Arguments) -> io::Result<Listeners> {
+    let traffic = match &arguments.traffic_log {
+        Some(path) => TrafficLog::append_to(path_of(path))?,
+        None => TrafficLog::off(),
+    };
+    Ok(Listeners {
+        debug: Arc::new(debug_flags(arguments)),
+        traffic: Arc::new(traffic),
+    })
+}
+
+/// The `-d` flags, one after the other.
+pub fn debug_flags(arguments: &Arguments) -> DebugFlags {
+    let mut flags = DebugFlags::default();
+    for text in &arguments.debug {
+        flags.add(text);
+    }
+    flags
+}
+
+/// Root's rights for a process of one thread.
+pub fn direct_privileges() -> Arc<dyn Privileged> {
+    if effective_user() == 0 {
+        Arc::new(Direct)
+    } else {
+        Arc::new(Unprivileged)
+    }
+}
+
+/// Where the daemon gets its handles from: the command line it was started with.
+pub struct CommandLine {
+    arguments: Arguments,
+    listeners: Listeners,
+    config: Option<Config>,
+}
+
+impl CommandLine {
+    /// Keeps the command line and the configuration read already.
+    pub fn new(arguments: Arguments, listeners: Listeners, config: Config) -> Self {
+        CommandLine {
+            arguments,
+            listeners,
+            config: Some(config),
+        }
+    }
+
+    fn open(&self, config: Config, lifetime: Arc<Lifetime>) -> Result<Arc<Mta>, String> {
+        Mta::open(Arc::new(config), lifetime, &self.listeners)
+            .map(Arc::new)
+            .map_err(|error| error.to_string())
+    }
+}
+
+impl Source for CommandLine {
+    fn first(&mut self, privileged: Arc<dyn Privileged>) -> Result<Arc<Mta>, String> {
+        let config = self
+            .config
+            .take()
+            .ok_or("the configuration was used already")?;
+        self.open(config, Arc::new(Lifetime::new(privileged)))
+    }
+
+    fn again(&mut self, lifetime: &Arc<Lifetime>) -> Result<Arc<Mta>, String> {
+        let config = Config::load(&overrides(&self.arguments), &mut SystemSource::default())
+            .map_err(|failure| failure.to_string())?;
+        if config.diagnostics.status() != ExitStatus::Ok {
+            let text = config.diagnostics.printed(false);
+            return Err(String::from_utf8_lossy(&text).trim_end().to_owned());
+        }
+        self.open(config, Arc::clone(lifetime))
+    }
+}
