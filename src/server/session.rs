@@ -470,7 +470,10 @@ impl Session {
             &self.client.shown,
         ]
         .concat();
+        // Nobody listens any more: the reply is noted and not sent (observed: 8.17.1.9).
+        let unheard = call.output.len();
         self.say(call, &wording::reply(&text));
+        call.output.truncate(unheard);
         if self.transaction.is_open {
             self.log(
                 2,

@@ -134,6 +134,7 @@ impl Session {
                 alias: address.to_vec(),
             });
         }
+        sender.is_explicit = true;
         sender.triple = parsed.triple;
         self.envelope.sender = sender;
         Ok(())
