@@ -323,6 +323,19 @@ fn the_same_recipient_is_listed_once() {
 }
 
 #[test]
+fn users_are_verified_and_foreign_addresses_believed() {
+    Dialogue::new().expect(&[
+        ("VRFY bob", "250 2.1.5 <bob@mx.test>\r\n"),
+        ("VRFY nosuch", "550 5.1.1 nosuch... User unknown\r\n"),
+        ("VRFY x@far.test", "252 2.1.5 <x@far.test>\r\n"),
+        (
+            "EXPN bob cid",
+            "250-2.1.5 <cid@mx.test>\r\n250 2.1.5 <bob@mx.test>\r\n",
+        ),
+    ]);
+}
+
+#[test]
 fn nothing_behind_a_nul_is_guessed() {
     let mut dialogue = Dialogue::new();
     dialogue.open_message();

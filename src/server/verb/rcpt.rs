@@ -34,8 +34,12 @@ impl Session {
         };
         match self.add_recipient(argument, call) {
             Ok(address) => {
-                let accepted = wording::reply(b"250 2.1.5 Recipient ok");
-                self.say(call, &wording::about(&address, accepted));
+                let accepted: &[u8] = if self.must_wait(&address) {
+                    b"250 2.1.5 Recipient ok (will queue)"
+                } else {
+                    b"250 2.1.5 Recipient ok"
+                };
+                self.say(call, &wording::about(&address, wording::reply(accepted)));
             }
             Err(refusal) => {
                 self.transaction.bad_recipients = self.transaction.bad_recipients.saturating_add(1);
@@ -233,12 +237,33 @@ impl Session {
             .map(|twin| twin.address.clone())
     }
 
+    /// Tells whether a recipient of this address waits because something could not be asked.
+    fn must_wait(&self, address: &[u8]) -> bool {
+        self.envelope.recipients.iter().any(|recipient| {
+            recipient.address == address && matches!(recipient.state, RecipientState::Deferred(_))
+        })
+    }
+
     /// Takes recipients that failed out of the list: the client has been told.
     fn drop_failed(&mut self) {
-        for recipient in &mut self.envelope.recipients {
-            if matches!(recipient.state, RecipientState::Failed(_)) {
-                recipient.state = RecipientState::Dropped;
-            }
+        let failed = |recipient: &Recipient| matches!(recipient.state, RecipientState::Failed(_));
+        let recipients = std::mem::take(&mut self.envelope.recipients);
+        // Where each recipient will stand when those that failed are gone.
+        let mut places = Vec::with_capacity(recipients.len());
+        let mut next = 0_usize;
+        for recipient in &recipients {
+            places.push((!failed(recipient)).then_some(next));
+            next += usize::from(!failed(recipient));
         }
+        self.envelope.recipients = recipients
+            .into_iter()
+            .filter(|recipient| !failed(recipient))
+            .map(|mut recipient| {
+                let parent = recipient.expanded_from;
+                recipient.expanded_from =
+                    parent.and_then(|parent| places.get(parent).copied().flatten());
+                recipient
+            })
+            .collect();
     }
 }

@@ -6,7 +6,7 @@ use super::super::session::{Call, Flow, Session};
 use super::super::wording;
 use super::Depth;
 use crate::config::options::PrivacyFlags;
-use crate::envelope::{Recipient, RecipientState};
+use crate::envelope::Recipient;
 use crate::logging::record::Severity;
 use crate::mailer::MailerTriple;
 use crate::smtp::{Reply, Verdict};
@@ -77,7 +77,7 @@ impl Session {
         let (found, complaint) = self.expand_list(argument, depth, call);
         let found: Vec<&Recipient> = found
             .iter()
-            .filter(|recipient| recipient.state == RecipientState::Pending)
+            .filter(|recipient| recipient.state.is_open())
             .collect();
         let counted = &mut self.transaction.counted_recipients;
         *counted = counted.saturating_add(found.len());
