@@ -236,7 +236,8 @@ impl<'a> Desk<'a> {
         if lists.is_empty() {
             return;
         }
-        self.given.extend_from_slice(lists);
+        let lists: Vec<Vec<u8>> = lists.iter().map(|list| one_line(list)).collect();
+        self.given.extend_from_slice(&lists);
         let template = Recipient {
             notify: self.arguments.notify,
             bcc,
@@ -257,7 +258,7 @@ impl<'a> Desk<'a> {
             &mut *self.errors,
         );
         let mut expansion = Expansion::new(&mut self.envelope, &mut cx);
-        for list in lists {
+        for list in &lists {
             expansion.add_list_text(list, &template);
         }
         let summary = expansion.finish();
@@ -364,6 +365,14 @@ impl<'a> Desk<'a> {
             self.envelope.message_status = Some([&about[..], plain].concat());
         }
     }
+}
+
+/// Puts spaces in the place of line ends, which would plant lines in queue files.
+pub(super) fn one_line(text: &[u8]) -> Vec<u8> {
+    let is_end = |byte: u8| matches!(byte, b'\r' | b'\n' | 0);
+    text.iter()
+        .map(|byte| if is_end(*byte) { b' ' } else { *byte })
+        .collect()
 }
 
 /// Takes reply code and enhanced status off a text.

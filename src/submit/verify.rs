@@ -50,7 +50,7 @@ pub fn verify_addresses(
     let mut expansion = Expansion::new(&mut envelope, &mut cx);
     let template = Recipient::new(Vec::new());
     for list in &arguments.recipients {
-        expansion.add_list_text(list, &template);
+        expansion.add_list_text(&super::message::one_line(list), &template);
     }
     let summary = expansion.finish();
     for recipient in envelope
