@@ -17,8 +17,11 @@ use crate::queue::Selection;
 use crate::server::standard;
 use crate::smtp::ExitStatus;
 use crate::submit::{submit_message, verify_addresses};
+use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process::{self, Forked, fork_background, real_user};
 use crate::test_mode::{Surroundings as TestSurroundings, TestMode};
+
+use crate::tools;
 
 use super::arguments::{Arguments, Output, Refusal, parse};
 use super::deliveries::{DirectOutlet, deliver_for_daemon, deliver_submission};
@@ -37,7 +40,7 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         Personality::MakeMap => return missing("makemap"),
         Personality::EditMap => return missing("editmap"),
         Personality::PrintAliases => return missing("praliases"),
-        Personality::MailStatistics => return missing("mailstats"),
+        Personality::MailStatistics => return mail_statistics(&words),
     };
     let mut words = words;
     if Personality::from_program_name(name_of(&words)) == Personality::RunQueue {
@@ -103,8 +106,8 @@ impl Program {
                 println!("Data unavailable: shared memory not updated");
                 ExitStatus::Ok
             }
-            OperationMode::HostStatus => missing("hoststat"),
-            OperationMode::PurgeHostStatus => missing("purgestat"),
+            OperationMode::HostStatus => tools::hoststat::run(&config, self.is_verbose(&config)),
+            OperationMode::PurgeHostStatus => tools::purgestat::run(&config),
         }
     }
 
@@ -283,8 +286,7 @@ impl Program {
             Ok(mta) => mta,
             Err(status) => return status,
         };
-        let _ = (mta, self.selection());
-        missing("mailq")
+        tools::mailq::run(&mta, &self.selection(), &mut io::stdout().lock())
     }
 
     fn rebuild_aliases(&self, config: Config) -> ExitStatus {
@@ -296,6 +298,13 @@ impl Program {
 fn is_trusted_user(config: &Config) -> bool {
     let trusted = config.options.security.trusted_user.as_ref();
     trusted.is_some_and(|account| account.uid == real_user())
+}
+
+/// Runs mailstats; the statistics file may be readable by the group of this program only.
+fn mail_statistics(words: &[Vec<u8>]) -> ExitStatus {
+    let arguments: Vec<&[u8]> = words.iter().skip(1).map(Vec::as_slice).collect();
+    let (mut out, mut errors) = (io::stdout().lock(), io::stderr().lock());
+    tools::mailstats::run(&arguments, SystemClock.now(), &mut out, &mut errors)
 }
 
 fn missing(name: &str) -> ExitStatus {

@@ -261,7 +261,7 @@ fn controlling_text(user: &ControllingUser) -> Vec<u8> {
 /// Gives the flags of an `R` line; nobody is warned that a report is late.
 fn recipient_letters(recipient: &Recipient, is_response: bool) -> Vec<u8> {
     let notify = recipient.notify;
-    let warns = notify.on_delay() && !(is_response && !notify.was_given());
+    let warns = notify.on_delay() && (!is_response || notify.was_given());
     let letters = [
         (recipient.primary, b'P'),
         (notify.was_given(), b'N'),

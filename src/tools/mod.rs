@@ -1,5 +1,30 @@
 //! Programs that come with sendmail.
 //!
-//! - [`newaliases`]: rebuilds the alias databases.
+//! - [`newaliases`]: rebuilds the alias databases;
+//! - [`mailq`]: lists the queue;
+//! - [`hoststat`], [`purgestat`]: what is known of other hosts;
+//! - [`mailstats`]: what was counted by mailer.
 
+pub mod hoststat;
+pub mod mailq;
+pub mod mailstats;
 pub mod newaliases;
+pub mod purgestat;
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+
+/// Gives the folder of host status files: a relative one lies in the queue directory.
+fn host_status_path(config: &Config) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = config.options.delivering.host_status_directory.as_deref()?;
+    let queue = config
+        .options
+        .queueing
+        .queue_directory
+        .as_deref()
+        .unwrap_or_default();
+    let queue = queue.strip_suffix(b"*").unwrap_or(queue);
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(queue)).join(path))
+}
