@@ -185,6 +185,7 @@ impl<'a> Attempt<'a> {
             argv: self.expanded_argv(),
             environment: self.environment(),
             directories: self.directories(),
+            start_directory: self.queue_directory(),
             credentials,
             chroot: self.chroot(),
             nice: self.mailer.nice,
@@ -452,16 +453,13 @@ impl<'a> Attempt<'a> {
                 .filter(|path| !path.is_empty())
                 .map(|path| path_buf_of(path.to_vec()))
                 .collect(),
-            None => self
-                .mta
-                .queue
-                .groups()
-                .first()
-                .and_then(|group| group.directories.first())
-                .map(|directory| directory.path().to_path_buf())
-                .into_iter()
-                .collect(),
+            None => Vec::new(),
         }
+    }
+
+    fn queue_directory(&self) -> Option<PathBuf> {
+        let group = self.mta.queue.groups().first()?;
+        Some(group.directories.first()?.path().to_path_buf())
     }
 
     fn chroot(&self) -> Option<PathBuf> {

@@ -32,6 +32,8 @@ pub struct Call {
     pub environment: Vec<(Vec<u8>, Vec<u8>)>,
     /// Working directories to try in order.
     pub directories: Vec<PathBuf>,
+    /// Where it starts when there are none: the queue directory, as with the reference.
+    pub start_directory: Option<PathBuf>,
     /// Whose rights it has; `None` keeps ours.
     pub credentials: Option<Credentials>,
     /// Its root directory.
@@ -113,6 +115,7 @@ pub(super) fn plan(call: Call) -> SpawnPlan {
     SpawnPlan {
         environment: call.environment,
         directories: call.directories,
+        start_directory: call.start_directory,
         credentials: call.credentials,
         chroot: call.chroot,
         nice: call.nice,
@@ -193,6 +196,7 @@ mod tests {
             argv: vec![b"sh".to_vec(), b"-c".to_vec(), script.as_bytes().to_vec()],
             environment: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
             directories: vec![PathBuf::from("/")],
+            start_directory: None,
             credentials: None,
             chroot: None,
             nice: 0,

@@ -284,6 +284,7 @@ struct Ready {
     _environment: Vec<CString>,
     environment: Vec<*const libc::c_char>,
     directories: Vec<CString>,
+    start_directory: Option<CString>,
     chroot: Option<CString>,
     /// User, group and supplementary groups.
     identity: Option<(u32, u32, Vec<libc::gid_t>)>,
@@ -312,6 +313,7 @@ impl Ready {
             environment: pointers(&environment),
             _environment: environment,
             directories: directories.collect::<io::Result<_>>()?,
+            start_directory: plan.start_directory.as_deref().map(c_path).transpose()?,
             chroot: plan.chroot.as_deref().map(c_path).transpose()?,
             identity: credentials.map(|who| (who.uid, who.gid, who.groups.clone())),
             nice: plan.nice,
@@ -378,13 +380,18 @@ impl Ready {
                 check(libc::chroot(root.as_ptr()))?;
                 check(libc::chdir(c"/".as_ptr()))?;
             }
+            let inherited = self
+                .start_directory
+                .as_ref()
+                .is_some_and(|path| libc::chdir(path.as_ptr()) == 0);
             if let Some((uid, gid, groups)) = &self.identity {
                 become_for_good(*uid, *gid, groups)?;
             }
             let entered = self
                 .directories
                 .iter()
-                .any(|path| libc::chdir(path.as_ptr()) == 0);
+                .any(|path| libc::chdir(path.as_ptr()) == 0)
+                || inherited;
             if !entered {
                 check(libc::chdir(c"/".as_ptr()))?;
             }

@@ -41,6 +41,8 @@ pub struct SpawnPlan {
     pub environment: Vec<(Vec<u8>, Vec<u8>)>,
     /// Working directories to try; the first that can be entered is taken, then `/`.
     pub directories: Vec<PathBuf>,
+    /// With no `directories`: a directory entered while the rights are still ours.
+    pub start_directory: Option<PathBuf>,
     /// Who it runs as; `None` keeps the identity of the parent.
     pub credentials: Option<Credentials>,
     /// A directory that becomes its `/`.
@@ -65,6 +67,7 @@ impl SpawnPlan {
             argv,
             environment: Vec::new(),
             directories: Vec::new(),
+            start_directory: None,
             credentials: None,
             chroot: None,
             nice: 0,

@@ -275,6 +275,9 @@ impl Writer {
         self.list(&plan.directories, |writer, path| {
             writer.path(path);
         });
+        self.optional(plan.start_directory.as_deref(), |writer, path| {
+            writer.path(path);
+        });
         self.optional(plan.credentials.as_ref(), Self::credentials);
         self.optional(plan.chroot.as_deref(), |writer, path| {
             writer.path(path);
@@ -461,6 +464,7 @@ impl Reader<'_> {
             argv: self.list(Self::bytes)?,
             environment: self.list(|reader| Ok((reader.bytes()?, reader.bytes()?)))?,
             directories: self.list(Self::path)?,
+            start_directory: self.optional(Self::path)?,
             credentials: self.optional(Self::credentials)?,
             chroot: self.optional(Self::path)?,
             nice: i32::try_from(self.signed()?).map_err(|_| malformed())?,
