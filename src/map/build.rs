@@ -12,6 +12,7 @@ use super::berkeley::{Inserted, Layout, Repeated, Table, WriteFault};
 use super::class::MapClass;
 use super::{cdb, database_file};
 use crate::sys::file::{path_buf_of, set_mode, set_owner};
+use crate::sys::lock::FileLock;
 use crate::sys::process::process_id;
 
 /// Mode of a database that was not there before. Observed: 8.17.1.9.
@@ -76,13 +77,47 @@ impl NewDatabase {
     /// [`WriteFault`]; then the old file is still there.
     pub fn commit(&self, owner: Owner) -> Result<(), WriteFault> {
         let path = path_buf_of(self.path.clone());
-        let (file, fresh) = create_beside(&path)?;
+        let (file, fresh) = match create_beside(&path) {
+            Ok(both) => both,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return self.rewrite(&path, error);
+            }
+            Err(error) => return Err(error.into()),
+        };
         let written = self.write_and_rename(file, &fresh, &path, owner);
         if written.is_err() {
             // The name is ours alone; whether it can be removed changes nothing.
             let _ = std::fs::remove_file(&fresh);
         }
         written
+    }
+
+    /// Writes over the old file, for whoever may write to it but not to its directory.
+    ///
+    /// Readers that respect locks wait meanwhile, as they do for other programs.
+    fn rewrite(&self, path: &Path, refused: io::Error) -> Result<(), WriteFault> {
+        let Ok(file) = OpenOptions::new().write(true).open(path) else {
+            return Err(refused.into());
+        };
+        let lock =
+            FileLock::exclusive(file).map_err(|(_, error)| io::Error::other(error.to_string()))?;
+        lock.file().set_len(0)?;
+        self.write_pairs(lock.file())?;
+        lock.file().sync_all()?;
+        Ok(())
+    }
+
+    fn write_pairs(&self, file: &File) -> Result<(), WriteFault> {
+        let mut sink = io::BufWriter::new(file);
+        if self.class == MapClass::Cdb {
+            cdb::write(self.table.pairs(), &mut sink)?;
+        } else {
+            let mut unique = [0; 20];
+            getrandom::fill(&mut unique).map_err(io::Error::other)?;
+            self.table.write(unique, &mut sink)?;
+        }
+        sink.flush()?;
+        Ok(())
     }
 
     fn write_and_rename(
@@ -92,16 +127,7 @@ impl NewDatabase {
         path: &Path,
         owner: Owner,
     ) -> Result<(), WriteFault> {
-        let mut sink = io::BufWriter::new(&file);
-        if self.class == MapClass::Cdb {
-            cdb::write(self.table.pairs(), &mut sink)?;
-        } else {
-            let mut unique = [0; 20];
-            getrandom::fill(&mut unique).map_err(io::Error::other)?;
-            self.table.write(unique, &mut sink)?;
-        }
-        sink.flush()?;
-        drop(sink);
+        self.write_pairs(&file)?;
         let before = std::fs::metadata(path).ok();
         // Only root can give files away; for others the owner cannot differ.
         let is_root = crate::sys::process::effective_user() == 0;

@@ -1,14 +1,20 @@
 //! Programs that come with sendmail.
 //!
 //! - [`newaliases`]: rebuilds the alias databases;
+//! - [`makemap`], [`editmap`], [`praliases`]: build, change and print map files;
+//!   [`database_tool`] is what they share;
 //! - [`mailq`]: lists the queue;
 //! - [`hoststat`], [`purgestat`]: what is known of other hosts;
 //! - [`mailstats`]: what was counted by mailer.
 
+pub mod database_tool;
+pub mod editmap;
 pub mod hoststat;
 pub mod mailq;
 pub mod mailstats;
+pub mod makemap;
 pub mod newaliases;
+pub mod praliases;
 pub mod purgestat;
 
 use std::path::PathBuf;
