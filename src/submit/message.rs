@@ -262,6 +262,9 @@ impl<'a> Desk<'a> {
             expansion.add_list_text(list, &template);
         }
         let summary = expansion.finish();
+        // Resolving leaves user and host of the last address behind.
+        macros.remove(MacroId::U);
+        macros.remove(MacroId::H);
         self.envelope.macros = macros;
         self.summary.errors += summary.errors;
         self.summary.refused += summary.refused;

@@ -8,9 +8,9 @@ use crate::macros::Template;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EightBitMode {
     /// Pass it, convert it where the mailer needs it (`p`).
-    Pass,
-    /// Convert it (`m`); the state without an O line accepts and converts too.
     #[default]
+    Pass,
+    /// Declare it with MIME fields (`m`).
     Mime,
     /// Refuse it (`s`).
     Strict,
@@ -77,7 +77,7 @@ impl Default for HeaderOptions {
             operator_chars: None,
             save_from_line: false,
             unix_from_line: Template::default(),
-            eight_bit_mode: EightBitMode::Mime,
+            eight_bit_mode: EightBitMode::Pass,
             seven_bit_input: false,
             default_char_set: b"unknown-8bit".to_vec(),
             no_recipient_action: NoRecipientAction::None,
