@@ -280,11 +280,11 @@ impl AcceptLoop {
         log::warn!("cannot accept a connection: {error}");
         if self.spare.take().is_some() {
             // With the descriptor just closed one client can at least be told.
-            if let Some(listener) = self.listeners.get(number) {
-                if let Ok(Some(fd)) = accept(listener, true) {
-                    let _ = TcpStream::from(fd)
-                        .write(b"421 4.3.2 Too busy, please try again later\r\n");
-                }
+            if let Some(listener) = self.listeners.get(number)
+                && let Ok(Some(fd)) = accept(listener, true)
+            {
+                let _ =
+                    TcpStream::from(fd).write(b"421 4.3.2 Too busy, please try again later\r\n");
             }
             self.spare = spare_descriptor();
         }

@@ -214,10 +214,10 @@ impl Gate {
 
     fn children_refusal(&self, port: usize) -> Option<Refusal> {
         let count = self.children();
-        if let Some(max) = self.limits.max_children {
-            if count >= max {
-                return Some(Refusal::Children { count, max });
-            }
+        if let Some(max) = self.limits.max_children
+            && count >= max
+        {
+            return Some(Refusal::Children { count, max });
         }
         let max = self.limits.ports.get(port)?.max_children?;
         let count = self.by_port.get(&port).copied().unwrap_or(0);
@@ -249,12 +249,12 @@ impl Gate {
         if let Some(count) = self.by_port.get_mut(&place.port) {
             *count = count.saturating_sub(1);
         }
-        if let Some(client) = place.client {
-            if let Some(count) = self.by_client.get_mut(&client) {
-                *count -= 1;
-                if *count == 0 {
-                    self.by_client.remove(&client);
-                }
+        if let Some(client) = place.client
+            && let Some(count) = self.by_client.get_mut(&client)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_client.remove(&client);
             }
         }
     }

@@ -574,9 +574,10 @@ fn end(
     // Without a sender the workers end after the turns they are in.
     drop(ready);
     while workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {
-        match events.recv_timeout(Duration::from_millis(10)) {
-            Ok(Event::Session(Outcome::Rests(mut talk, _))) => talk.say_farewell(&farewell),
-            Ok(_) | Err(_) => {}
+        if let Ok(Event::Session(Outcome::Rests(mut talk, _))) =
+            events.recv_timeout(Duration::from_millis(10))
+        {
+            talk.say_farewell(&farewell)
         }
     }
     if !deliverers.close(deadline) {

@@ -100,10 +100,11 @@ fn wait(control: &OwnedFd, wards: &[Ward]) -> io::Result<bool> {
     }
     for (slot, (at, fd)) in polled[first_listener..].iter().zip(&listeners) {
         let happened = slot.revents().unwrap_or(PollFlags::empty());
-        if happened.contains(PollFlags::POLLIN) && is_kill_wish(*fd) {
-            if let Some(ward) = wards.get(*at) {
-                ward.child.kill_group_now();
-            }
+        if happened.contains(PollFlags::POLLIN)
+            && is_kill_wish(*fd)
+            && let Some(ward) = wards.get(*at)
+        {
+            ward.child.kill_group_now();
         }
     }
     Ok(polled[0]

@@ -105,10 +105,10 @@ pub fn look_up_host(name: &[u8]) -> Result<HostEntry, HostLookupError> {
             entry.canonical_name = Some(name.to_bytes().to_vec());
         }
         // SAFETY: ai_addr is null or a socket address of family ai_family.
-        if let Some(address) = unsafe { address_of(item.ai_addr) } {
-            if !entry.addresses.contains(&address) {
-                entry.addresses.push(address);
-            }
+        if let Some(address) = unsafe { address_of(item.ai_addr) }
+            && !entry.addresses.contains(&address)
+        {
+            entry.addresses.push(address);
         }
         next = item.ai_next;
     }

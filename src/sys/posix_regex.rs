@@ -60,11 +60,12 @@ impl PosixRegex {
         if flags.newline {
             bits |= libc::REG_NEWLINE;
         }
-        let mut compiled: Box<std::mem::MaybeUninit<libc::regex_t>> = Box::new_zeroed();
+        let mut compiled = Box::new(std::mem::MaybeUninit::<libc::regex_t>::zeroed());
         // SAFETY: buffer and pattern are valid for the whole call.
         let code = unsafe { libc::regcomp(compiled.as_mut_ptr(), pattern.as_ptr(), bits) };
-        // SAFETY: all zeroes is a value of this plain C struct, and regcomp only writes fields.
-        let compiled = unsafe { compiled.assume_init() };
+        // SAFETY: all zeroes is a value of this plain C struct, and regcomp only writes fields;
+        // both boxes have the same layout.
+        let compiled: Box<libc::regex_t> = unsafe { Box::from_raw(Box::into_raw(compiled).cast()) };
         if code != 0 {
             return Err(error_message(code, &compiled));
         }
