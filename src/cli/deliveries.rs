@@ -129,8 +129,8 @@ pub fn deliver_for_daemon(
     workspace: &mut Workspace,
     message: LockedEnvelope,
     occasion: Occasion,
-) {
-    deliver(mta, workspace, message, occasion);
+) -> ExitStatus {
+    deliver(mta, workspace, message, occasion).exit
 }
 
 /// The load average in whole numbers, as QueueLA is compared with it.

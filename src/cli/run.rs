@@ -13,7 +13,7 @@ use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::logging::record::MailLog;
 use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta, Workspace};
-use crate::queue::Selection;
+use crate::queue::{Scan, ScanLimits, Selection, set_quarantine};
 use crate::server::standard;
 use crate::smtp::ExitStatus;
 use crate::submit::{submit_message, verify_addresses};
@@ -21,9 +21,10 @@ use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process::{self, Forked, fork_background, real_user};
 use crate::test_mode::{Surroundings as TestSurroundings, TestMode};
 
+use crate::text::bytes::escape_for_display;
 use crate::tools;
 
-use super::arguments::{Arguments, Output, Refusal, parse};
+use super::arguments::{Arguments, Output, QuarantineRequest, Refusal, parse};
 use super::deliveries::{DirectOutlet, deliver_for_daemon, deliver_submission};
 use super::mode::OperationMode;
 use super::personality::Personality;
@@ -246,6 +247,14 @@ impl Program {
             Err(status) => return status,
         };
         let run = self.arguments.queue_run.as_ref();
+        let group = run.and_then(|run| run.selection.group.as_deref());
+        if let Some(name) = group.filter(|name| mta.queue.find(name).is_none()) {
+            println!("Queue group {} unknown", escape_for_display(name));
+            return ExitStatus::Ok;
+        }
+        if let Some(request) = &self.arguments.quarantine {
+            return self.set_quarantine(&mta, request);
+        }
         let in_foreground =
             run.is_some_and(|run| run.foreground) || mta.config.options.running.verbose;
         if !in_foreground {
@@ -257,8 +266,35 @@ impl Program {
         }
         let mut workspace = self.workspace(&mta);
         let selection = self.selection();
-        queue_runner::run_once(&mta, &mut workspace, &selection, deliver_for_daemon);
+        let summary = queue_runner::run_once(&mta, &mut workspace, &selection, deliver_for_daemon);
         crate::delivery::run::end_of_run(&mta, &mut workspace);
+        summary.exit.unwrap_or(ExitStatus::Ok)
+    }
+
+    /// `-Q`: puts the selected entries into quarantine, or lets them go.
+    fn set_quarantine(&self, mta: &Mta, request: &QuarantineRequest) -> ExitStatus {
+        let reason = match request {
+            QuarantineRequest::Hold(reason) => Some(reason.as_slice()),
+            QuarantineRequest::Release => None,
+        };
+        let directories: Vec<_> = mta
+            .queue
+            .groups()
+            .iter()
+            .flat_map(|group| group.directories.clone())
+            .collect();
+        let scan = match Scan::of(&directories, &self.selection(), &ScanLimits::default()) {
+            Ok(scan) => scan,
+            Err(error) => {
+                println!("cannot read the queue: {error}");
+                return ExitStatus::OsError;
+            }
+        };
+        for candidate in scan.candidates {
+            if let Err(error) = set_quarantine(&candidate.name, reason) {
+                println!("{}: {error}", candidate.name.id);
+            }
+        }
         ExitStatus::Ok
     }
 

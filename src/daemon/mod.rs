@@ -35,9 +35,10 @@ use std::sync::Arc;
 use crate::delivery::run::Occasion;
 use crate::mta::{Mta, Workspace};
 use crate::queue::LockedEnvelope;
+use crate::smtp::ExitStatus;
 
 pub use queue_runner::QueueRuns;
 pub use run::{DaemonPlan, Source, run};
 
 /// The function that delivers a message; the daemon only decides when and on which thread.
-pub type Deliver = fn(&Arc<Mta>, &mut Workspace, LockedEnvelope, Occasion);
+pub type Deliver = fn(&Arc<Mta>, &mut Workspace, LockedEnvelope, Occasion) -> ExitStatus;

@@ -26,6 +26,7 @@ use crate::queue::{
     Candidate, Complaint, EntryName, LockedEnvelope, QueueGroup, Scan, ScanLimits, Selection,
     TakeError,
 };
+use crate::smtp::ExitStatus;
 use crate::sys::host::load_average;
 
 /// Stack of a run, in bytes.
@@ -52,6 +53,8 @@ pub struct RunSummary {
     pub tried: usize,
     /// How many entries there were, selected or not.
     pub found: usize,
+    /// Status of the last entry that failed for good.
+    pub exit: Option<ExitStatus>,
 }
 
 /// Runs the queue once, in order, on this thread.
@@ -76,7 +79,10 @@ pub fn run_once(
             narrate(workspace, &candidate.name, number + 1, total);
             if let Some(message) = take_up(mta, workspace, &candidate.name) {
                 summary.tried += 1;
-                deliver(mta, workspace, aged(mta, message), Occasion::QueueRun);
+                let exit = deliver(mta, workspace, aged(mta, message), Occasion::QueueRun);
+                if exit != ExitStatus::Ok && !exit.is_temporary() {
+                    summary.exit = Some(exit);
+                }
             }
         }
     }
@@ -123,12 +129,15 @@ fn work_list(
     };
     summary.found += scan.found;
     if scan.is_cut {
-        let name = String::from_utf8_lossy(&group.name);
+        let first = group.directories.first();
+        let name = first.map_or_else(String::new, |first| {
+            first.shown_path().display().to_string()
+        });
         mta.log.syslog(
-            1,
+            0,
             Severity::Warning,
             None,
-            format_args!("WARNING: MaxQueueRunSize limits the run of queue group {name}"),
+            format_args!("WorkList for {name} maxed out at {max_entries}"),
         );
     }
     if !selection.is_subset() {
@@ -205,6 +214,9 @@ pub(super) fn take_up(
                     Some(name.id.as_bytes()),
                     format_args!("locked"),
                 );
+                workspace
+                    .narrator
+                    .say(&[name.id.as_bytes(), b": locked"].concat());
             }
             (complaints_of(name, error), None)
         }
