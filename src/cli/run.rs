@@ -18,6 +18,7 @@ use crate::server::standard;
 use crate::smtp::ExitStatus;
 use crate::submit::{submit_message, verify_addresses};
 use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::identity::SystemUsers;
 use crate::sys::process::{self, Forked, fork_background, real_user};
 use crate::test_mode::{Surroundings as TestSurroundings, TestMode};
 
@@ -38,9 +39,9 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
     let mode = match Personality::from_program_name(name) {
         Personality::Sendmail(mode) => mode,
         Personality::RunQueue => OperationMode::Deliver,
-        Personality::MakeMap => return missing("makemap"),
-        Personality::EditMap => return missing("editmap"),
-        Personality::PrintAliases => return missing("praliases"),
+        program @ (Personality::MakeMap | Personality::EditMap | Personality::PrintAliases) => {
+            return database_tool(program, words.get(1..).unwrap_or(&[]));
+        }
         Personality::MailStatistics => return mail_statistics(&words),
     };
     let mut words = words;
@@ -77,6 +78,26 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         listeners,
     }
     .in_mode(config)
+}
+
+/// Runs one of the programs for map files; rights of set-id bits are given up first.
+fn database_tool(program: Personality, arguments: &[Vec<u8>]) -> ExitStatus {
+    if let Err(error) = process::drop_set_ids() {
+        eprintln!("cannot give up rights: {error}");
+        return ExitStatus::OsError;
+    }
+    let users = SystemUsers;
+    let (mut out, mut errors) = (io::stdout().lock(), io::stderr().lock());
+    match program {
+        Personality::EditMap => tools::editmap::run(arguments, &users, &mut out, &mut errors),
+        Personality::PrintAliases => {
+            tools::praliases::run(arguments, &users, &mut out, &mut errors)
+        }
+        _ => {
+            let mut input = io::stdin().lock();
+            tools::makemap::run(arguments, &users, &mut input, &mut out, &mut errors)
+        }
+    }
 }
 
 /// Pause of a persistent queue runner when -qp names none.
@@ -326,8 +347,17 @@ impl Program {
     }
 
     fn rebuild_aliases(&self, config: Config) -> ExitStatus {
-        let _ = config;
-        missing("newaliases")
+        if real_user() != 0 && !is_trusted_user(&config) {
+            println!("Permission denied (real uid not trusted)");
+            return ExitStatus::Usage;
+        }
+        let mta = match self.open(config) {
+            Ok(mta) => mta,
+            Err(status) => return status,
+        };
+        let user = mta.users.user_by_uid(real_user()).ok().flatten();
+        let login = user.map_or_else(|| real_user().to_string().into_bytes(), |user| user.name);
+        tools::newaliases::run(&mta, &login, &mut io::stdout().lock())
     }
 }
 
@@ -341,26 +371,6 @@ fn mail_statistics(words: &[Vec<u8>]) -> ExitStatus {
     let arguments: Vec<&[u8]> = words.iter().skip(1).map(Vec::as_slice).collect();
     let (mut out, mut errors) = (io::stdout().lock(), io::stderr().lock());
     tools::mailstats::run(&arguments, SystemClock.now(), &mut out, &mut errors)
-}
-
-fn missing(name: &str) -> ExitStatus {
-    eprintln!("{name}: not in this build");
-    ExitStatus::Unavailable
-}
-
-/// A program of the family: its words in, texts on both streams, exit status out.
-type Tool = fn(&[Vec<u8>], &mut dyn Write) -> ExitStatus;
-
-fn run_tool(tool: Tool, words: &[Vec<u8>]) -> ExitStatus {
-    if let Err(error) = process::fill_standard_descriptors().and_then(|()| process::drop_set_ids())
-    {
-        eprintln!("{error}");
-        return ExitStatus::OsError;
-    }
-    let mut output = io::stdout().lock();
-    let status = tool(words, &mut output);
-    let _ = output.flush();
-    status
 }
 
 fn name_of(words: &[Vec<u8>]) -> &[u8] {
