@@ -261,7 +261,7 @@ fn read_symbol(
     match Mark::from_character(first) {
         Some(mark @ (Mark::InClass | Mark::NotInClass | Mark::Deferred | Mark::If)) => {
             let (id, taken) = names.parse(rest.get(1..).unwrap_or(b""), errors);
-            (id.map(|id| (mark, id.number())), taken + 1)
+            (Some((mark, id.map_or(0, MacroId::number))), taken + 1)
         }
         Some(mark) => (Some((mark, 0)), 1),
         None => {

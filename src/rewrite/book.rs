@@ -162,14 +162,14 @@ impl RuleBook {
         let mut taken = length + blanks;
         let wanted = match rest.get(blanks) {
             Some(b'=') => {
-                let (id, length) = assigned_number(&name, rest.get(blanks + 1..)?, errors)?;
+                let (id, length) = assigned_number(text, rest.get(blanks + 1..)?, errors)?;
                 taken += 1 + length;
                 if let Some(old) = known
                     && old != id
                 {
                     errors.push(
                         [
-                            name.as_slice(),
+                            text,
                             format!(
                                 ": ruleset changed value (old {}, new {})",
                                 old.number(),
@@ -259,9 +259,9 @@ fn number_of(text: &[u8], errors: &mut Vec<Vec<u8>>) -> Option<(RulesetId, usize
     }
 }
 
-/// Reads the number behind `Sname=`.
+/// Reads the number behind `Sname=`; `whole` is the text from the name on, for messages.
 fn assigned_number(
-    name: &[u8],
+    whole: &[u8],
     text: &[u8],
     errors: &mut Vec<Vec<u8>>,
 ) -> Option<(RulesetId, usize)> {
@@ -270,7 +270,7 @@ fn assigned_number(
     let message = if length == 0 {
         [
             b"bad ruleset definition \"".as_slice(),
-            name,
+            whole,
             b"\" (number required after `=')",
         ]
         .concat()
@@ -281,7 +281,7 @@ fn assigned_number(
             }
             _ => [
                 format!("bad ruleset number {number} in \"").as_bytes(),
-                name,
+                whole,
                 format!("\" ({FIRST_NAMED} max)").as_bytes(),
             ]
             .concat(),
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(number("3"), Some(3));
         assert_eq!(number("Sub=7"), Some(199));
         assert_eq!(number("100"), None);
-        assert_eq!(errors[0], b"Sub: ruleset changed value (old 199, new 7)");
+        assert_eq!(errors[0], b"Sub=7: ruleset changed value (old 199, new 7)");
         assert_eq!(errors[1], b"bad ruleset 100 (100 max)");
         assert_eq!(book.name(RulesetId::CANONIFY), b"canonify");
         assert_eq!(book.find(b"sub"), None);

@@ -58,7 +58,13 @@ impl RuleBook {
         let right = rest.get(right_start..).unwrap_or(b"");
         let right = right.split(|&c| c == b'\t').next().unwrap_or(b"");
 
-        let pattern = self.cut(left, source, errors);
+        let mut left_errors = Vec::new();
+        let pattern = self.cut(left, source, &mut left_errors);
+        // The tab that ends the pattern would have been the name.
+        if left.ends_with(b"$=") || left.ends_with(b"$~") || left.ends_with(b"$&") {
+            left_errors.retain(|text| text != b"Name required for macro/class");
+        }
+        errors.append(&mut left_errors);
         let mut wildcards = 0;
         match &pattern {
             Some(range) => {

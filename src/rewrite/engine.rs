@@ -12,7 +12,7 @@ use super::matcher::{Bindings, Matching, mask};
 use crate::macros::MacroId;
 use crate::smtp::ExitStatus;
 use crate::token::mark::unit_at;
-use crate::token::print::{print_marked, print_symbol};
+use crate::token::print::{print_marked, print_symbol, print_word};
 use crate::token::tokenizer::MAX_TOKENS;
 use crate::token::{Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions};
 
@@ -414,7 +414,8 @@ impl RewriteContext<'_> {
             line.push(b' ');
             match token.mark() {
                 Some(mark) => print_symbol(mark, token.argument(), &name, line),
-                None => print_marked(self.word(token), &name, line),
+                None if token.is_in_rules() => print_marked(self.word(token), &name, line),
+                None => print_word(self.word(token), &name, line),
             }
         }
         line.push(b'\n');

@@ -16,8 +16,6 @@ use crate::token::{Complaint, Mark, RulesetId, Token, TokenizeOptions};
 
 /// Longest address in octets (MAXNAME less its end mark).
 pub const MAX_ADDRESS: usize = 255;
-/// Longest text shown in front of a message.
-const MAX_SHOWN: usize = 203;
 
 /// What an address resolves to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,11 +124,6 @@ fn code(number: u16) -> ReplyCode {
     ReplyCode::new(number).unwrap_or_else(|| Reply::of("553 bad address").code)
 }
 
-/// Cuts text for the front of a message as the reference does.
-pub(crate) fn shortened(text: &[u8]) -> Vec<u8> {
-    crate::text::bytes::shorten(text, MAX_SHOWN)
-}
-
 impl RewriteContext<'_> {
     /// Resolves an address to a mailer, host and user.
     pub fn resolve(&mut self, address: &[u8], how: Resolving) -> Resolved {
@@ -140,33 +133,31 @@ impl RewriteContext<'_> {
             self.trace
                 .write(&[b"\n--parseaddr(".as_slice(), &shown, b")\n"].concat());
         }
-        let shown = shortened(address.get(..MAX_ADDRESS).unwrap_or(address));
-        if let Some(error) = self.refuse_invalid(address, &shown) {
-            if traced {
-                self.trace.write(b"parseaddr-->bad address\n");
-            }
-            return Resolved {
-                resolution: Resolution::Error(error),
-                end: address.len(),
-                skips_ruleset_5: false,
-            };
-        }
         self.start_chain();
         let options = TokenizeOptions {
             delimiter: how.delimiter,
             ..TokenizeOptions::ADDRESS
         };
         let (end, cut) = self.tokenize(address, options);
+        let refused = |error| Resolved {
+            resolution: Resolution::Error(error),
+            end,
+            skips_ruleset_5: false,
+        };
         let Ok(mut tokens) = cut else {
             if traced {
                 self.trace.write(b"parseaddr-->NULL\n");
             }
-            return Resolved {
-                resolution: Resolution::Error(syntax_error(Reply::of("553 5.1.3 Syntax error"))),
-                end,
-                skips_ruleset_5: false,
-            };
+            return refused(syntax_error(Reply::of("553 5.1.3 Syntax error")));
         };
+        let shown = address.get(..MAX_ADDRESS).unwrap_or(address);
+        let taken = address.get(..end).unwrap_or(address);
+        if let Some(error) = self.refuse_invalid(taken, shown) {
+            if traced {
+                self.trace.write(b"parseaddr-->bad address\n");
+            }
+            return refused(error);
+        }
         self.set_address_type(how);
         let mut is_deferred = false;
         for ruleset in [RulesetId::CANONIFY, RulesetId::PARSE] {
@@ -308,7 +299,7 @@ impl RewriteContext<'_> {
         text.push(b' ');
         text.extend_from_slice(error.reply.text());
         self.trace.complain(Complaint {
-            about: shortened(given),
+            about: given.to_vec(),
             text,
         });
         error

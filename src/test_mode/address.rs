@@ -90,9 +90,14 @@ impl TestMode<'_> {
         };
         let resolved = self.with_rewriting(|cx| cx.resolve(address, how));
         match resolved.resolution {
-            Resolution::Mailer(triple) => self.show_triple(&triple),
+            Resolution::Mailer(triple) => {
+                self.choose_queue_group(&triple);
+                self.show_triple(&triple);
+            }
             Resolution::Deferred(triple) => {
-                self.printed.line(TRANSIENT);
+                self.choose_queue_group(&triple);
+                self.printed
+                    .line(&[address, b"... ".as_slice(), TRANSIENT].concat());
                 self.show_triple(&triple);
             }
             Resolution::Error(error) => match error.source {
@@ -105,6 +110,12 @@ impl TestMode<'_> {
                 ErrorSource::Mailbox(triple) => self.show_triple(&triple),
             },
         }
+    }
+
+    /// Runs the ruleset that picks a queue group, so that it can be watched.
+    fn choose_queue_group(&mut self, triple: &MailerTriple) {
+        let user = triple.user.as_slice();
+        self.with_rewriting(|cx| cx.ask_ruleset(b"queuegroup", &[user]));
     }
 
     fn show_triple(&mut self, triple: &MailerTriple) {

@@ -3,7 +3,11 @@
 use crate::logging::debug::DebugFlags;
 use crate::rewrite::Trace;
 use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::text::bytes::shorten;
 use crate::token::Complaint;
+
+/// Longest address shown in front of a message; longer ones lose their middle.
+const MAX_SHOWN: usize = 203;
 
 /// Collects what is to be printed, and the exit status the session will leave with.
 #[derive(Debug, Clone)]
@@ -65,7 +69,7 @@ impl Trace for Printed {
         let text = complaint.text.as_slice();
         let (code, bare) = split_code(text);
         if !complaint.about.is_empty() && code.first() == Some(&b'5') && code != b"551" {
-            self.out.extend_from_slice(&complaint.about);
+            self.out.extend(shorten(&complaint.about, MAX_SHOWN));
             self.out.extend_from_slice(b"... ");
         }
         let is_fault = code.is_empty() || text.starts_with(b"554 5.3.");

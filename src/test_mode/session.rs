@@ -416,10 +416,9 @@ fn run_rulesets(
         };
         let status = cx.rewrite(tokens, id);
         if status != ExitStatus::Ok {
-            let name = rest.split(|&c| c == b',').next().unwrap_or(rest);
             let tail = format!(" ({}) status {}\n", id.number(), status.number());
             cx.trace
-                .write(&[b"== Ruleset ".as_slice(), name, tail.as_bytes()].concat());
+                .write(&[b"== Ruleset ".as_slice(), rest, tail.as_bytes()].concat());
         }
         rest = match rest.iter().position(|&c| c == b',') {
             Some(comma) => rest.get(comma + 1..).unwrap_or(b""),

@@ -2,7 +2,7 @@
 //!
 //! A line of the configuration mixes words with symbols such as `$*` or `$:`.
 //! Between the reading of the line and its cutting into tokens the symbols
-//! travel inside the text as single octets from 0x80 on, some followed by an
+//! travel inside the text as single octets from 0x80 to 0x9f, some followed by an
 //! argument of two octets; a real octet that could be taken for one is preceded
 //! by 0xFF. Such text is called *marked*. Addresses are *plain* text and never
 //! take this form.
@@ -16,44 +16,44 @@ pub const QUOTE: u8 = 0xff;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Mark {
-    /// `$*`: zero or more tokens.
-    AnyTokens = 0x80,
-    /// `$+`: one or more tokens.
-    SomeTokens,
-    /// `$-`: exactly one token.
-    OneToken,
-    /// `$=x`: a phrase of class x; the argument is the class.
-    InClass,
-    /// `$~x`: a token outside of class x; the argument is the class.
-    NotInClass,
-    /// `$1` to `$9`; the argument is the digit as a character.
-    Position,
-    /// `$#`: a mailer.
-    Mailer,
-    /// `$@`: a host, an argument of a map, an early return, or no tokens at all.
-    Host,
-    /// `$:`: a user, a default of a map, or apply only once.
-    User,
-    /// `$>`: call of a ruleset.
-    Call,
-    /// `$?x`: begin of a conditional; the argument is the macro.
-    If,
-    /// `$|`: otherwise; outside of a conditional the separator of two values.
-    Else,
-    /// `$.`: end of a conditional.
-    EndIf,
-    /// `$[`: begin of a host name to be made canonical.
-    HostBegin,
-    /// `$]`: its end.
-    HostEnd,
-    /// `$(`: begin of a map lookup.
-    LookupBegin,
-    /// `$)`: its end.
-    LookupEnd,
-    /// `$&x`: the value of macro x at run time; the argument is the macro.
-    Deferred,
     /// `$x` in text that is not expanded yet; the argument is the macro.
-    Macro,
+    Macro = 0x81,
+    /// `$&x`: the value of macro x at run time; the argument is the macro.
+    Deferred = 0x82,
+    /// `$(`: begin of a map lookup.
+    LookupBegin = 0x85,
+    /// `$)`: its end.
+    LookupEnd = 0x86,
+    /// `$*`: zero or more tokens.
+    AnyTokens = 0x90,
+    /// `$+`: one or more tokens.
+    SomeTokens = 0x91,
+    /// `$-`: exactly one token.
+    OneToken = 0x92,
+    /// `$=x`: a phrase of class x; the argument is the class.
+    InClass = 0x93,
+    /// `$~x`: a token outside of class x; the argument is the class.
+    NotInClass = 0x94,
+    /// `$1` to `$9`; the argument is the digit as a character.
+    Position = 0x95,
+    /// `$#`: a mailer.
+    Mailer = 0x96,
+    /// `$@`: a host, an argument of a map, an early return, or no tokens at all.
+    Host = 0x97,
+    /// `$:`: a user, a default of a map, or apply only once.
+    User = 0x98,
+    /// `$>`: call of a ruleset.
+    Call = 0x99,
+    /// `$?x`: begin of a conditional; the argument is the macro.
+    If = 0x9a,
+    /// `$|`: otherwise; outside of a conditional the separator of two values.
+    Else = 0x9b,
+    /// `$.`: end of a conditional.
+    EndIf = 0x9c,
+    /// `$[`: begin of a host name to be made canonical.
+    HostBegin = 0x9d,
+    /// `$]`: its end.
+    HostEnd = 0x9e,
 }
 
 /// All marks with the character after the dollar sign.
@@ -90,8 +90,12 @@ impl Mark {
 
     /// Finds the mark an octet of marked text stands for.
     pub fn from_octet(octet: u8) -> Option<Mark> {
+        if octet & 0xe0 != 0x80 {
+            return None;
+        }
         MARKS
-            .get(usize::from(octet.checked_sub(0x80)?))
+            .iter()
+            .find(|(mark, _)| mark.octet() == octet)
             .map(|&(mark, _)| mark)
     }
 
@@ -102,7 +106,10 @@ impl Mark {
 
     /// Returns the character behind the dollar sign; zero for positions and plain macros.
     pub fn character(self) -> u8 {
-        MARKS[usize::from(self as u8 - 0x80)].1
+        MARKS
+            .iter()
+            .find(|(mark, _)| *mark == self)
+            .map_or(0, |&(_, character)| character)
     }
 
     /// Says whether an argument of two octets follows in marked text.

@@ -18,6 +18,39 @@ pub fn print_marked(text: &[u8], name: &dyn Fn(u16) -> Vec<u8>, out: &mut Vec<u8
     }
 }
 
+/// Appends a word of an address; octets that stand for symbols inside of rules show as such.
+///
+/// A symbol that came out of a macro has an argument of two octets, the first of
+/// which is below two; octets of the address itself have arguments of one.
+pub(crate) fn print_word(text: &[u8], name: &dyn Fn(u16) -> Vec<u8>, out: &mut Vec<u8>) {
+    let mut at = 0;
+    while let Some(&octet) = text.get(at) {
+        at += 1;
+        let Some(mark) = Mark::from_octet(octet) else {
+            print_octet(octet, out);
+            continue;
+        };
+        match (mark.has_argument(), text.get(at)) {
+            (true, Some(0 | 1)) => {
+                let argument =
+                    [text.get(at), text.get(at + 1)].map(|octet| octet.copied().unwrap_or(0));
+                print_symbol(mark, u16::from_be_bytes(argument), name, out);
+                at += 2;
+            }
+            (true, Some(&letter)) if letter < 0x80 => {
+                print_symbol(mark, u16::from(letter), name, out);
+                at += 1;
+            }
+            _ => {
+                out.push(b'$');
+                if mark.character() != 0 {
+                    out.push(mark.character());
+                }
+            }
+        }
+    }
+}
+
 /// Appends one symbol as it is written in a configuration.
 pub(crate) fn print_symbol(
     mark: Mark,
