@@ -137,10 +137,15 @@ impl<'a> Attempt<'a> {
         self.recipients()
             .filter_map(|recipient| recipient.triple.as_ref())
             .map(|triple| {
-                if self.mailer.has(b's') {
-                    strip_quotes(&triple.user)
-                } else {
-                    triple.user.clone()
+                let user = match self.mailer.has(b's') {
+                    true => strip_quotes(&triple.user),
+                    false => triple.user.clone(),
+                };
+                // The bar only said that this is a program.
+                let is_program = self.mta.config.mailers.program() == Some(triple.mailer);
+                match user.strip_prefix(b"|") {
+                    Some(command) if is_program => command.to_vec(),
+                    _ => user,
                 }
             })
             .collect()
@@ -175,6 +180,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn to_program(&self, ledger: &mut Ledger<'_>, buffers: &mut RewriteWorkspace) {
+        use super::network::Telling;
         use crate::client::Witness;
         let credentials = match self.credentials() {
             Ok(credentials) => credentials,
@@ -199,6 +205,7 @@ impl<'a> Attempt<'a> {
             return self.through_program(call, ledger, buffers);
         }
         ledger.message(&self.connecting());
+        ledger.relay_is(self.macros.text(MacroId::H).unwrap_or(b""));
         let form = OutputForm::for_program(self.envelope, self.mailer);
         let mut letter = |out: &mut dyn Write| self.write(&form, buffers, out);
         let end = program::run(&*self.mta.privileged, call, &mut letter);

@@ -31,7 +31,10 @@ pub struct Controlling {
 impl From<&ControllingUser> for Controlling {
     fn from(user: &ControllingUser) -> Self {
         Controlling {
-            shown: user.name.clone(),
+            shown: match user.alias.is_empty() {
+                true => user.name.clone(),
+                false => user.alias.clone(),
+            },
             name: user.name.clone(),
             uid: user.uid,
             shown_gid: user.gid,

@@ -30,4 +30,5 @@ pub mod program;
 pub mod record;
 pub mod reports;
 pub mod response;
+pub mod revive;
 pub mod run;

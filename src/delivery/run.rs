@@ -20,6 +20,7 @@ use crate::smtp::ExitStatus;
 
 use super::finish::{self, Finish};
 use super::ledger::{Ledger, Listeners};
+use super::revive::revive_sender;
 use super::{attempt, plan, record, reports};
 
 /// Most reports that one message may bring about in a row.
@@ -76,6 +77,7 @@ fn deliver_one(
     mut message: LockedEnvelope,
     occasion: Occasion,
 ) -> Finish {
+    revive_sender(mta, workspace, &mut message.envelope);
     expand(mta, workspace, &mut message.envelope);
     let parts = match split_by_owner(mta, message) {
         Ok(parts) => parts,
