@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use crate::config::options::DeliveryMode;
 use crate::delivery::record;
-use crate::delivery::run::{self, Occasion, deliver};
-use crate::envelope::{Envelope, priority};
+use crate::delivery::run::{self, Occasion, deliver, settle};
+use crate::envelope::{Envelope, Recipient, RecipientState, priority};
 use crate::logging::record::Severity;
 use crate::mta::{Mta, Workspace};
 use crate::queue::LockedEnvelope;
 use crate::server::session::Outlet;
 use crate::smtp::ExitStatus;
+use crate::submit::Next;
 use crate::sys::host::load_average;
 use crate::sys::process::{Forked, detach_standard_descriptors, fork_background};
 
@@ -22,10 +23,11 @@ pub fn deliver_submission(
     mta: &Mta,
     workspace: &mut Workspace,
     messages: Vec<LockedEnvelope>,
+    next: Next,
 ) -> ExitStatus {
     let (now, later): (Vec<_>, Vec<_>) = messages
         .into_iter()
-        .partition(|message| !waits(mta, &message.envelope));
+        .partition(|message| next == Next::Deliver && !waits(mta, &message.envelope));
     for message in later {
         record::queued(
             &mta.log,
@@ -33,6 +35,10 @@ pub fn deliver_submission(
             &mta.config.mailers,
             mta.clock.now(),
         );
+        let failed = |r: &Recipient| matches!(r.state, RecipientState::Failed(_));
+        if message.envelope.recipients.iter().any(failed) {
+            settle(mta, workspace, message);
+        }
     }
     if now.is_empty() {
         return ExitStatus::Ok;
@@ -115,7 +121,7 @@ impl DirectOutlet {
 impl Outlet for DirectOutlet {
     fn deliver(&self, message: LockedEnvelope) {
         let mut workspace = Workspace::new(&self.mta.config.options);
-        deliver_submission(&self.mta, &mut workspace, vec![message]);
+        deliver_submission(&self.mta, &mut workspace, vec![message], Next::Deliver);
     }
 
     fn deliver_before_reply(&self, message: LockedEnvelope, workspace: &mut Workspace) {

@@ -16,7 +16,7 @@ use crate::mta::{Lifetime, Mta, Workspace};
 use crate::queue::{Scan, ScanLimits, Selection, set_quarantine};
 use crate::server::standard;
 use crate::smtp::ExitStatus;
-use crate::submit::{submit_message, verify_addresses};
+use crate::submit::{Next, submit_message, verify_addresses};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::identity::SystemUsers;
 use crate::sys::process::{self, Forked, fork_background, real_user};
@@ -173,7 +173,10 @@ impl Program {
         let mut workspace = self.workspace(&mta);
         let submission = submission(&self.arguments, &self.surroundings, &mta.config);
         let accepted = submit_message(&mta, &mut workspace, &submission, &mut io::stdin().lock());
-        let delivered = deliver_submission(&mta, &mut workspace, accepted.messages);
+        if accepted.next == Next::Deliver {
+            workspace.error_mode = mta.config.options.running.error_mode;
+        }
+        let delivered = deliver_submission(&mta, &mut workspace, accepted.messages, accepted.next);
         self.visible(&mta, accepted.exit.unwrap_or(delivered))
     }
 

@@ -56,6 +56,7 @@ pub fn perform(
         narrator,
         memory,
         rewrite,
+        error_mode: _,
     } = workspace;
     let attempt = Attempt::prepare(mta, envelope, transaction, rewrite);
     let listeners = Listeners {

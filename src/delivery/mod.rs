@@ -10,11 +10,13 @@
 //! - `header_view`: header rewriting with the real rulesets;
 //! - `mime_limits`: MIME fields cut to their limits;
 //! - `network`, `network_call`: the next host, by SMTP or LMTP;
+//! - `dead_letter`: failures of a user who waits for the program;
 //! - `record`: the `to=` lines of the log.
 
 pub mod argv;
 pub mod attempt;
 pub mod controlling;
+mod dead_letter;
 pub mod file;
 pub mod finish;
 pub mod header_view;

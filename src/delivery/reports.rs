@@ -23,6 +23,7 @@ pub fn write_reports(
     workspace: &mut Workspace,
     envelope: &mut Envelope,
 ) -> Result<Written, CommitError> {
+    super::dead_letter::tell_user(mta, workspace, envelope);
     let times = QueueTimes::of(envelope, &mta.config.options.timeouts);
     let expiry = bounce::expire(envelope, &times, mta.clock.now());
     match &expiry {

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use crate::alias::expand::expand_recipients;
+use crate::config::options::ErrorMode;
 use crate::envelope::{Envelope, RecipientState, split};
 use crate::logging::narrator::Silent;
 use crate::logging::record::Severity;
@@ -54,8 +55,20 @@ pub fn deliver(
     message: LockedEnvelope,
     occasion: Occasion,
 ) -> Finished {
-    let mut finished = deliver_one(mta, workspace, message, occasion);
-    let mut reports: VecDeque<LockedEnvelope> = finished.reports.drain(..).collect();
+    let finish = deliver_one(mta, workspace, message, occasion);
+    deliver_reports(mta, workspace, finish)
+}
+
+/// Reports what failed already and delivers the reports; what is left stays in the queue.
+pub fn settle(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> Finished {
+    let finish = finish::finish(mta, workspace, message);
+    deliver_reports(mta, workspace, finish)
+}
+
+fn deliver_reports(mta: &Mta, workspace: &mut Workspace, finish: Finish) -> Finished {
+    // Reports have no sender who could be told anything but by mail.
+    let error_mode = std::mem::replace(&mut workspace.error_mode, ErrorMode::Mail);
+    let mut reports: VecDeque<LockedEnvelope> = finish.reports.into();
     let mut delivered = 0;
     while let Some(report) = reports.pop_front() {
         delivered += 1;
@@ -65,9 +78,10 @@ pub fn deliver(
         let more = deliver_one(mta, workspace, report, Occasion::JustAccepted);
         reports.extend(more.reports);
     }
+    workspace.error_mode = error_mode;
     Finished {
-        exit: finished.exit.unwrap_or(ExitStatus::Ok),
-        waiting: finished.waiting,
+        exit: finish.exit.unwrap_or(ExitStatus::Ok),
+        waiting: finish.waiting,
     }
 }
 

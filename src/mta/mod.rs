@@ -14,7 +14,7 @@ pub mod routing;
 use std::sync::Arc;
 
 use crate::alias::database::AliasDatabase;
-use crate::config::options::{DeliveryMode, HeaderOptions};
+use crate::config::options::{DeliveryMode, ErrorMode, HeaderOptions};
 use crate::config::{Config, Options};
 use crate::dns::Resolver;
 use crate::logging::debug::DebugFlags;
@@ -126,6 +126,8 @@ pub struct Workspace {
     pub memory: Memory,
     /// Buffers of rewriting.
     pub rewrite: RewriteWorkspace,
+    /// How failures are told: by mail, unless a user waits for the program to end.
+    pub error_mode: ErrorMode,
 }
 
 impl Workspace {
@@ -140,6 +142,7 @@ impl Workspace {
             narrator,
             memory: Memory::new(options),
             rewrite: RewriteWorkspace::new(),
+            error_mode: ErrorMode::Mail,
         }
     }
 }

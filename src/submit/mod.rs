@@ -20,5 +20,5 @@ pub mod submitter;
 pub mod verify;
 
 pub use arguments::SubmitArguments;
-pub use message::{Submission, submit_message};
+pub use message::{Next, Submission, submit_message};
 pub use verify::verify_addresses;
