@@ -32,6 +32,8 @@ pub struct Outcome {
     pub remote: Option<Vec<u8>>,
     /// The server promised to report to the sender itself (it offers DSN).
     pub reports_itself: bool,
+    /// The server spoke about one recipient, not about the whole message.
+    pub is_personal: bool,
 }
 
 /// Where in the dialogue a reply was given.
@@ -114,6 +116,7 @@ impl Outcome {
             diagnostic: None,
             remote: None,
             reports_itself: false,
+            is_personal: false,
         }
     }
 

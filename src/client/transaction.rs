@@ -142,10 +142,11 @@ impl Transaction {
         witness: &mut dyn Witness,
     ) {
         let host = self.host();
-        let Some(outcome) = Outcome::of_refusal(Phase::Recipient, answer, &host) else {
+        let Some(mut outcome) = Outcome::of_refusal(Phase::Recipient, answer, &host) else {
             progress.accepted.push(place);
             return;
         };
+        outcome.is_personal = true;
         log_protocol_error("RCPT", &outcome, answer, &host, witness);
         if outcome.is_temporary() {
             progress.deferred.push(place);
@@ -167,6 +168,7 @@ impl Transaction {
         let (_, last) = self.ready.dialogue.quit(self.ready.timeouts.quit, witness);
         for (at, place) in rest.iter().enumerate() {
             let mut own = outcome.clone();
+            own.is_personal = true;
             if at == 0 {
                 // Observed: the log quotes what was heard last.
                 own.reply = last
@@ -204,6 +206,7 @@ impl Transaction {
         };
         for (at, place) in rest.iter().enumerate() {
             let mut own = told.clone();
+            own.is_personal = true;
             if at == 0 {
                 own.detail = None;
                 own.reply = Some([b"421 4.4.1 ", lost.text(&host).as_slice()].concat());
@@ -369,6 +372,7 @@ impl Transaction {
                 Err(lost) => {
                     for place in accepted.get(at..).unwrap_or_default() {
                         let mut outcome = Outcome::lost(Phase::DataFinal, lost, &host);
+                        outcome.is_personal = true;
                         outcome.reply =
                             Some([b"451 4.4.1 reply: read error from ", host.as_slice()].concat());
                         witness.settled(&[*place], &outcome);
@@ -381,6 +385,7 @@ impl Transaction {
             match Outcome::of_refusal(Phase::DataFinal, &answer, &host) {
                 None => progress.accepted.push(*place),
                 Some(mut outcome) => {
+                    outcome.is_personal = true;
                     log_protocol_error("DATA-3", &outcome, &answer, &host, witness);
                     if outcome.is_temporary() {
                         progress.deferred.push(*place);

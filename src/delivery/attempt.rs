@@ -343,7 +343,8 @@ impl<'a> Attempt<'a> {
     fn mail_command(&self) -> MailCommand {
         let envelope = self.envelope;
         let mode = self.mta.config.options.headers.eight_bit_mode;
-        let passes = self.mailer.has(b'8') || mode == EightBitMode::Pass;
+        let is_mime = envelope.headers.contains(b"mime-version");
+        let converts = mode != EightBitMode::Pass || is_mime;
         MailCommand {
             sender: bare(&self.sender).to_vec(),
             size: envelope.size,
@@ -352,11 +353,11 @@ impl<'a> Attempt<'a> {
                     .body_type
                     .map(|kind| kind.name().as_bytes().to_vec()),
                 has_eight_bit: envelope.flags.contains(EnvelopeFlags::HAS_8BIT),
-                may_declare: mode == EightBitMode::Mime,
-                for_seven_bit_server: match mode {
-                    _ if passes => SevenBitServer::SendAnyway,
-                    EightBitMode::Strict => SevenBitServer::Refuse,
-                    EightBitMode::Mime | EightBitMode::Pass => SevenBitServer::Convert,
+                may_declare: mode == EightBitMode::Mime && !self.mailer.has(b'8'),
+                for_seven_bit_server: if converts && !self.mailer.has(b'8') {
+                    SevenBitServer::Convert
+                } else {
+                    SevenBitServer::SendAnyway
                 },
             },
             envelope_id: envelope.dsn.envid.clone(),

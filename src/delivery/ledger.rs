@@ -109,7 +109,8 @@ impl<'a> Ledger<'a> {
 
     /// Settles recipients (their places in the transaction) with a status.
     pub fn settle(&mut self, places: &[usize], status: DeliveryStatus) {
-        if status.exit != ExitStatus::Ok && self.result.exit.is_none() {
+        let is_final = status.exit != ExitStatus::Ok && !status.exit.is_temporary();
+        if is_final || (status.exit != ExitStatus::Ok && self.result.exit.is_none()) {
             self.result.exit = Some(status.exit);
         }
         let addresses = self.addresses(places);
@@ -174,6 +175,7 @@ impl<'a> Ledger<'a> {
             diagnostic: outcome.diagnostic.clone(),
             remote: outcome.remote.clone(),
             reports_itself: outcome.reports_itself,
+            is_personal: outcome.is_personal,
             at: self.clock.now(),
         }
     }

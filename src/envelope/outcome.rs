@@ -25,6 +25,8 @@ pub struct DeliveryStatus {
     pub remote: Option<Vec<u8>>,
     /// The next host promised to report to the sender itself (it offers DSN).
     pub reports_itself: bool,
+    /// The server spoke about this recipient alone; its queue record says why it waits, too.
+    pub is_personal: bool,
     /// When the attempt ended.
     pub at: Timestamp,
 }
@@ -47,6 +49,7 @@ impl DeliveryStatus {
             diagnostic: None,
             remote: None,
             reports_itself: false,
+            is_personal: false,
             at,
         }
     }

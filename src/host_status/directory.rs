@@ -11,7 +11,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::host_status::record::{HostRecord, MAX_RECORD};
@@ -158,11 +158,8 @@ impl HostStatusDirectory {
     }
 
     fn open_for_update(&self, file: &Path) -> io::Result<File> {
-        if let Some(folder) = file.parent() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(folder)?;
+        if let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) {
+            self.make_folders(folder)?;
         }
         OpenOptions::new()
             .read(true)
@@ -171,6 +168,22 @@ impl HostStatusDirectory {
             .truncate(false)
             .mode(0o600)
             .open(file)
+    }
+
+    /// Makes the folders of a host; everybody may look at the status of hosts, whatever the umask.
+    fn make_folders(&self, folder: &Path) -> io::Result<()> {
+        let mut missing: Vec<&Path> = folder
+            .ancestors()
+            .take_while(|path| *path != self.path && !path.is_dir())
+            .collect();
+        while let Some(path) = missing.pop() {
+            match DirBuilder::new().mode(0o755).create(path) {
+                Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o755))?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

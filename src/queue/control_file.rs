@@ -21,7 +21,7 @@ use super::header_record;
 use super::summary::number;
 use crate::envelope::{
     ControllingUser, Envelope, EnvelopeFlags, Notify, NotifyWhen, OriginalRecipient, Recipient,
-    Return,
+    RecipientState, Return,
 };
 use crate::macros::{MacroId, MacroNames};
 use crate::message::BodyType;
@@ -236,6 +236,12 @@ fn write_recipient(
     controlling: &mut Option<ControllingUser>,
     out: &mut Records,
 ) {
+    if let RecipientState::Deferred(status) = &recipient.state
+        && status.is_personal
+    {
+        let reason = status.waiting_because.as_ref().unwrap_or(&status.text);
+        out.record(b'M', reason);
+    }
     if recipient.controlling_user != *controlling {
         controlling.clone_from(&recipient.controlling_user);
         out.record(
