@@ -5,7 +5,7 @@ use crate::logging::narrator::Narrator;
 use crate::logging::record::MailLog;
 use crate::macros::Template;
 use crate::mailer::{MailerTable, MailerTriple};
-use crate::map::MapFailure;
+use crate::map::{LookupHost, MapFailure};
 use crate::safefile::DontBlameSendmail;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::clock::Timestamp;
@@ -42,16 +42,24 @@ pub struct Refusal {
 
 /// Looks aliases up.
 pub trait AliasLookup {
-    /// Returns the right side of an alias.
+    /// Returns the right side of an alias; `host` hears what the databases say.
     ///
     /// # Errors
     /// [`MapFailure::Temporary`] when a database could not answer.
-    fn look_up(&self, name: &[u8]) -> Result<Option<Vec<u8>>, MapFailure>;
+    fn look_up(
+        &self,
+        name: &[u8],
+        host: &mut dyn LookupHost,
+    ) -> Result<Option<Vec<u8>>, MapFailure>;
 }
 
 impl AliasLookup for AliasDatabase {
-    fn look_up(&self, name: &[u8]) -> Result<Option<Vec<u8>>, MapFailure> {
-        self.lookup(name, &mut crate::map::NoHost)
+    fn look_up(
+        &self,
+        name: &[u8],
+        host: &mut dyn LookupHost,
+    ) -> Result<Option<Vec<u8>>, MapFailure> {
+        self.lookup(name, host)
             .map_err(|unavailable| MapFailure::Temporary {
                 text: unavailable.to_string().into_bytes(),
             })

@@ -19,6 +19,7 @@
 use std::path::PathBuf;
 
 use super::context::{ExpandContext, Routed, Summary};
+use super::hearing::Hearing;
 use super::rights::Identity;
 use super::telling::shortened;
 use crate::envelope::{Envelope, Recipient, RecipientState};
@@ -463,13 +464,33 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         self.envelope.transcript.push_line(&line);
     }
 
-    fn look_up(&self, name: &[u8]) -> Result<Option<Vec<u8>>, ()> {
+    fn look_up(&mut self, name: &[u8]) -> Result<Option<Vec<u8>>, ()> {
         let name = if name.eq_ignore_ascii_case(b"postmaster") {
             b"postmaster"
         } else {
             name
         };
-        self.cx.aliases.look_up(name).map_err(|_| ())
+        let prefix = self.prefixed(b"");
+        let mut hearing = Hearing {
+            router: &mut *self.cx.router,
+            mailers: self.cx.mailers,
+            narrator: &mut *self.cx.narrator,
+            complaints: &mut *self.cx.complaints,
+            log: self.cx.log,
+            id: self.envelope.id.as_ref().map(|id| id.as_bytes().to_vec()),
+            prefix,
+            is_bare: false,
+            errors: 0,
+        };
+        let found = self.cx.aliases.look_up(name, &mut hearing);
+        if hearing.errors > 0 {
+            self.summary.errors += hearing.errors;
+            self.summary.exit = Some(ExitStatus::Software);
+        }
+        if hearing.is_bare {
+            self.about = None;
+        }
+        found.map_err(|_| ())
     }
 
     fn local_rules(&mut self, index: usize, depth: u32) {

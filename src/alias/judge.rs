@@ -5,7 +5,7 @@
 
 use crate::map::AliasName;
 use crate::rewrite::resolve::{ErrorSource, Resolving};
-use crate::rewrite::{Kept, Place, Resolution, RewriteContext, Role};
+use crate::rewrite::{Kept, Place, Resolution, RewriteContext, Role, RuleError};
 use crate::smtp::ExitStatus;
 
 /// What parsing one address of an alias file told.
@@ -17,10 +17,32 @@ pub struct Judged {
     pub exit: Option<ExitStatus>,
 }
 
-/// Judges the left-hand side of an alias.
+/// Judges the left-hand side of an alias; complaints go to the context's listener.
 ///
-/// `cx.trace` must be `kept`, so it is made by `with`: a closure that runs its argument
-/// with a context that listens through the given trace.
+/// The error, if there is one, was not told by the listener.
+pub fn judge(name: &[u8], cx: &mut RewriteContext<'_>) -> (AliasName, Option<RuleError>) {
+    match parse(name, cx) {
+        Resolution::Mailer(triple) | Resolution::Deferred(triple) => {
+            let shown = name.trim_ascii().to_vec();
+            if cx.mailers.get(triple.mailer).has(b'A') {
+                (
+                    AliasName::Local {
+                        user: triple.user,
+                        shown,
+                    },
+                    None,
+                )
+            } else {
+                (AliasName::NotLocal(shown), None)
+            }
+        }
+        Resolution::Error(error) => (AliasName::Unparsable, Some(error)),
+    }
+}
+
+/// Judges the left-hand side of an alias and collects what is to be told about it.
+///
+/// `with` runs its argument with a context that listens through the given trace.
 pub fn judge_alias(
     name: &[u8],
     with: &mut dyn FnMut(&mut Kept, &mut dyn FnMut(&mut RewriteContext<'_>)),
@@ -28,19 +50,10 @@ pub fn judge_alias(
     let mut kept = Kept::default();
     let mut verdict = AliasName::Unparsable;
     let mut judged = Judged::default();
-    with(&mut kept, &mut |cx| match parse(name, cx) {
-        Resolution::Mailer(triple) | Resolution::Deferred(triple) => {
-            let shown = name.trim_ascii().to_vec();
-            verdict = if cx.mailers.get(triple.mailer).has(b'A') {
-                AliasName::Local {
-                    user: triple.user,
-                    shown,
-                }
-            } else {
-                AliasName::NotLocal(shown)
-            };
-        }
-        Resolution::Error(error) => {
+    with(&mut kept, &mut |cx| {
+        let (name_verdict, error) = judge(name, cx);
+        verdict = name_verdict;
+        if let Some(error) = error {
             judged.exit = Some(error.exit);
             if error.source != ErrorSource::Syntax {
                 judged.messages.push(message(name, error.reply.text()));
@@ -76,8 +89,10 @@ pub fn check_address(
 }
 
 impl Judged {
+    /// Adds what the rules said on the way, unless it is the error already there.
     fn add_complaints(&mut self, kept: &Kept) {
-        for complaint in &kept.complaints {
+        let refused = !self.messages.is_empty();
+        for complaint in kept.complaints.iter().filter(|_| !refused) {
             let text = crate::smtp::Reply::from_text(&complaint.text);
             let text = text.map_or_else(|_| complaint.text.clone(), |reply| reply.text().to_vec());
             self.messages.push(message(&complaint.about, &text));

@@ -7,6 +7,7 @@
 //! - [`context`]: what expansion works with;
 //! - [`expand`]: recipients in, final recipients out;
 //! - `rights`: whose rights programs, files and lists get;
+//! - `hearing`: what alias databases say meanwhile;
 //! - `telling`: errors and progress in words;
 //! - `include`: `:include:` lists;
 //! - `forward`: ForwardPath and .forward files.
@@ -15,6 +16,7 @@ pub mod context;
 pub mod database;
 pub mod expand;
 mod forward;
+mod hearing;
 mod include;
 pub mod judge;
 pub mod rebuild;

@@ -79,7 +79,7 @@ impl Expansion<'_, '_, '_> {
             .push_line(&[number.as_bytes(), &line].concat());
     }
 
-    fn prefixed(&self, text: &[u8]) -> Vec<u8> {
+    pub(super) fn prefixed(&self, text: &[u8]) -> Vec<u8> {
         let mut line = Vec::new();
         if let Some((file, number)) = self.place.last() {
             line.extend_from_slice(file);

@@ -11,7 +11,7 @@ use crate::logging::narrator::Kept;
 use crate::logging::record::MailLog;
 use crate::macros::Template;
 use crate::mailer::{Mailer, MailerTable, MailerTriple};
-use crate::map::MapFailure;
+use crate::map::{LookupHost, MapFailure};
 use crate::message::address::next_address;
 use crate::safefile::DontBlameSendmail;
 use crate::smtp::{EnhancedStatus, ExitStatus};
@@ -23,7 +23,11 @@ use crate::sys::privilege::Unprivileged;
 struct Aliases(HashMap<Vec<u8>, Vec<u8>>);
 
 impl AliasLookup for Aliases {
-    fn look_up(&self, name: &[u8]) -> Result<Option<Vec<u8>>, MapFailure> {
+    fn look_up(
+        &self,
+        name: &[u8],
+        _host: &mut dyn LookupHost,
+    ) -> Result<Option<Vec<u8>>, MapFailure> {
         Ok(self.0.get(&name.to_ascii_lowercase()).cloned())
     }
 }

@@ -233,6 +233,7 @@ impl Program {
         let mut session = TestMode::new(&config, surroundings);
         let mut output = io::stdout().lock();
         match session.run(&mut io::stdin().lock(), &mut output) {
+            Ok(ExitStatus::Ok) => config.diagnostics.status(),
             Ok(status) => status,
             Err(_) => ExitStatus::IoError,
         }

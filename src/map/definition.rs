@@ -224,7 +224,6 @@ impl MapDefinition {
     }
 
     fn read_regex(&mut self, arguments: &[u8], errors: &mut Vec<DefinitionError>) {
-        self.flags.keep_quotes = true;
         let mut flags = RegexFlags {
             ignore_case: true,
             ..RegexFlags::default()
@@ -251,6 +250,7 @@ impl MapDefinition {
                 }
                 b'a' => self.flags.suffix = value.to_vec(),
                 b'm' => self.flags.match_only = true,
+                b'q' => self.flags.keep_quotes = true,
                 b'S' => self.flags.space = value.first().copied(),
                 b'T' => self.flags.failure_suffix = Some(value.to_vec()),
                 b'D' => self.flags.not_when_deferred = true,

@@ -52,6 +52,11 @@ pub trait LookupHost {
     /// Takes a remark for those who watch (`-v`, test mode).
     fn narrate(&mut self, _text: &[u8]) {}
 
+    /// Takes the line that sums up an alias text that was just read.
+    fn summarize(&mut self, text: &[u8]) {
+        self.narrate(text);
+    }
+
     /// Judges the left-hand side of an alias while a text alias file is read.
     ///
     /// Errors of its syntax are reported by the judge, with `place` (file and line) in front.

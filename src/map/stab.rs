@@ -42,7 +42,7 @@ impl AliasTextMap {
         };
         let count = read_aliases(&text, &mut reader);
         let aliases = reader.aliases;
-        host.narrate(&count.summary(&definition.file));
+        host.summarize(&count.summary(&definition.file));
         Ok(AliasTextMap {
             flags: definition.flags.clone(),
             aliases,

@@ -62,7 +62,8 @@ impl Map for UserMap {
         match found {
             Ok(Some(user)) => {
                 let stored = value_of(&user, self.field);
-                MapAnswer::found(self.flags.value(key, &stored, arguments))
+                // With -m the value is the name as the password file spells it.
+                MapAnswer::found(self.flags.value(&user.name, &stored, arguments))
             }
             Ok(None) => MapAnswer::failed(STATUS_NO_USER),
             Err(_) => MapAnswer::temporary(),

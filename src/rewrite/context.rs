@@ -173,8 +173,15 @@ pub(super) struct Host<'m, 'a> {
 
 impl LookupHost for Host<'_, '_> {
     fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) -> bool {
+        let mut bare = bare_macro_name(name).to_vec();
+        for &octet in bare.iter().filter(|octet| !is_name_octet(octet)) {
+            self.complain(&[b"Invalid macro/class character ".as_slice(), &[octet]].concat());
+        }
+        if name.starts_with(b"{") {
+            bare.retain(is_name_octet);
+        }
         // A name the configuration never mentions can be set, but nobody can ask for it.
-        let Some(id) = self.names.find(bare_macro_name(name)) else {
+        let Some(id) = self.names.find(&bare) else {
             return true;
         };
         match value {
@@ -192,6 +199,10 @@ impl LookupHost for Host<'_, '_> {
             text: text.to_vec(),
         });
     }
+}
+
+fn is_name_octet(octet: &u8) -> bool {
+    octet.is_ascii_alphanumeric() || *octet == b'_'
 }
 
 /// Takes the braces off a macro name; without them only the first octet counts.

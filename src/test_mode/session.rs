@@ -6,14 +6,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::command::{Command, split_word};
 use super::printed::Printed;
+use crate::alias::judge::judge;
 use crate::config::Config;
 use crate::config::startup::VERSION;
 use crate::dns::{Patience, Resolver};
 use crate::logging::debug::DebugFlags;
 use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
-use crate::map::{LookupContext, LookupHost, LookupMode, MapSet};
+use crate::map::{AliasName, LookupContext, LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
-use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role};
+use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role, Trace};
 use crate::smtp::ExitStatus;
 use crate::token::{Faults, Parentheses, Reading, TokenizeOptions};
 
@@ -330,42 +331,31 @@ impl<'a> TestMode<'a> {
             self.printed.line(b"No key specified");
             return;
         };
-        let Some(id) = self.surroundings.maps.find(name) else {
+        let maps = self.surroundings.maps;
+        let Some(id) = maps.find(name) else {
             self.printed
                 .line(&[b"Map named \"".as_slice(), name, b"\" not found"].concat());
             return;
         };
-        let mut host = Host {
-            macros: &mut self.macros,
-            names: &mut self.config.names,
-            printed: &mut self.printed,
-        };
-        if !self.surroundings.maps.open(id, &mut host) {
+        if !maps.open(id, &mut Host(self)) {
             self.printed
                 .line(&[b"Map named \"".as_slice(), name, b"\" not open"].concat());
             return;
         }
+        // Members of a sequence are opened by the question; what they say comes in between.
+        self.printed
+            .write(&[b"map_lookup: ".as_slice(), name, b" (", key, b") "].concat());
         let mut cx = LookupContext {
-            host: &mut host,
+            host: &mut Host(self),
             mode: LookupMode::Usual,
         };
-        let answer = self.surroundings.maps.ask(id, key, &[], &mut cx);
+        let answer = maps.ask(id, key, &[], &mut cx);
         let said = match answer.value {
             Some(value) => [b"returns ".as_slice(), &value].concat(),
             None => b"no match".to_vec(),
         };
-        self.printed.line(
-            &[
-                b"map_lookup: ".as_slice(),
-                name,
-                b" (",
-                key,
-                b") ",
-                &said,
-                format!(" ({})", answer.status).as_bytes(),
-            ]
-            .concat(),
-        );
+        let status = format!(" ({})", answer.status);
+        self.printed.line(&[&said, status.as_bytes()].concat());
     }
 
     /// Prints the topic of test mode from the help file.
@@ -449,36 +439,36 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> 
 }
 
 /// What maps may do to the session.
-struct Host<'m> {
-    macros: &'m mut MacroTable,
-    names: &'m mut crate::macros::MacroNames,
-    printed: &'m mut Printed,
-}
+struct Host<'h, 'a>(&'h mut TestMode<'a>);
 
-impl LookupHost for Host<'_> {
+impl LookupHost for Host<'_, '_> {
     fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) -> bool {
         let mut errors = Vec::new();
-        let (id, _) = self.names.parse(name, &mut errors);
+        let (id, _) = self.0.config.names.parse(name, &mut errors);
         for text in errors {
-            self.printed.fault(&text);
+            self.0.printed.fault(&text);
         }
         let Some(id) = id else {
             return false;
         };
         match value {
-            Some(value) => self.macros.set_text(id, value),
+            Some(value) => self.0.macros.set_text(id, value),
             None => {
-                self.macros.remove(id);
+                self.0.macros.remove(id);
             }
         }
         true
     }
 
     fn complain(&mut self, text: &[u8]) {
-        self.printed.fault(text);
+        self.0.printed.fault(text);
     }
 
     fn narrate(&mut self, text: &[u8]) {
-        self.printed.line(text);
+        self.0.printed.line(text);
+    }
+
+    fn judge_alias(&mut self, _place: &[u8], name: &[u8]) -> AliasName {
+        self.0.with_rewriting(|cx| judge(name, cx).0)
     }
 }
