@@ -5,3 +5,28 @@
 //! scenario itself can be checked against the real sendmail.
 
 mod support;
+
+/// Makes one test of each scenario; the name says what must be so.
+macro_rules! scenarios {
+    ($($behaviour:ident: $scenario:literal $(, $argument:literal)*;)*) => {
+        $(#[test]
+        fn $behaviour() {
+            support::scenario($scenario, &[$($argument),*]);
+        })*
+    };
+}
+
+scenarios! {
+    ten_load_generators_fill_ten_maildirs: "thousand_messages";
+    swaks_mail_mutt_and_smtplib_reach_local_and_remote_users: "clients";
+    lists_programs_files_and_forward_files_deliver_as_whom_they_should: "expansion";
+    the_tutorials_mailer_lines_call_mail_and_sh: "mailers";
+    mail_waits_for_a_dead_exchanger_and_goes_out_when_it_is_up: "remote_queue";
+    what_cannot_be_delivered_is_refused_or_returned: "refusals";
+    the_queue_and_the_maps_are_shared_with_the_real_program: "shared_queue";
+    nothing_accepted_is_lost_by_sigkill: "sudden_end", "SIGKILL", "20";
+    nothing_accepted_is_lost_by_sigterm: "sudden_end", "SIGTERM", "20";
+    limits_of_the_daemon_hold_and_free_places_are_used_at_once: "limits";
+    the_tutorials_rules_rewrite_as_told: "tutorial_rewriting";
+    the_tutorials_mail_goes_where_told: "tutorial_mail";
+}

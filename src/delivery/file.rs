@@ -125,6 +125,8 @@ fn wait_for_lock(file: File) -> Result<FileLock, FileFailure> {
 fn write_all(file: &File, letter: &mut Letter<'_>) -> io::Result<()> {
     let mut out = BufWriter::new(file);
     letter(&mut out)?;
+    // A blank line parts the messages of a mailbox.
+    out.write_all(b"\n")?;
     out.flush()
 }
 
@@ -195,7 +197,7 @@ mod tests {
         let path = folder.path().join("box");
         append_to(&path, b"one\n").unwrap();
         append_to(&path, b"two\n").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
+        assert_eq!(fs::read(&path).unwrap(), b"one\n\ntwo\n\n");
     }
 
     #[test]
@@ -209,7 +211,7 @@ mod tests {
         };
         let failure = append_with(&path, &mut letter).unwrap_err();
         assert_eq!(failure.exit, ExitStatus::IoError);
-        assert_eq!(fs::read(&path).unwrap(), b"one\n");
+        assert_eq!(fs::read(&path).unwrap(), b"one\n\n");
     }
 
     #[test]

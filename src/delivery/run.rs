@@ -99,6 +99,7 @@ fn deliver_one(
     };
     let mut total = Finish::default();
     for mut part in parts {
+        revive_sender(mta, workspace, &mut part.envelope);
         // The first list of recipients is gone through as it stood: a recipient that
         // another transaction settles meanwhile is not tried twice.
         let exit = if reports::returns_at_once(mta, &part.envelope) {

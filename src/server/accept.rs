@@ -15,7 +15,7 @@ use crate::envelope::priority::should_queue;
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, Macros};
 use crate::message::{BodyType, HeaderField, HeaderTraits, Headers};
-use crate::queue::{CommitError, Committed, Durability, NewEntry, QueueFault};
+use crate::queue::{CommitError, Committed, Durability, LockedEnvelope, NewEntry, QueueFault};
 use crate::smtp::dot::BareOctet;
 use crate::smtp::{Reply, Verdict};
 use crate::text::bytes::escape_for_display;
@@ -254,7 +254,7 @@ impl Session {
             }
             DeliveryMode::Background => {
                 self.say(call, &message_accepted(&id, &committed));
-                call.outlet.deliver(message);
+                call.outlet.deliver(unexpanded(message));
             }
             DeliveryMode::QueueOnly | DeliveryMode::Deferred => {
                 drop(message);
@@ -407,4 +407,13 @@ fn message_accepted(id: &[u8], _durable: &Committed) -> Reply {
 
 fn acceptance(id: &[u8]) -> Reply {
     wording::reply(&[b"250 2.0.0 ", id, b" Message accepted for delivery"].concat())
+}
+/// Forgets where recipients go: they were only verified, aliases are expanded at delivery.
+fn unexpanded(mut message: LockedEnvelope) -> LockedEnvelope {
+    for recipient in &mut message.envelope.recipients {
+        if recipient.state.is_open() {
+            recipient.triple = None;
+        }
+    }
+    message
 }

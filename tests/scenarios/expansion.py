@@ -54,7 +54,7 @@ def run(stage):
     with open("/var/mail/archive") as f:
         lines = f.read().split("\n")
     assert lines[0].startswith("From ann"), lines[0]
-    assert ">From the start" in lines and lines[-2:] == ["", ""], lines
+    assert ">From the start" in lines and lines[-2:] == ["", ""], "\n".join(lines)
     facts = os.stat("/var/mail/archive")
     assert (facts.st_uid, stat.S_IMODE(facts.st_mode)) == (UIDS["mail"][0], 0o640), facts
 
