@@ -155,7 +155,7 @@ pub struct ExpandContext<'a> {
 /// What expansion found, besides the recipients.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Status of the last error that has one.
+    /// Status of the first error that has one.
     pub exit: Option<ExitStatus>,
     /// Number of errors told.
     pub errors: u32,

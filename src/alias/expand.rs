@@ -286,7 +286,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 self.summary.refused += 1;
                 self.complain(refusal.code, refusal.enhanced, &refusal.text);
                 if refusal.is_listed {
-                    self.summary.exit = Some(refusal.exit);
+                    self.summary.exit.get_or_insert(refusal.exit);
                 } else {
                     return None;
                 }
@@ -516,7 +516,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             }
             Routed::Refused(refusal) => {
                 self.complain(refusal.code, refusal.enhanced, &refusal.text);
-                self.summary.exit = Some(refusal.exit);
+                self.summary.exit.get_or_insert(refusal.exit);
                 entry.work = Work::Settled(RecipientState::Failed(self.status_of(&refusal)));
             }
         }

@@ -23,7 +23,7 @@ impl Expansion<'_, '_, '_> {
         let enhanced = enhanced_status(enhanced);
         self.complain(code, enhanced, text);
         if exit != ExitStatus::Usage {
-            self.summary.exit = Some(exit);
+            self.summary.exit.get_or_insert(exit);
         }
         let refusal = Refusal {
             code,

@@ -184,6 +184,8 @@ impl Program {
     fn visible(&self, mta: &Mta, exit: ExitStatus) -> ExitStatus {
         match mta.config.options.running.error_mode {
             crate::config::options::ErrorMode::MailAndExitZero => ExitStatus::Ok,
+            // Statuses outside of sysexits are a mailer's own business.
+            _ if matches!(exit, ExitStatus::Other(_)) => ExitStatus::Unavailable,
             _ => exit,
         }
     }

@@ -228,7 +228,6 @@ impl<'a> Attempt<'a> {
             Ok(credentials) => credentials,
             Err(error) => return self.postpone(ledger, &error),
         };
-        ledger.message(&self.connecting());
         let argv = self.expanded_argv();
         let security = &self.mta.config.options.security;
         let target = file::Target {
@@ -237,7 +236,11 @@ impl<'a> Attempt<'a> {
             new_mode: self.mta.config.options.queueing.temp_file_mode,
         };
         let form = OutputForm::for_program(self.envelope, self.mailer);
-        let mut letter = |out: &mut dyn Write| self.write(&form, buffers, out);
+        let mut letter = |out: &mut dyn Write| {
+            self.write(&form, buffers, out)?;
+            // An empty line separates the messages of a mailbox.
+            out.write_all(&self.mailer.end_of_line)
+        };
         let exit = match file::append(&*self.mta.privileged, security, &target, &mut letter) {
             Ok(()) => ExitStatus::Ok,
             Err(failure) => {

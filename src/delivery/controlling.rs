@@ -49,11 +49,19 @@ pub fn controlling(envelope: &Envelope, recipient: &Recipient) -> Option<Control
         let is_himself = recipient
             .triple
             .as_ref()
-            .is_some_and(|triple| triple.user.eq_ignore_ascii_case(&user.name));
+            .is_some_and(|triple| names_user(&triple.user, &user.name));
         !is_himself
     });
     own.or(envelope.sender.controlling.as_ref())
         .map(Controlling::from)
+}
+
+/// Tells whether a mailer's user is this login name; a backslash only stops aliasing.
+fn names_user(user: &[u8], name: &[u8]) -> bool {
+    user.iter()
+        .filter(|byte| **byte != b'\\')
+        .map(u8::to_ascii_lowercase)
+        .eq(name.iter().map(u8::to_ascii_lowercase))
 }
 
 /// Resolves the credentials a mailer runs with; `None` keeps those of this program (F=S).

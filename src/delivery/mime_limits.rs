@@ -80,7 +80,7 @@ fn shortened(text: &[u8], limit: usize) -> Vec<u8> {
     for byte in text {
         let opens = usize::from(!escaped && (*byte == b'"' && !quoted || *byte == b'('));
         let closers = usize::from(quoted) + comments;
-        if kept.len() + closers + opens + 2 > limit {
+        if kept.len() + closers + opens + 1 > limit {
             break;
         }
         match byte {

@@ -8,9 +8,9 @@
 //! order of the H lines, then what the session added (`X-Authentication-Warning:`),
 //! then what the message brought. A field the message brought stays where it was.
 
-use super::{Envelope, EnvelopeFlags, priority};
+use super::{Envelope, EnvelopeFlags, Notify, NotifyWhen, priority};
 use crate::config::Config;
-use crate::config::options::NoRecipientAction;
+use crate::config::options::{NoRecipientAction, PrivacyFlags};
 use crate::logging::record::{MailLog, Severity};
 use crate::macros::{MacroId, Macros};
 use crate::message::header::{Expansion, LATE_MACRO_MARK};
@@ -23,6 +23,9 @@ use crate::text::bytes::{escape_for_display, shorten};
 /// number counted for the priority.
 pub fn prepare(envelope: &mut Envelope, config: &Config, macros: &Macros<'_>, recipients: usize) {
     mark_recipient_fields(envelope, config);
+    if config.options.delivering.rrt_implies_dsn {
+        take_receipt_field(envelope, config);
+    }
     add_default_fields(envelope, config, macros);
     envelope.message_id = message_id(envelope);
     envelope.class = envelope
@@ -57,6 +60,33 @@ fn message_id(envelope: &Envelope) -> Option<Vec<u8>> {
     Some(field.text().to_vec())
 }
 
+/// Turns `Return-Receipt-To:` into a wish for success notices.
+///
+/// Source: option RrtImpliesDsn.
+fn take_receipt_field(envelope: &mut Envelope, config: &Config) {
+    if envelope.headers.remove(b"return-receipt-to") == 0
+        || config
+            .options
+            .security
+            .privacy_options
+            .contains(PrivacyFlags::NO_RECEIPTS)
+    {
+        return;
+    }
+    let when = NotifyWhen {
+        success: true,
+        failure: true,
+        delay: true,
+    };
+    for recipient in &mut envelope.recipients {
+        match &mut recipient.notify {
+            Notify::Never => {}
+            Notify::On(wanted) => wanted.success = true,
+            Notify::Default => recipient.notify = Notify::On(when),
+        }
+    }
+}
+
 /// Sets the flag that makes Bcc: fields vanish, or does what NoRecipientAction says.
 fn mark_recipient_fields(envelope: &mut Envelope, config: &Config) {
     let names: [&[u8]; 3] = [b"to", b"cc", b"apparently-to"];
@@ -67,25 +97,30 @@ fn mark_recipient_fields(envelope: &mut Envelope, config: &Config) {
     if envelope.headers.contains(b"bcc") {
         return;
     }
-    let all = || {
-        let addresses: Vec<&[u8]> = envelope
-            .recipients
-            .iter()
-            .filter(|recipient| recipient.primary)
-            .map(|recipient| recipient.address.as_slice())
-            .collect();
-        [&b" "[..], &addresses.join(&b", "[..])].concat()
-    };
-    let field = match config.options.headers.no_recipient_action {
+    let fields = match config.options.headers.no_recipient_action {
         NoRecipientAction::None => return,
-        NoRecipientAction::AddTo => HeaderField::new(b"To", &all()),
-        NoRecipientAction::AddApparentlyTo => HeaderField::new(b"Apparently-To", &all()),
+        NoRecipientAction::AddTo => one_for_each(envelope, b"To"),
+        NoRecipientAction::AddApparentlyTo => one_for_each(envelope, b"Apparently-To"),
         NoRecipientAction::AddToUndisclosed => {
-            HeaderField::new(b"To", b" undisclosed-recipients:;")
+            vec![HeaderField::new(b"To", b" undisclosed-recipients:;")]
         }
-        NoRecipientAction::AddBcc => HeaderField::new(b"Bcc", b" "),
+        NoRecipientAction::AddBcc => vec![HeaderField::new(b"Bcc", b" ")],
     };
-    envelope.headers.push(field);
+    for field in fields {
+        envelope.headers.push(field);
+    }
+}
+
+/// Makes a field for each recipient the sender named, the last one first.
+fn one_for_each(envelope: &Envelope, name: &[u8]) -> Vec<HeaderField> {
+    let named = envelope
+        .recipients
+        .iter()
+        .rev()
+        .filter(|recipient| recipient.primary);
+    named
+        .map(|recipient| HeaderField::new(name, &[b" ", &recipient.address[..]].concat()))
+        .collect()
 }
 
 fn add_default_fields(envelope: &mut Envelope, config: &Config, macros: &Macros<'_>) {

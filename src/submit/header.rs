@@ -44,8 +44,11 @@ impl Desk<'_> {
             }
         }
         self.take_full_name();
-        let date = [&b"posted-date"[..], b"date"];
-        if let Some(field) = date.iter().find_map(|name| self.envelope.headers.get(name)) {
+        let names = [&b"posted-date"[..], b"date"];
+        let date = names
+            .iter()
+            .find_map(|name| self.envelope.headers.get(name));
+        if let Some(field) = date.filter(|_| !is_resent(&self.envelope)) {
             let text = field.text().to_vec();
             self.envelope.macros.set_text(MacroId::A, &text);
         }
@@ -129,7 +132,9 @@ impl Desk<'_> {
             .iter()
             .flat_map(|list| crate::message::address::split_address_list(list));
         let addresses: Vec<Vec<u8>> = addresses.map(<[u8]>::to_vec).collect();
-        if let [only] = &addresses[..] {
+        if let [only] = &addresses[..]
+            && !self.arguments.recipients_from_header
+        {
             self.envelope.macros.set_text(MacroId::U, only);
         }
         let living = self.envelope.open_recipients();

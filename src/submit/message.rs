@@ -268,7 +268,7 @@ impl<'a> Desk<'a> {
         self.envelope.macros = macros;
         self.summary.errors += summary.errors;
         self.summary.refused += summary.refused;
-        self.summary.exit = summary.exit.or(self.summary.exit);
+        self.summary.exit = self.summary.exit.or(summary.exit);
     }
 
     /// Reads the message and commits it.

@@ -43,7 +43,8 @@ pub fn verify_addresses(
         no_alias: arguments.no_alias,
         ..ExpansionFlags::default()
     };
-    let limits = mta.expansion_limits(flags);
+    let mut limits = mta.expansion_limits(flags);
+    limits.old_style = false;
     let mut routing = Routing::new(mta, &mut macros, &mut workspace.rewrite);
     let mut errors = Stdout;
     let mut cx = mta.expand_context(&mut routing, &limits, &mut *workspace.narrator, &mut errors);
