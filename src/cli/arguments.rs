@@ -108,6 +108,8 @@ pub struct Arguments {
     pub protocol: Option<(Vec<u8>, Option<Vec<u8>>)>,
     /// Options and macros in their order (`-o -O -M -c -e -i -m -s -T -v`).
     pub settings: Vec<OverrideSetting>,
+    /// Options that come after the configuration file (`-v` and `-bt` deliver at once).
+    pub afterwards: Vec<OverrideSetting>,
     /// Queue run (`-q`).
     pub queue_run: Option<QueueRunArguments>,
     /// Quarantine (`-Q`).
@@ -524,10 +526,10 @@ impl Arguments {
         }
         // What is told step by step is delivered at once, expensive mailers or not.
         if self.verbose || self.mode == OperationMode::Test {
-            self.settings
-                .push(OverrideSetting::Letter(b'c', b"F".to_vec()));
-            self.settings
-                .push(OverrideSetting::Letter(b'd', Vec::new()));
+            self.afterwards = vec![
+                OverrideSetting::Letter(b'c', b"F".to_vec()),
+                OverrideSetting::Letter(b'd', Vec::new()),
+            ];
         }
         Ok(())
     }

@@ -134,7 +134,7 @@ fn verbose_means_interactive_delivery_in_the_end() {
     let arguments = read(&["-v", "-odq", "a"]).unwrap();
     assert!(arguments.verbose);
     assert_eq!(
-        arguments.settings.last(),
+        arguments.afterwards.last(),
         Some(&OverrideSetting::Letter(b'd', vec![]))
     );
 }

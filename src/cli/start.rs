@@ -168,8 +168,12 @@ fn overrides(arguments: &Arguments) -> Overrides {
     Overrides {
         path: config_path(arguments),
         settings: arguments.settings.clone(),
+        afterwards: arguments.afterwards.clone(),
         caller_is_root: real_user() == 0,
-        tell_repeated_rulesets: arguments.mode == OperationMode::Test,
+        tell_repeated_rulesets: matches!(
+            arguments.mode,
+            OperationMode::Test | OperationMode::CheckConfiguration
+        ),
     }
 }
 

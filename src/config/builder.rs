@@ -6,8 +6,9 @@
 //! Source: guide 5; messages observed: 8.17.1.9.
 
 use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
-use crate::map::MapDefinition;
+use crate::map::{MapDefinition, MapSet};
 use crate::rewrite::RuleSource;
+use crate::sys::identity::Credentials;
 use crate::token::RulesetId;
 
 use super::class_line::{self, ClassOrigin};
@@ -228,13 +229,20 @@ impl<'a> Builder<'a> {
             ClassOrigin::Missing => {
                 return self.out.error("fileclass: missing file name");
             }
-            ClassOrigin::Map(_, map_class, _) => {
-                return self.class_from_map(id, map_class, file.optional);
+            ClassOrigin::Map(key, map_class, specification) => {
+                return self.class_from_map(id, key, map_class, specification, file.optional);
             }
-            ClassOrigin::Program(command) => (
-                self.source.class_program(command).unwrap_or_default(),
-                b"%s".as_slice(),
-            ),
+            ClassOrigin::Program(program) => {
+                let user = &self.config.options.security.default_user;
+                let owner = Credentials::plain(user.uid, user.gid);
+                let output = self.source.class_program(program, &owner);
+                // A program that cannot be run leaves one word: the reference's child
+                // complains into the pipe.
+                (
+                    output.unwrap_or_else(|_| self.out.place()),
+                    b"%s".as_slice(),
+                )
+            }
             ClassOrigin::File(path, format) => {
                 let policy = self.config.options.security.dont_blame_sendmail;
                 match self
@@ -258,21 +266,57 @@ impl<'a> Builder<'a> {
         class_line::add_file(&mut self.config.classes, class, &content, format);
     }
 
-    /// Refuses a class from a map: no class of maps can be asked while the file is read.
-    fn class_from_map(&mut self, id: MacroId, map_class: &[u8], optional: bool) {
-        if optional {
+    /// Adds what a map answers to a key.
+    fn class_from_map(
+        &mut self,
+        id: MacroId,
+        key: &[u8],
+        map_class: &[u8],
+        specification: &[u8],
+        optional: bool,
+    ) {
+        let name = self.config.names.name(id);
+        let about = [b"fileclass: F{".as_slice(), &name, b"}: "].concat();
+        let line = [&name, b" ".as_slice(), map_class, b" ", specification].concat();
+        let mut errors = Vec::new();
+        let definition = MapDefinition::parse(&line, &|_| false, &mut errors);
+        let Some(definition) = definition else {
+            let text = [&about, b"class ".as_slice(), map_class, b" not available"];
+            return self.out.error(text.concat());
+        };
+        for error in &errors {
+            self.out.error(&error.text);
+        }
+        if definition.file.is_empty() && !errors.is_empty() {
             return;
         }
-        let name = self.config.names.name(id);
-        let text = [b"fileclass: F{".as_slice(), &name, b"}: class ", map_class];
-        self.out
-            .error([&text.concat(), b" not available".as_slice()].concat());
+        let policy = self.config.options.security.dont_blame_sendmail;
+        let answer = super::class_map::look_up(&definition, key, policy);
+        // Only a missing file comes with an error of the system.
+        for complaint in &answer.complaints {
+            match crate::text::bytes::find(complaint, b"missing map file") {
+                Some(_) => self.out.system_error(complaint),
+                None => self.out.error(complaint),
+            }
+        }
+        if !answer.complaints.is_empty() && !optional {
+            self.out
+                .error([&about, b"map open failed".as_slice()].concat());
+        }
+        let words = answer.words.unwrap_or_default();
+        class_line::add_plain_words(&mut self.config.classes, ClassId(id), &words);
     }
 
     fn map(&mut self, rest: &[u8]) {
         let text = plain_dollars(rest);
         let maps = &self.config.maps;
-        let known = |name: &[u8]| maps.iter().any(|map| map.name.eq_ignore_ascii_case(name));
+        let own_name = crate::text::bytes::words(&text).next().unwrap_or_default();
+        // A map is known while its own line is read (observed: 8.17.1.9).
+        let known = |name: &[u8]| {
+            name.eq_ignore_ascii_case(own_name)
+                || MapSet::is_built_in(name)
+                || maps.iter().any(|map| map.name.eq_ignore_ascii_case(name))
+        };
         let mut errors = Vec::new();
         let map = MapDefinition::parse(&text, &known, &mut errors);
         for error in &errors {

@@ -63,7 +63,7 @@ pub struct ClassFile<'a> {
 pub enum ClassOrigin<'a> {
     /// A file, and how each of its lines is read.
     File(&'a [u8], &'a [u8]),
-    /// The output of a program.
+    /// The output of a program, which gets no arguments.
     Program(&'a [u8]),
     /// A look-up of a key in a map: key, class of the map, specification.
     Map(&'a [u8], &'a [u8], &'a [u8]),
@@ -85,8 +85,6 @@ pub fn parse_file(text: &[u8]) -> ClassFile<'_> {
     }
     let origin = if text.is_empty() {
         ClassOrigin::Missing
-    } else if let Some(program) = text.strip_prefix(b"|") {
-        ClassOrigin::Program(program)
     } else if let Some((key, class, specification)) = map_reference(text) {
         ClassOrigin::Map(key, class, specification)
     } else {
@@ -95,9 +93,14 @@ pub fn parse_file(text: &[u8]) -> ClassFile<'_> {
             .position(u8::is_ascii_whitespace)
             .unwrap_or(text.len());
         let (file, format) = text.split_at(end);
-        let format = format.trim_ascii_start();
-        let format = if format.is_empty() { b"%s" } else { format };
-        ClassOrigin::File(file, format)
+        let format = match format.trim_ascii_start() {
+            [] => b"%s",
+            format => format,
+        };
+        match file.strip_prefix(b"|") {
+            Some(program) => ClassOrigin::Program(program),
+            None => ClassOrigin::File(file, format),
+        }
     };
     ClassFile { optional, origin }
 }
@@ -259,7 +262,7 @@ mod tests {
             (" /a/b", false, file("/a/b", "%s")),
             ("-o /a %[^:]", true, file("/a", "%[^:]")),
             ("-o", true, ClassOrigin::Missing),
-            ("|/bin/echo a", false, ClassOrigin::Program(b"/bin/echo a")),
+            ("|/bin/echo a", false, ClassOrigin::Program(b"/bin/echo")),
             (
                 "key@hash:/x",
                 false,

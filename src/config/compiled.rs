@@ -115,6 +115,9 @@ impl Config {
             }
         }
         if !builder.out.is_stopped() {
+            for setting in &overrides.afterwards {
+                builder.apply(setting);
+            }
             builder.finish();
         }
         if builder.out.is_stopped() {

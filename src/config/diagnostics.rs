@@ -64,6 +64,14 @@ impl Diagnostics {
         }
     }
 
+    /// Gives the place as it stands in front of messages; empty outside of files.
+    pub fn place(&self) -> Vec<u8> {
+        match &self.place {
+            Some((file, number)) => [file, format!(": line {number}: ").as_bytes()].concat(),
+            None => Vec::new(),
+        }
+    }
+
     /// Says that no file is being read any more.
     pub fn clear_place(&mut self) {
         self.place = None;
@@ -133,11 +141,7 @@ impl Diagnostics {
     }
 
     fn add(&mut self, kind: Kind, text: &[u8]) {
-        let mut line = Vec::new();
-        if let Some((file, number)) = &self.place {
-            line.extend_from_slice(file);
-            line.extend_from_slice(format!(": line {number}: ").as_bytes());
-        }
+        let mut line = self.place();
         line.extend_from_slice(text);
         // Messages are printed in seven bits (observed: 8.17.1.9).
         line.iter_mut().for_each(|byte| *byte &= 0x7f);

@@ -10,12 +10,13 @@
 //! - [`builder`]: one arm for each command letter; [`shown`]: lines in messages.
 //! - [`class_line`], [`mailer_line`], [`header_line`], [`precedence_line`],
 //!   [`queue_group_line`], [`filter_line`], [`option_line`]: lines of more than one
-//!   word; [`fields`]: what M, Q and X lines have in common.
+//!   word; [`class_map`]: words from a map; [`fields`]: what M, Q and X lines have in common.
 //! - [`options`]: the options, one struct of typed fields for each theme.
 //! - [`finish`]: what follows from the file as a whole.
 
 pub mod builder;
 pub mod class_line;
+pub mod class_map;
 pub mod compiled;
 pub mod diagnostics;
 pub mod fields;

@@ -45,9 +45,11 @@ pub struct Overrides {
     pub path: PathBuf,
     /// Options and macros in the order they were given.
     pub settings: Vec<OverrideSetting>,
+    /// Settings that come after the file and change what it says (`-v`).
+    pub afterwards: Vec<OverrideSetting>,
     /// Whether the real user is root; others can only raise the log level.
     pub caller_is_root: bool,
-    /// Whether an S line that adds to a ruleset is told (`-bt`).
+    /// Whether an S line that adds to a ruleset is told (`-bt`, `-bC`).
     pub tell_repeated_rulesets: bool,
 }
 
@@ -57,6 +59,7 @@ impl Overrides {
         Self {
             path: path.into(),
             settings: Vec::new(),
+            afterwards: Vec::new(),
             caller_is_root: true,
             tell_repeated_rulesets: false,
         }

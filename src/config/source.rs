@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::safefile::DontBlameSendmail;
 use crate::sys::host;
-use crate::sys::identity::{FixedUsers, SystemUsers, UserDatabase};
+use crate::sys::identity::{Credentials, FixedUsers, SystemUsers, UserDatabase};
 
 use super::options::PortFamily;
 
@@ -57,11 +57,11 @@ pub trait FileSource {
     fn class_file(&mut self, path: &Path, policy: DontBlameSendmail)
     -> Result<Vec<u8>, Unreadable>;
 
-    /// Runs the program of an F line and gives its output.
+    /// Runs the program of an F line, without arguments, and gives its output.
     ///
     /// # Errors
     /// It cannot be started.
-    fn class_program(&mut self, command: &[u8]) -> io::Result<Vec<u8>>;
+    fn class_program(&mut self, program: &[u8], owner: &Credentials) -> io::Result<Vec<u8>>;
 
     /// Gives the users.
     fn users(&self) -> &dyn UserDatabase;
@@ -124,17 +124,16 @@ impl FileSource for SystemSource {
         })
     }
 
-    fn class_program(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
+    fn class_program(&mut self, program: &[u8], owner: &Credentials) -> io::Result<Vec<u8>> {
         use crate::sys::privilege::{Direct, Privileged};
         use crate::sys::spawn::{SpawnPlan, Stdio};
 
-        let argv: Vec<Vec<u8>> = crate::text::bytes::words(command)
-            .map(<[u8]>::to_vec)
-            .collect();
-        let Some(program) = argv.first().cloned() else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let mut plan = SpawnPlan::new(crate::sys::file::path_buf_of(program), argv);
+        let path = crate::sys::file::path_of(program);
+        let mut plan = SpawnPlan::new(path, vec![program.to_vec()]);
+        plan.environment = vec![(b"AGENT".to_vec(), b"sendmail".to_vec())];
+        if crate::sys::process::effective_user() == 0 {
+            plan.credentials = Some(owner.clone());
+        }
         plan.stdout = Stdio::Pipe;
         let mut child = Direct.spawn(plan)?;
         let mut output = Vec::new();
@@ -299,9 +298,9 @@ impl FileSource for FixedSource {
         })
     }
 
-    fn class_program(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
+    fn class_program(&mut self, program: &[u8], _: &Credentials) -> io::Result<Vec<u8>> {
         self.programs
-            .get(command)
+            .get(program)
             .cloned()
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }

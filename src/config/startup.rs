@@ -3,7 +3,7 @@
 //!
 //! Source: guide 5.2 and 5.3; observed: 8.17.1.9 (`-d0.4`).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::macros::{ClassId, Classes, MacroId, MacroNames, MacroTable};
 
@@ -20,11 +20,8 @@ pub const MAX_LEVEL: u8 = 10;
 const HOST_NAMES: ClassId = ClassId::letter(b'w');
 
 /// Writes an address as it stands in class `w`.
-fn literal(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => format!("[{address}]").into_bytes(),
-        IpAddr::V6(address) => format!("[IPv6:{}]", full_ipv6(address)).into_bytes(),
-    }
+fn literal(address: Ipv4Addr) -> Vec<u8> {
+    format!("[{address}]").into_bytes()
 }
 
 /// Writes an IPv6 address without leaving zeros out.
@@ -95,6 +92,7 @@ fn set_host_names(macros: &mut MacroTable, classes: &mut Classes, source: &dyn F
     classes.insert(HOST_NAMES, &full);
     if let Some((_, domain)) = crate::text::bytes::split_once(&full, b'.') {
         macros.set_text(MacroId::M, domain);
+        classes.insert(ClassId::letter(b'm'), domain);
     }
     classes.insert(ClassId::letter(b'k'), &node);
     classes.insert(HOST_NAMES, &node);
@@ -102,7 +100,9 @@ fn set_host_names(macros: &mut MacroTable, classes: &mut Classes, source: &dyn F
         classes.insert(HOST_NAMES, alias);
     }
     for address in entry.iter().flat_map(|entry| &entry.addresses) {
-        classes.insert(HOST_NAMES, &literal(*address));
+        if let IpAddr::V4(address) = address {
+            classes.insert(HOST_NAMES, &literal(*address));
+        }
     }
 }
 
@@ -127,10 +127,11 @@ pub fn probe_interfaces(classes: &mut Classes, which: ProbeInterfaces, source: &
         if own.is_loopback && which == ProbeInterfaces::NoLoopback {
             continue;
         }
-        if is_link_local(own.address) {
+        // Only IPv4 addresses are asked for (observed: 8.17.1.9).
+        let IpAddr::V4(address) = own.address else {
             continue;
-        }
-        let literal = literal(own.address);
+        };
+        let literal = literal(address);
         if classes.contains(HOST_NAMES, &literal) {
             continue;
         }
@@ -142,10 +143,6 @@ pub fn probe_interfaces(classes: &mut Classes, which: ProbeInterfaces, source: &
             }
         }
     }
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if address.segments()[0] & 0xffc0 == 0xfe80)
 }
 
 #[cfg(test)]

@@ -135,7 +135,6 @@ pub fn unquote(text: &[u8], stop: Option<u8>) -> (Vec<u8>, &[u8]) {
                     b'f' => 0x0c,
                     b'n' => b'\n',
                     b'r' => b'\r',
-                    b't' => b'\t',
                     other => other,
                 });
             }
