@@ -204,14 +204,10 @@ fn outcome_fields(
         return push_line(out, &[b"Last-Attempt-Date: ", at.as_bytes()]);
     };
     push_line(out, &[b"Status: ", status.reported.to_string().as_bytes()]);
-    // Observed: a mailer that does not say what its names are (T=) gives none away.
-    let kind = mailer.and_then(|mailer| mailer.mta_type.as_deref());
-    if let (Some(remote), Some(kind)) = (&status.remote, kind) {
+    if let Some(remote) = &status.remote {
+        let kind = mailer.and_then(|mailer| mailer.mta_type.as_deref());
         let host = remote.strip_suffix(b".").unwrap_or(remote);
-        push_line(
-            out,
-            &[b"Remote-MTA: ", &kind.to_ascii_uppercase(), b"; ", host],
-        );
+        push_line(out, &[b"Remote-MTA: ", kind.unwrap_or(b"dns"), b"; ", host]);
     }
     if let Some(diagnostic) = &status.diagnostic {
         let kind = mailer.and_then(|mailer| mailer.diagnostic_type.as_deref());

@@ -198,9 +198,13 @@ impl Ready {
         self.messages
     }
 
-    /// The word between `cached` and `connection`: `ESMTP ` where EHLO was said.
+    /// The word between `cached` and `connection`: `ESMTP ` where EHLO was said, `LMTP ` after LHLO.
     pub fn kind(&self) -> &'static [u8] {
-        if self.esmtp { b"ESMTP " } else { b"" }
+        match (self.protocol, self.esmtp) {
+            (Protocol::Lmtp, _) => b"LMTP ",
+            (Protocol::Smtp, true) => b"ESMTP ",
+            (Protocol::Smtp, false) => b"",
+        }
     }
 
     /// Asks whether the server is still there and makes it forget the last message.

@@ -76,7 +76,7 @@ pub fn perform(
         (Some(status), _) => ledger.settle(&attempt.places(), status),
         (None, Invocation::File) => attempt.to_file(&mut ledger, rewrite),
         (None, Invocation::Network) => attempt.to_network(&mut ledger, rewrite, memory),
-        (None, Invocation::Program) => attempt.to_program(&mut ledger, rewrite),
+        (None, Invocation::Program) => attempt.to_program(&mut ledger, rewrite, memory),
     }
     let result = ledger.close();
     drop(attempt);
@@ -180,7 +180,12 @@ impl<'a> Attempt<'a> {
         argument_vector(self.mailer, &mut macros, &self.users(), explicit)
     }
 
-    fn to_program(&self, ledger: &mut Ledger<'_>, buffers: &mut RewriteWorkspace) {
+    fn to_program(
+        &self,
+        ledger: &mut Ledger<'_>,
+        buffers: &mut RewriteWorkspace,
+        memory: &mut crate::mta::Memory,
+    ) {
         use super::network::Telling;
         use crate::client::Witness;
         let credentials = match self.credentials() {
@@ -203,7 +208,7 @@ impl<'a> Attempt<'a> {
             self.mta.traffic.event(&[&b"EXEC "[..], &words].concat());
         }
         if self.mailer.speaks_smtp() {
-            return self.through_program(call, ledger, buffers);
+            return self.through_program(call, ledger, buffers, memory);
         }
         ledger.message(&self.connecting());
         ledger.relay_is(self.macros.text(MacroId::H).unwrap_or(b""));
@@ -274,24 +279,14 @@ impl<'a> Attempt<'a> {
         call: ProgramCall,
         ledger: &mut Ledger<'_>,
         buffers: &mut RewriteWorkspace,
+        memory: &mut crate::mta::Memory,
     ) {
-        use crate::client::Witness;
-        ledger.message(&self.connecting());
         let argv = call.argv.clone();
-        let running = match self.mta.privileged.spawn(program::plan(call)) {
-            Ok(running) => running,
-            Err(error) => {
-                ledger.problem(error.to_string().as_bytes());
-                let now = self.mta.clock.now();
-                let status =
-                    status_of_exit(program::exit_of_failed_spawn(&error), self.mailer, now);
-                return ledger.settle(&self.places(), status);
-            }
-        };
-        let transport = match Transport::program(running) {
-            Ok(transport) => transport,
-            Err(error) => return self.postpone(ledger, &error),
-        };
+        let rights = call.credentials.as_ref().map_or_else(Vec::new, |who| {
+            format!("{}:{}", who.uid, who.gid).into_bytes()
+        });
+        let mut start =
+            || Transport::program(self.mta.privileged.spawn(program::plan(call.clone()))?);
         let own_name = self.mta.config.expanded_macro(MacroId::J);
         let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
         let is_ourselves = |name: &[u8]| self.is_ourselves(name);
@@ -299,7 +294,19 @@ impl<'a> Attempt<'a> {
         let mut writer = |out: &mut dyn Write, wanted: crate::client::Conversion| {
             self.write_for_server(wanted, buffers, out)
         };
-        network::deliver_through(&network, transport, &mut writer, ledger);
+        let program = network::Program {
+            rights,
+            connecting: self.connecting(),
+            start: &mut start,
+        };
+        let delivered = network::deliver_through(&network, memory, program, &mut writer, ledger);
+        if let Err(error) = delivered {
+            use crate::client::Witness;
+            ledger.problem(error.to_string().as_bytes());
+            let now = self.mta.clock.now();
+            let status = status_of_exit(program::exit_of_failed_spawn(&error), self.mailer, now);
+            ledger.settle(&self.places(), status);
+        }
     }
 
     fn network_call<'c>(
@@ -343,13 +350,22 @@ impl<'a> Attempt<'a> {
         address.get(at..)
     }
 
+    /// The sender as MAIL names him: nobody for a report, unless the mailer cannot bear that (F=g).
+    fn reverse_path(&self) -> Vec<u8> {
+        if self.envelope.is_response() && !self.mailer.has(b'g') {
+            Vec::new()
+        } else {
+            bare(&self.sender).to_vec()
+        }
+    }
+
     fn mail_command(&self) -> MailCommand {
         let envelope = self.envelope;
         let mode = self.mta.config.options.headers.eight_bit_mode;
         let is_mime = envelope.headers.contains(b"mime-version");
         let converts = mode != EightBitMode::Pass || is_mime;
         MailCommand {
-            sender: bare(&self.sender).to_vec(),
+            sender: self.reverse_path(),
             size: envelope.size,
             body: BodyRequest {
                 declared: envelope

@@ -173,7 +173,8 @@ impl<'a> Ledger<'a> {
             waiting_because: outcome.message.clone(),
             reply: outcome.reply.clone(),
             diagnostic: outcome.diagnostic.clone(),
-            remote: outcome.remote.clone(),
+            // Observed: a report does not name the host behind LMTP.
+            remote: outcome.remote.clone().filter(|_| !self.mailer.has(b'z')),
             reports_itself: outcome.reports_itself,
             is_personal: outcome.is_personal,
             at: self.clock.now(),

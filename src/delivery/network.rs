@@ -14,6 +14,7 @@
 //!
 //! Source: RFC 5321 section 5.1, guide 5.4 (P=[IPC], A=), observed: 8.17.1.9.
 
+use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -77,37 +78,76 @@ pub fn deliver(
     }
 }
 
+/// How a program that speaks SMTP or LMTP on its pipes is started.
+pub struct Program<'a> {
+    /// Whose rights it has; a session is used again only for the same ones.
+    pub rights: Vec<u8>,
+    /// What is told before it is started.
+    pub connecting: Vec<u8>,
+    /// Starts it.
+    pub start: &'a mut dyn FnMut() -> io::Result<Transport>,
+}
+
 /// Carries out one transaction with a program that speaks SMTP or LMTP on its pipes.
+///
+/// # Errors
+/// The program could not be started; nobody is settled then.
 pub fn deliver_through(
     call: &Call<'_>,
-    transport: Transport,
+    memory: &mut Memory,
+    program: Program<'_>,
     write_message: &mut MessageWriter<'_>,
     witness: &mut dyn Telling,
-) {
-    let name = call.mailer.name.clone();
-    let manners = manners(call);
-    let mut told = Told::new(witness, b"");
+) -> io::Result<()> {
+    let name = &call.mailer.name;
+    let key = [name.as_slice(), b"\0", &program.rights].concat();
     let all: Vec<usize> = (0..call.recipients.len()).collect();
-    let ready = match Ready::open(Stream::new(transport), &name, &manners, &mut told) {
-        Ok(ready) => ready,
-        Err(outcome) => return told.settled(&all, &outcome),
-    };
-    match ready.mail(call.mail, &mut told) {
-        Ok(transaction) => {
-            let finished = transaction.deliver(&all, call.recipients, write_message, &mut told);
-            if let Some((places, outcome)) = &finished.open {
-                told.settled(places, outcome);
+    let mut told = Told::new(witness, name);
+    let connections = &mut memory.connections;
+    let mut kept = connections.take(&key, name, call.mailer.max_messages, &mut told);
+    loop {
+        let was_kept = kept.is_some();
+        let ready = match kept.take() {
+            Some(ready) => {
+                let words: [&[u8]; 5] = [
+                    b"Using cached ",
+                    ready.kind(),
+                    b"connection for ",
+                    name,
+                    b"...",
+                ];
+                told.message(&words.concat());
+                ready
             }
-            if let Some(ready) = finished.ready {
-                ready.quit(&mut told);
+            None => {
+                told.message(&program.connecting);
+                let stream = Stream::new((program.start)()?);
+                connections.reserve(&key, name, &mut told);
+                match Ready::open(stream, name, &manners(call), &mut told) {
+                    Ok(ready) => ready,
+                    Err(outcome) => {
+                        told.settled(&all, &outcome);
+                        return Ok(());
+                    }
+                }
             }
-        }
-        Err(refusal) => {
-            told.settled(&all, &refusal.outcome);
-            if let Some(ready) = refusal.ready {
-                ready.quit(&mut told);
+        };
+        let ready = match ready.mail(call.mail, &mut told) {
+            Ok(transaction) => {
+                let finished = transaction.deliver(&all, call.recipients, write_message, &mut told);
+                if let Some((places, outcome)) = &finished.open {
+                    told.settled(places, outcome);
+                }
+                finished.ready
             }
-        }
+            Err(refusal) if refusal.is_stale && was_kept => continue,
+            Err(refusal) => {
+                told.settled(&all, &refusal.outcome);
+                refusal.ready
+            }
+        };
+        connections.put_back(&key, name, ready, &mut told);
+        return Ok(());
     }
 }
 

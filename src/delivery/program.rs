@@ -23,6 +23,7 @@ use crate::sys::spawn::{Ended, Running, SpawnPlan, Stdio};
 const OUTPUT_SLICE: Duration = Duration::from_millis(100);
 
 /// One call of a mailer program.
+#[derive(Clone)]
 pub struct Call {
     /// The file to execute.
     pub program: PathBuf,
