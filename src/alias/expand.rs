@@ -626,9 +626,13 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         let Some(triple) = &entry.recipient.triple else {
             return;
         };
+        // The empty sender is the local mailer's.
         let sender_mailer = self.envelope.sender.triple.as_ref();
+        let sender_mailer = sender_mailer
+            .map(|triple| triple.mailer)
+            .or_else(|| self.cx.mailers.local());
         let kind = sender_mailer
-            .and_then(|triple| self.cx.mailers.get(triple.mailer).address_type.clone())
+            .and_then(|mailer| self.cx.mailers.get(mailer).address_type.clone())
             .unwrap_or_else(|| b"rfc822".to_vec());
         let printed = entry.recipient.address.as_slice();
         let bare = printed

@@ -125,6 +125,7 @@ fn one_for_each(envelope: &Envelope, name: &[u8]) -> Vec<HeaderField> {
 
 fn add_default_fields(envelope: &mut Envelope, config: &Config, macros: &Macros<'_>) {
     let resent = is_resent(envelope);
+    let sender_is_null = envelope.sender.is_null();
     let mut at = 0;
     for rule in &config.headers {
         let Some(template) = &rule.template else {
@@ -142,14 +143,21 @@ fn add_default_fields(envelope: &mut Envelope, config: &Config, macros: &Macros<
         if traits.has(HeaderTraits::RESENT) && !resent {
             continue;
         }
+        let mut is_stored = true;
         let (value, expansion) = if traits.has(HeaderTraits::EXPANDED_LATE) {
             (late_value(template.source()), Expansion::Late)
         } else {
             let value = template.expanded(macros);
             if value.trim_ascii().is_empty() {
-                continue;
+                if !(sender_is_null && traits.has(HeaderTraits::ORIGINATOR)) {
+                    continue;
+                }
+                // Observed: 8.17.1.9: a delivery right away names the error daemon, the queue nobody.
+                is_stored = false;
+                (macros.expanded(MacroId::letter(b'n')), Expansion::Done)
+            } else {
+                (value, Expansion::Done)
             }
-            (value, Expansion::Done)
         };
         let field = HeaderField {
             name: rule.name.clone(),
@@ -157,6 +165,7 @@ fn add_default_fields(envelope: &mut Envelope, config: &Config, macros: &Macros<
             conditions: rule.conditions.clone(),
             expansion,
             is_default: true,
+            stored: (!is_stored).then(Vec::new),
             stored: None,
         };
         envelope.headers.insert(at, field);

@@ -22,7 +22,8 @@ impl Mta {
         let mut headers = std::mem::take(&mut envelope.headers);
         for field in headers.iter_mut() {
             let traits = field.traits();
-            if !traits.holds_addresses() || field.expansion == Expansion::Late {
+            let is_hidden = field.stored.as_ref().is_some_and(Vec::is_empty);
+            if !traits.holds_addresses() || is_hidden || field.expansion == Expansion::Late {
                 continue;
             }
             let role = if traits.has(HeaderTraits::ORIGINATOR) {

@@ -15,8 +15,11 @@ fn needs_quote(byte: u8) -> bool {
     (0x80..0xa0).contains(&byte)
 }
 
-/// Appends the record of a field.
+/// Appends the record of a field; one whose stored form is empty has none.
 pub(super) fn write(field: &HeaderField, out: &mut Vec<u8>) {
+    if field.stored.as_ref().is_some_and(Vec::is_empty) {
+        return;
+    }
     out.extend_from_slice(b"H?");
     match &field.conditions.macro_name {
         Some(name) => {

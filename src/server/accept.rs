@@ -318,7 +318,7 @@ impl Session {
         }
     }
 
-    fn delivery_mode(&self) -> DeliveryMode {
+    pub(super) fn delivery_mode(&self) -> DeliveryMode {
         let options = &self.mta.config.options;
         self.connection
             .port

@@ -40,6 +40,7 @@ impl Session {
         self.begin_envelope();
         self.log(11, Severity::Info, format_args!("Milter: no active filter"));
         if !self.admit(call) {
+            self.did_something = true;
             self.state = State::Closed;
             return;
         }
@@ -195,6 +196,8 @@ impl Session {
     }
 
     fn set_connection_macros(&mut self) {
+        let mode = self.delivery_mode().letter();
+        self.macros.set_text(MacroId::DELIVERY_MODE, &[mode]);
         let client = self.client.clone();
         let rates = self.connection.rates;
         let peer_port = self.connection.peer.map_or(0, |peer| peer.port());
@@ -298,7 +301,7 @@ impl Session {
     }
 
     /// Logs recipients that were accepted and then given up.
-    fn log_unsent_recipients(&self, why: &str) {
+    pub(super) fn log_unsent_recipients(&self, why: &str) {
         if !self.mta.log.is_on(11) {
             return;
         }
@@ -327,9 +330,6 @@ impl Session {
 
     /// Ends the session: what the log is still owed.
     pub(super) fn finish(&mut self) {
-        if self.transaction.is_open {
-            self.log_unsent_recipients("aborted by sender");
-        }
         self.log_sender_if_owed();
         if !self.did_something && self.refusal.is_none() {
             self.log(

@@ -22,8 +22,8 @@ pub(super) struct PathArgument<'a> {
 pub(super) enum PathFault {
     /// `FROM:` or `TO:` is missing; holds what was there instead.
     Keyword(Vec<u8>),
-    /// There is no address.
-    Empty,
+    /// The address is malformed; what it would be when repaired, and the refusal.
+    Malformed(Vec<u8>, Reply),
 }
 
 impl Session {
@@ -41,17 +41,18 @@ impl Session {
         };
         let (mut tokens, mut complaints) = (TokenBuffer::default(), Vec::new());
         let syntax = &self.mta.config.syntax;
-        let end = match tokenize(rest, options, syntax, &mut tokens, &mut complaints) {
+        let result = tokenize(rest, options, syntax, &mut tokens, &mut complaints);
+        if let Some(complaint) = complaints.first() {
+            // The refusal shows all that was given, parameters included (observed: 8.17.1.9).
+            let refusal = wording::about(rest, wording::reply(&complaint.text));
+            return Err(PathFault::Malformed(
+                repaired(rest, &complaint.text),
+                refusal,
+            ));
+        }
+        let end = match result {
             Ok(end) => end,
-            // What is wrong with it is told when it is resolved.
-            Err(NoTokens) if complaints.is_empty() => {
-                let end = end_of_word(rest);
-                if rest.get(..end).is_some_and(|word| word.starts_with(b"(")) {
-                    return Err(PathFault::Empty);
-                }
-                end
-            }
-            Err(NoTokens) => rest.len(),
+            Err(NoTokens) => end_of_word(rest),
         };
         let (address, parameters) = rest.split_at(end.min(rest.len()));
         Ok(PathArgument {
@@ -112,6 +113,16 @@ fn skip_keyword<'a>(argument: &'a [u8], keyword: &[u8]) -> Result<&'a [u8], &'a 
         return Err(word);
     }
     Ok(rest)
+}
+
+/// Supplies the bracket that a malformed address lacks.
+fn repaired(address: &[u8], complaint: &[u8]) -> Vec<u8> {
+    let missing: &[u8] = if complaint.ends_with(b"'<'") {
+        b">"
+    } else {
+        b""
+    };
+    [address, missing].concat()
 }
 
 fn end_of_word(text: &[u8]) -> usize {

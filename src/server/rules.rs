@@ -148,7 +148,8 @@ impl Session {
         role: Role,
         call: &mut Call<'_>,
     ) -> Result<Parsed, Reply> {
-        if role == Role::Sender && address == b"<>" {
+        let is_comment = address.starts_with(b"(");
+        if role == Role::Sender && (address == b"<>" || is_comment) {
             return Ok(Parsed {
                 triple: None,
                 is_deferred: false,

@@ -59,13 +59,13 @@ pub fn about(address: &[u8], reply: Reply) -> Reply {
     reply
 }
 
-/// Writes a reply as it goes to the client: seven bits, no control characters that end lines.
+/// Writes a reply as it goes to the client: seven bits, nothing that ends a line.
 pub fn write(reply: &Reply, output: &mut Vec<u8>) {
     let mut plain = reply.clone();
     for line in &mut plain.lines {
         for octet in line.iter_mut() {
             *octet &= 0x7f;
-            if matches!(*octet, b'\r' | b'\n' | 0) {
+            if matches!(*octet, b'\n' | 0) {
                 *octet = b' ';
             }
         }

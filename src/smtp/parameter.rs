@@ -21,18 +21,16 @@ pub struct Parameter<'a> {
 /// Most parameters of one command.
 const MAX_PARAMETERS: usize = 20;
 
-/// Cuts the text behind an address into parameters.
+/// Cuts the text behind an address into parameters; beyond the limit the last result is a refusal.
 ///
 /// A keyword is letters, digits and hyphens; whatever follows it other than `=` is skipped.
-///
-/// # Errors
-/// The reply for too many parameters.
-pub fn split(text: &[u8]) -> Result<Vec<Parameter<'_>>, Reply> {
+pub fn split(text: &[u8]) -> Vec<Result<Parameter<'_>, Reply>> {
     let mut parameters = Vec::new();
     let mut rest = super::command::skip_blanks(text);
     while !rest.is_empty() {
         if parameters.len() == MAX_PARAMETERS {
-            return Err(Reply::of("501 5.5.4 Too many parameters"));
+            parameters.push(Err(Reply::of("501 5.5.4 Too many parameters")));
+            break;
         }
         let length = rest
             .iter()
@@ -52,10 +50,10 @@ pub fn split(text: &[u8]) -> Result<Vec<Parameter<'_>>, Reply> {
             }
             None => (None, tail),
         };
-        parameters.push(Parameter { keyword, value });
+        parameters.push(Ok(Parameter { keyword, value }));
         rest = super::command::skip_blanks(tail.get(1..).unwrap_or(b""));
     }
-    Ok(parameters)
+    parameters
 }
 
 /// What the server allows in parameters.
@@ -385,8 +383,8 @@ mod tests {
 
     fn mail(text: &str) -> Result<MailParameters, String> {
         let mut parameters = MailParameters::default();
-        let all = split(text.as_bytes()).map_err(|reply| line(&reply))?;
-        for parameter in all {
+        for parameter in split(text.as_bytes()) {
+            let parameter = parameter.map_err(|reply| line(&reply))?;
             parameters
                 .add(parameter, POLICY)
                 .map_err(|reply| line(&reply))?;
@@ -396,7 +394,8 @@ mod tests {
 
     fn rcpt(text: &str) -> Result<RcptParameters, String> {
         let mut parameters = RcptParameters::default();
-        for parameter in split(text.as_bytes()).map_err(|reply| line(&reply))? {
+        for parameter in split(text.as_bytes()) {
+            let parameter = parameter.map_err(|reply| line(&reply))?;
             parameters
                 .add(parameter, POLICY)
                 .map_err(|reply| line(&reply))?;
@@ -433,6 +432,15 @@ mod tests {
     #[test]
     fn wrong_mail_parameters_get_the_replies_of_the_reference() {
         for (text, reply) in [
+            (
+                "a a a a a a a a a a a a a a a a a a a a a a a a",
+                "555 5.5.4 a parameter unrecognized",
+            ),
+            (
+                "SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 \
+                 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1 SIZE=1",
+                "501 5.5.4 Too many parameters",
+            ),
             ("FOO=bar", "555 5.5.4 FOO parameter unrecognized"),
             ("SIZE", "501 5.5.2 SIZE requires a value"),
             (

@@ -36,9 +36,15 @@ impl Session {
         let path = match self.split_path(argument, b"from") {
             Ok(path) => path,
             Err(PathFault::Keyword(word)) => return Err(Self::keyword_refusal(&word)),
-            Err(PathFault::Empty) => return Err(wording::reply(b"501 5.0.0 Missing sender")),
+            Err(PathFault::Malformed(address, refusal)) => {
+                self.transaction.owes_sender_line = true;
+                self.envelope.sender.address = address;
+                return Err(refusal);
+            }
         };
         let address = path.address.to_vec();
+        self.envelope.macros.set_text(MacroId::NRCPTS, b"0");
+        self.envelope.macros.set_text(MacroId::NBADRCPTS, b"0");
         self.transaction.owes_sender_line = true;
         self.set_sender(&address, call)?;
         self.take_mail_parameters(path.parameters)?;
@@ -105,6 +111,7 @@ impl Session {
                 return Err(refusal);
             }
         };
+        self.envelope.macros.remove(MacroId::letter(b'x'));
         let ids = [MacroId::MAIL_MAILER, MacroId::MAIL_HOST, MacroId::MAIL_ADDR];
         self.set_triple_macros(ids, parsed.triple.as_ref());
         let is_null = parsed.triple.is_none();
@@ -143,9 +150,11 @@ impl Session {
     fn take_mail_parameters(&mut self, text: &[u8]) -> Result<(), Reply> {
         let policy = self.parameter_policy();
         let mut result = Ok(());
-        for parameter in parameter::split(text)? {
-            if result.is_ok() {
-                result = self.transaction.parameters.add(parameter, policy);
+        for parameter in parameter::split(text) {
+            result =
+                parameter.and_then(|parameter| self.transaction.parameters.add(parameter, policy));
+            if result.is_err() {
+                break;
             }
         }
         self.apply_mail_parameters();

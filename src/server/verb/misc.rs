@@ -52,6 +52,7 @@ impl Session {
         ]
         .concat();
         self.say(call, &wording::reply(&text));
+        self.log_unsent_recipients("aborted by sender");
         Flow::Close
     }
 

@@ -20,6 +20,22 @@ use crate::smtp::{Reply, Verdict};
 /// How long a client with too many bad recipients waits for each reply.
 const BAD_RECIPIENT_DELAY: Duration = Duration::from_secs(1);
 
+/// Why a recipient is refused.
+struct Refusal {
+    reply: Reply,
+    /// Whether the log tells it too: what aliases and the list of users say, not what rules say.
+    is_logged: bool,
+}
+
+impl From<Reply> for Refusal {
+    fn from(reply: Reply) -> Self {
+        Self {
+            reply,
+            is_logged: false,
+        }
+    }
+}
+
 impl Session {
     /// Answers RCPT.
     pub(super) fn rcpt(&mut self, argument: &[u8], call: &mut Call<'_>) -> Flow {
@@ -47,7 +63,10 @@ impl Session {
                 self.envelope
                     .macros
                     .set_text(MacroId::NBADRCPTS, count.as_bytes());
-                self.say(call, &refusal);
+                self.say(call, &refusal.reply);
+                if refusal.is_logged {
+                    self.log_unknown(refusal.reply.text());
+                }
             }
         }
         after
@@ -91,14 +110,17 @@ impl Session {
         Ok(Flow::NextAfter(BAD_RECIPIENT_DELAY))
     }
 
-    fn add_recipient(&mut self, argument: &[u8], call: &mut Call<'_>) -> Result<Vec<u8>, Reply> {
+    fn add_recipient(&mut self, argument: &[u8], call: &mut Call<'_>) -> Result<Vec<u8>, Refusal> {
         self.has_place_for_recipient()?;
         let path = match self.split_path(argument, b"to") {
             Ok(path) => path,
-            Err(PathFault::Keyword(word)) => return Err(Self::keyword_refusal(&word)),
-            Err(PathFault::Empty) => return Err(Reply::of("501 5.0.0 Missing recipient")),
+            Err(PathFault::Keyword(word)) => return Err(Self::keyword_refusal(&word).into()),
+            Err(PathFault::Malformed(_, refusal)) => return Err(refusal.into()),
         };
         let address = path.address.to_vec();
+        if address.starts_with(b"(") {
+            return Err(Reply::of("501 5.0.0 Missing recipient").into());
+        }
         let parsed = self.resolve(&address, Role::Recipient, call)?;
         let parameters = self.take_rcpt_parameters(path.parameters)?;
         let ids = [MacroId::RCPT_MAILER, MacroId::RCPT_HOST, MacroId::RCPT_ADDR];
@@ -107,7 +129,7 @@ impl Session {
             Verdict::Accept => {}
             Verdict::Discard => self.transaction.discards = true,
             Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
-            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply.into()),
         }
         self.transaction.named_recipients = self.transaction.named_recipients.saturating_add(1);
         let Some(triple) = parsed.triple else {
@@ -137,8 +159,8 @@ impl Session {
     fn take_rcpt_parameters(&mut self, text: &[u8]) -> Result<RcptParameters, Reply> {
         let policy = self.parameter_policy();
         let mut parameters = RcptParameters::default();
-        for parameter in parameter::split(text)? {
-            parameters.add(parameter, policy)?;
+        for parameter in parameter::split(text) {
+            parameters.add(parameter?, policy)?;
         }
         let notify = parameters.notify.map(Notify::from).unwrap_or_default();
         let text = notify.to_parameter().unwrap_or_default();
@@ -192,7 +214,7 @@ impl Session {
         triple: MailerTriple,
         parameters: &RcptParameters,
         call: &mut Call<'_>,
-    ) -> Result<Vec<u8>, Reply> {
+    ) -> Result<Vec<u8>, Refusal> {
         if let Some(shown) = self.find_twin(&triple) {
             return Ok(shown);
         }
@@ -211,13 +233,10 @@ impl Session {
         self.count_recipients(self.open_recipients().saturating_sub(before));
         match complaint {
             None => Ok(address.to_vec()),
-            Some(reply) => {
-                let text = [reply.text()].concat();
-                if reply.code.number() == 550 {
-                    self.log_unknown(&text);
-                }
-                Err(reply)
-            }
+            Some(reply) => Err(Refusal {
+                is_logged: reply.code.number() == 550,
+                reply,
+            }),
         }
     }
 
