@@ -166,7 +166,6 @@ fn add_default_fields(envelope: &mut Envelope, config: &Config, macros: &Macros<
             expansion,
             is_default: true,
             stored: (!is_stored).then(Vec::new),
-            stored: None,
         };
         envelope.headers.insert(at, field);
         at += 1;
