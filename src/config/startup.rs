@@ -11,7 +11,10 @@ use super::options::ProbeInterfaces;
 use super::source::FileSource;
 
 /// Version of this program, what `$v` expands to.
-pub const VERSION: &str = "8.90.1";
+///
+/// As long as the reference's `8.17.1.9`: the Received field of a queued message
+/// holds it, and both programs should announce the same SIZE for that message.
+pub const VERSION: &str = "8.90.0.1";
 
 /// Highest level a V line may ask for.
 pub const MAX_LEVEL: u8 = 10;
