@@ -99,7 +99,8 @@ impl Draft<'_> {
         let parent = self.parent.flags;
         if !self.notice.returns_body {
             flags.insert(EnvelopeFlags::NO_BODY_RETURN);
-        } else if parent.contains(EnvelopeFlags::HAS_8BIT) {
+        }
+        if parent.contains(EnvelopeFlags::HAS_8BIT) {
             flags.insert(EnvelopeFlags::HAS_8BIT);
         }
         flags
@@ -118,8 +119,7 @@ impl Draft<'_> {
             add(b"MIME-Version", b"1.0");
             let kind = b"multipart/report; report-type=delivery-status;\n\tboundary=\"";
             add(b"Content-Type", &[&kind[..], boundary, b"\""].concat());
-            let has_8bit = self.parent.flags.contains(EnvelopeFlags::HAS_8BIT);
-            if has_8bit && self.notice.returns_body {
+            if self.parent.flags.contains(EnvelopeFlags::HAS_8BIT) {
                 add(b"Content-Transfer-Encoding", b"8bit");
             }
         }

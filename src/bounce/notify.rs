@@ -8,6 +8,7 @@
 //! Source: RFC 3461 section 5.2; guide 4.1.1 and 5.6; observed: 8.17.1.9.
 
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
+use crate::smtp::ExitStatus;
 
 /// What kind of report it is: subject, flags and text follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,13 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
     let cannot_return = envelope.is_response() || envelope.sender.is_null();
     if any(is_failure) {
         if !cannot_return {
+            if any(is_our_fault) && !rules.double_bounce.is_empty() {
+                let log_word = "postmaster notify";
+                notices.push(Notice {
+                    log_word,
+                    ..double_bounce(envelope, rules)
+                });
+            }
             notices.push(failure(envelope, rules));
         } else if !rules.double_bounce.is_empty() {
             notices.push(double_bounce(envelope, rules));
@@ -168,6 +176,20 @@ pub(super) fn is_failure(recipient: &Recipient) -> bool {
     matches!(recipient.state, RecipientState::Failed(_)) && recipient.notify.on_failure()
 }
 
+/// Tells whether this recipient failed because of our configuration at the next host, which the
+/// postmaster hears of too.
+///
+/// Observed: 8.17.1.9 for a host whose mail exchanger is this one; exit statuses of programs
+/// do not count.
+fn is_our_fault(recipient: &Recipient) -> bool {
+    match &recipient.state {
+        RecipientState::Failed(status) => {
+            status.exit == ExitStatus::Config && status.remote.is_some()
+        }
+        _ => false,
+    }
+}
+
 /// Tells whether the sender wants to hear that this recipient got it, from us.
 pub(super) fn is_receipt(recipient: &Recipient) -> bool {
     match &recipient.state {
@@ -187,7 +209,7 @@ pub(super) fn is_delayed(recipient: &Recipient) -> bool {
 mod tests {
     use super::*;
     use crate::envelope::{DeliveryStatus, Notify};
-    use crate::smtp::{EnhancedStatus, ExitStatus};
+    use crate::smtp::EnhancedStatus;
     use crate::sys::clock::Timestamp;
 
     fn status(exit: ExitStatus) -> DeliveryStatus {

@@ -92,7 +92,7 @@ impl ReportView<'_> {
             b"text/rfc822-headers"
         };
         push_line(&mut out, &[b"Content-Type: ", kind]);
-        if self.has_8bit() && notice.returns_body {
+        if self.has_8bit() {
             out.extend_from_slice(b"Content-Transfer-Encoding: 8bit\n");
         }
         out.push(b'\n');

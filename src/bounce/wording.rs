@@ -179,12 +179,12 @@ pub(super) fn status_fields(
             }
         }
         None => {
-            let shown = actual.unwrap_or_else(|| [b"rfc822; ", &recipient.address[..]].concat());
+            let shown = actual.unwrap_or_else(|| [b"RFC822; ", &recipient.address[..]].concat());
             push_line(out, &[b"Final-Recipient: ", &shown]);
         }
     }
     push_line(out, &[b"Action: ", action.name().as_bytes()]);
-    outcome_fields(view, recipient.state.status(), mailer, out);
+    outcome_fields(view, action, recipient.state.status(), mailer, out);
     if action == Action::Delayed {
         let until = rfc5322_date(view.envelope.created + view.return_age);
         push_line(out, &[b"Will-Retry-Until: ", until.as_bytes()]);
@@ -193,6 +193,7 @@ pub(super) fn status_fields(
 
 fn outcome_fields(
     view: &ReportView<'_>,
+    action: Action,
     status: Option<&DeliveryStatus>,
     mailer: Option<&Mailer>,
     out: &mut Vec<u8>,
@@ -203,7 +204,12 @@ fn outcome_fields(
         let at = rfc5322_date(view.now);
         return push_line(out, &[b"Last-Attempt-Date: ", at.as_bytes()]);
     };
-    push_line(out, &[b"Status: ", status.reported.to_string().as_bytes()]);
+    let reported = match action {
+        // Observed: delivery to a mailbox is told with the status of its address.
+        Action::Delivered => "2.1.5".to_owned(),
+        _ => status.reported.to_string(),
+    };
+    push_line(out, &[b"Status: ", reported.as_bytes()]);
     if let Some(remote) = &status.remote {
         let kind = mailer.and_then(|mailer| mailer.mta_type.as_deref());
         let host = remote.strip_suffix(b".").unwrap_or(remote);

@@ -117,6 +117,8 @@ impl<'a> Ledger<'a> {
         let line = transcript_line(&addresses.join(&b','), &status);
         if status.exit != ExitStatus::Ok {
             self.result.transcript.push(line.clone());
+        } else if !status.reports_itself {
+            self.note_successes(places);
         }
         if self.narrator.is_listening()
             && matches!(status.exit, ExitStatus::Ok | ExitStatus::TempFail)
@@ -146,6 +148,23 @@ impl<'a> Ledger<'a> {
         for place in places {
             if let Some(index) = self.recipients.get(*place) {
                 self.result.states.push((*index, state.clone()));
+            }
+        }
+    }
+
+    /// Notes who got the message, for those a receipt is wanted for.
+    fn note_successes(&mut self, places: &[usize]) {
+        let words: &[u8] = match self.mailer.has(b'l') {
+            true => b"... Successfully delivered",
+            false => b"... relayed; expect no further notifications",
+        };
+        for place in places {
+            let index = self.recipients.get(*place);
+            let recipient = index.and_then(|index| self.envelope.recipients.get(*index));
+            if let Some(recipient) = recipient.filter(|recipient| recipient.notify.on_success()) {
+                self.result
+                    .transcript
+                    .push([&recipient.address, words].concat());
             }
         }
     }

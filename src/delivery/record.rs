@@ -57,7 +57,7 @@ pub fn delivery(
         ", mailer={}",
         escape_for_display(&attempt.mailer.name)
     ));
-    line.push_str(&format!(", pri={}", envelope.priority));
+    line.push_str(&format!(", pri={}", shown_priority(envelope)));
     if let Some(relay) = attempt.relay {
         line.push_str(&format!(", relay={}", escape_for_display(relay)));
     }
@@ -86,13 +86,24 @@ pub fn queued(log: &MailLog, envelope: &Envelope, mailers: &MailerTable, now: Ti
             let name = &mailers.get(triple.mailer).name;
             line.push_str(&format!(", mailer={}", escape_for_display(name)));
         }
-        line.push_str(&format!(", pri={}, stat=queued", envelope.priority));
+        line.push_str(&format!(", pri={}, stat=queued", shown_priority(envelope)));
         log.syslog(
             DEFERRED_LEVEL,
             Severity::Info,
             Some(envelope.id_for_log()),
             format_args!("{line}"),
         );
+    }
+}
+
+/// The priority as the log shows it.
+///
+/// Observed: 8.17.1.9 prints the greatest number for a negative one.
+fn shown_priority(envelope: &Envelope) -> i64 {
+    if envelope.priority < 0 {
+        i64::MAX
+    } else {
+        envelope.priority
     }
 }
 

@@ -5,8 +5,33 @@
 //! are found out anew. Observed: 8.17.1.9 (`ctladdr=` of queue runs).
 
 use crate::envelope::{ControllingUser, Envelope};
+use crate::macros::MacroId;
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::{Resolution, Role, Silent, resolve_address};
+use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
+
+/// Works out class and dates of a message that came from the queue.
+pub fn revive_message(mta: &Mta, envelope: &mut Envelope) {
+    let class = envelope
+        .headers
+        .get(b"precedence")
+        .map(|field| field.text());
+    envelope.class = class.map_or(0, |word| mta.config.precedences.class_of(word));
+    let now = mta.clock.now();
+    let dates = [
+        (MacroId::A, rfc5322_date(envelope.created)),
+        (MacroId::B, rfc5322_date(now)),
+        (MacroId::D, ctime_date(now)),
+        (MacroId::T, numeric_date(now)),
+    ];
+    for (id, date) in dates {
+        envelope.macros.set_text(id, date.as_bytes());
+    }
+    let id = envelope.id_for_log().to_vec();
+    envelope.macros.set_text(MacroId::I, &id);
+    let hops = envelope.hop_count.to_string();
+    envelope.macros.set_text(MacroId::C, hops.as_bytes());
+}
 
 /// Resolves the sender of a message that came from the queue.
 pub fn revive_sender(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {

@@ -21,7 +21,7 @@ use crate::smtp::ExitStatus;
 
 use super::finish::{self, Finish};
 use super::ledger::{Ledger, Listeners};
-use super::revive::revive_sender;
+use super::revive::{revive_message, revive_sender};
 use super::{attempt, plan, record, reports};
 
 /// Most reports that one message may bring about in a row.
@@ -91,9 +91,12 @@ fn deliver_one(
     mut message: LockedEnvelope,
     occasion: Occasion,
 ) -> Finish {
+    if occasion == Occasion::QueueRun {
+        revive_message(mta, &mut message.envelope);
+    }
     revive_sender(mta, workspace, &mut message.envelope);
     expand(mta, workspace, &mut message.envelope);
-    let parts = match split_by_owner(mta, message) {
+    let parts = match split_by_owner(mta, workspace, message) {
         Ok(parts) => parts,
         Err(finish) => return finish,
     };
@@ -134,13 +137,12 @@ fn expand(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
 }
 
 /// Puts recipients of lists with an owner into envelopes of their own, sharing the body.
-fn split_by_owner(mta: &Mta, message: LockedEnvelope) -> Result<Vec<LockedEnvelope>, Finish> {
-    let has_owner = message
-        .envelope
-        .recipients
-        .iter()
-        .any(|recipient| recipient.state.is_open() && recipient.owner.is_some());
-    if !has_owner {
+fn split_by_owner(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    message: LockedEnvelope,
+) -> Result<Vec<LockedEnvelope>, Finish> {
+    if !split::has_owners(&message.envelope) {
         return Ok(vec![message]);
     }
     let LockedEnvelope {
@@ -156,7 +158,7 @@ fn split_by_owner(mta: &Mta, message: LockedEnvelope) -> Result<Vec<LockedEnvelo
     for mut part in parts {
         let id = mta.queue.ids().next(&*mta.clock);
         part.id = Some(id.clone());
-        part.transcript.clear();
+        revive_sender(mta, workspace, &mut part);
         match entry.split(entry.directory(), id, &part) {
             Ok(entry) => {
                 let owner = crate::text::bytes::escape_for_display(&part.sender.address);

@@ -8,6 +8,7 @@
 //! that failed already included: their report goes to the owner. Observed: 8.17.1.9
 //! makes such a part even when the list was the only recipient.
 
+use super::dsn::{Notify, NotifyWhen};
 use super::message::{Envelope, Sender};
 use super::recipient::{Recipient, RecipientState};
 
@@ -31,6 +32,9 @@ pub fn by_owner(mut original: Envelope) -> Vec<Envelope> {
         };
         let indices = indices_of(&original, mine);
         let mut part = take_out_indices(&mut original, &indices);
+        for recipient in &mut part.recipients {
+            recipient.notify = without_success(recipient.notify);
+        }
         part.sender = Sender {
             address: owner.clone(),
             ..Sender::default()
@@ -77,6 +81,27 @@ pub fn by_queue_group(
     }
     parts.insert(0, original);
     parts
+}
+
+/// Takes receipts out of what is notified: the list has got the message, and that was told.
+fn without_success(notify: Notify) -> Notify {
+    match notify {
+        Notify::On(when) if when.failure || when.delay => Notify::On(NotifyWhen {
+            success: false,
+            ..when
+        }),
+        Notify::On(_) | Notify::Never => Notify::Never,
+        Notify::Default => Notify::Default,
+    }
+}
+
+/// Tells whether [`by_owner`] would make more than one envelope.
+pub fn has_owners(envelope: &Envelope) -> bool {
+    let mut living = envelope
+        .recipients
+        .iter()
+        .filter(|recipient| matters(recipient));
+    living.any(|recipient| owner_of(envelope, recipient).is_some())
 }
 
 /// Tells the owner of the nearest list a recipient came from, if any has one.

@@ -131,11 +131,12 @@ impl ControlFileFormat {
     pub fn write(&self, envelope: &Envelope, body: BodyPlace<'_>) -> Vec<u8> {
         let mut out = Records(Vec::with_capacity(2_048));
         self.write_envelope(envelope, body, &mut out);
-        let mut controlling = None;
+        let mut controlling = Vec::new();
         for recipient in &envelope.recipients {
             if recipient.state.is_open() {
                 let letters = recipient_letters(recipient, envelope.is_response());
-                write_recipient(recipient, letters, &mut controlling, &mut out);
+                let user = controlling_text(envelope, recipient);
+                write_recipient(recipient, letters, user, &mut controlling, &mut out);
             }
         }
         for field in &envelope.headers {
@@ -233,21 +234,13 @@ fn deliver_by_bits(by: DeliverBy) -> u8 {
 fn write_recipient(
     recipient: &Recipient,
     letters: Vec<u8>,
-    controlling: &mut Option<ControllingUser>,
+    user: Vec<u8>,
+    controlling: &mut Vec<u8>,
     out: &mut Records,
 ) {
-    if let RecipientState::Deferred(status) = &recipient.state
-        && status.is_personal
-    {
-        let reason = status.waiting_because.as_ref().unwrap_or(&status.text);
-        out.record(b'M', reason);
-    }
-    if recipient.controlling_user != *controlling {
-        controlling.clone_from(&recipient.controlling_user);
-        out.record(
-            b'C',
-            &controlling.as_ref().map_or(Vec::new(), controlling_text),
-        );
+    if user != *controlling {
+        out.record(b'C', &user);
+        *controlling = user;
     }
     if let Some(original) = &recipient.original {
         out.record(b'Q', original.as_bytes());
@@ -259,9 +252,21 @@ fn write_recipient(
     out.record(b'R', &value);
 }
 
-fn controlling_text(user: &ControllingUser) -> Vec<u8> {
-    let numbers = format!(":{}:{}:", user.uid, user.gid);
-    [&user.name, numbers.as_bytes(), &user.alias].concat()
+/// Gives the value of the `C` line that holds for a recipient; empty if nobody controls it.
+///
+/// Observed: where nobody does but an alias named it, `:alias`.
+fn controlling_text(envelope: &Envelope, recipient: &Recipient) -> Vec<u8> {
+    if let Some(user) = &recipient.controlling_user {
+        let numbers = format!(":{}:{}:", user.uid, user.gid);
+        return [&user.name, numbers.as_bytes(), &user.alias].concat();
+    }
+    let parent = recipient
+        .expanded_from
+        .and_then(|at| envelope.recipients.get(at));
+    let alias = parent
+        .map(|parent| &parent.address)
+        .or(recipient.listed_in.as_ref());
+    alias.map_or(Vec::new(), |alias| [b":", alias.as_slice()].concat())
 }
 
 /// Gives the flags of an `R` line; nobody is warned that a report is late.

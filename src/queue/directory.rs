@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::control_file::ControlFileFormat;
 use crate::envelope::{Envelope, QueueId};
-use crate::sys::file::{Directory, FileFacts};
+use crate::sys::file::{Directory, FileFacts, set_mode};
 
 /// What a queue file is for: its first letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -189,9 +189,18 @@ impl QueueDirectory {
     /// Creates a file that must not exist yet.
     pub(super) fn create(&self, kind: FileKind, id: &QueueId) -> io::Result<File> {
         let name = kind.file_name(id);
-        self.folder(kind)
+        let file = self
+            .folder(kind)
             .handle
-            .create_new(name.as_bytes(), self.file_mode)
+            .create_new(name.as_bytes(), self.file_mode)?;
+        if self.file_mode & 0o077 != 0 {
+            // The umask must not take away what the configuration gives the group.
+            if let Err(error) = set_mode(&file, self.file_mode) {
+                let _ = self.remove(kind, id);
+                return Err(error);
+            }
+        }
+        Ok(file)
     }
 
     /// Opens a file for reading; links are not followed.

@@ -38,7 +38,11 @@ impl Summary {
 
     /// Makes out what it can of a control file.
     pub fn from_text(text: &[u8]) -> Summary {
-        let mut summary = Summary::default();
+        // Observed: a file without priority comes last.
+        let mut summary = Summary {
+            priority: i64::MAX,
+            ..Summary::default()
+        };
         let mut version = 0;
         for record in lines(text) {
             let Some((letter, value)) = record.split_first() else {
@@ -120,7 +124,7 @@ mod tests {
         );
         assert_eq!(summary.created, Timestamp::from_seconds(0));
         assert_eq!(summary.host_key(), b"tset.raf");
-        assert_eq!(Summary::from_text(b""), Summary::default());
+        assert_eq!(Summary::from_text(b"").priority, i64::MAX);
         assert!(Summary::from_text(b"V2\nRbob\n").recipients.is_empty());
         assert_eq!(Summary::from_text(b"Rbob\n").recipients, [b"bob"]);
     }

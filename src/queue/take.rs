@@ -146,7 +146,7 @@ impl EntryName {
             Err(error) => {
                 let place = self.place(FileKind::Body);
                 let reason = system_text(&error);
-                complaints.push(Complaint::General(format!(
+                complaints.push(Complaint::Entry(format!(
                     "readqf: cannot open {place}: {reason}"
                 )));
                 envelope.body = Body::Memory(MISSING_BODY.to_vec());

@@ -329,7 +329,7 @@ fn a_missing_body_is_told_and_replaced_by_a_note() {
         b"<<< No Message Collected >>>\n"
     );
     let told = "readqf: cannot open ./dfaaa: No such file or directory";
-    assert_eq!(taken.complaints, [Complaint::General(told.to_owned())]);
+    assert_eq!(taken.complaints, [Complaint::Entry(told.to_owned())]);
 }
 
 #[test]
