@@ -141,7 +141,8 @@ fn exchangers_of(
     host: &[u8],
     rules: &MxRules<'_>,
 ) -> Result<MxList, MxFailure> {
-    if host.starts_with(b"[") {
+    // Where the service switch names no name servers there are no exchangers to be found.
+    if host.starts_with(b"[") || !resolver.uses_name_servers() {
         return Ok(host_itself(host.to_vec()));
     }
     match resolver.search(host, RecordType::Mx, rules.patience) {

@@ -287,6 +287,11 @@ pub trait Resolver: Send + Sync {
     /// Any [`ResolveFailure`].
     fn addresses(&self, host: &[u8], patience: Patience) -> Result<Vec<IpAddr>, ResolveFailure>;
 
+    /// Tells whether the service switch has name servers among the places to look for hosts.
+    fn uses_name_servers(&self) -> bool {
+        true
+    }
+
     /// Finds the name of an address.
     ///
     /// # Errors

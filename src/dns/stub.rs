@@ -348,6 +348,10 @@ impl Resolver for StubResolver {
         Err(failure)
     }
 
+    fn uses_name_servers(&self) -> bool {
+        self.canonical_order.contains(&Source::Dns)
+    }
+
     fn reverse(&self, address: IpAddr, patience: Patience) -> Result<Vec<u8>, ResolveFailure> {
         let mut failure = ResolveFailure::NotFound;
         for source in &self.address_order {
