@@ -88,6 +88,7 @@ impl DatabaseFile {
             OpenFault
         })?;
         let mut handle = read(opened.file, class).map_err(|error| {
+            tell_as_library(&path, &error, host);
             if !definition.flags.optional {
                 let text = match error {
                     Fault::Io(error) => error_text(&error),
@@ -203,6 +204,16 @@ impl Map for DatabaseFile {
     }
 }
 
+/// Tells what the C library prints by itself about a file it does not take.
+fn tell_as_library(path: &[u8], fault: &Fault, host: &mut dyn LookupHost) {
+    let head: &[u8] = match fault {
+        Fault::OtherLayout => b"BDB0641 __db_meta_setup: ",
+        Fault::PartialPage => b"BDB3037 ",
+        _ => return,
+    };
+    host.narrate(&[head, path, b": ", fault.to_string().as_bytes()].concat());
+}
+
 /// Returns the name of the file of a map, `.db` appended if it is not there.
 pub fn file_name(file: &[u8]) -> Vec<u8> {
     if file.ends_with(b".db") {
@@ -280,7 +291,7 @@ fn read(file: File, class: MapClass) -> Result<Handle, Fault> {
         Layout::Hash
     };
     if database.layout() != wanted {
-        return Err(Fault::NotBerkeley);
+        return Err(Fault::OtherLayout);
     }
     Ok(Handle { database, version })
 }

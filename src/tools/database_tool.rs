@@ -18,6 +18,7 @@ use crate::sys::file::path_of;
 use crate::sys::host::error_text;
 use crate::sys::identity::UserDatabase;
 use crate::sys::lock::FileLock;
+use crate::sys::process::effective_user;
 
 /// Where the options are when `-C` names no other file.
 const CONFIGURATION_FILE: &str = "/etc/mail/sendmail.cf";
@@ -146,12 +147,11 @@ impl Settings {
                         .flatten()
                         .map(|user| user.uid)
                 };
-                match number.or_else(named) {
-                    Some(uid) => settings.trusted_user = Some(uid),
-                    None => {
-                        let text: &[u8] = b"TrustedUser: unknown user ";
-                        let _ = errors.write_all(&[text, value, b"\n"].concat());
-                    }
+                settings.trusted_user = number.or_else(named);
+                // Others cannot give files away, so it is nothing to them.
+                if settings.trusted_user.is_none() && effective_user() == 0 {
+                    let text: &[u8] = b"TrustedUser: unknown user ";
+                    let _ = errors.write_all(&[text, value, b"\n"].concat());
                 }
             }
         }
@@ -275,16 +275,19 @@ pub fn load(class: MapClass, map: &[u8], duplicates: bool) -> Result<NewDatabase
     Ok(database)
 }
 
-/// Checks that a map may be written: a plain file that can be written to, or none yet.
+/// Checks that a map may be written: a plain file of ours or of TrustedUser that can be
+/// written to, or none yet.
 ///
 /// # Errors
 /// As for [`each_pair`].
-pub fn check_target(class: MapClass, map: &[u8]) -> Result<(), String> {
+pub fn check_target(class: MapClass, map: &[u8], settings: &Settings) -> Result<(), String> {
     let path = file_of(class, map);
     let path = path_of(&path);
+    let owners = [Some(effective_user()), settings.trusted_user];
     match std::fs::symlink_metadata(path) {
         Ok(facts) if facts.is_symlink() => Err("Symbolic links not allowed".to_owned()),
         Ok(facts) if !facts.is_file() => Err("Regular files only".to_owned()),
+        Ok(facts) if !owners.contains(&Some(facts.uid())) => Err("Permission denied".to_owned()),
         Ok(_) => std::fs::OpenOptions::new()
             .write(true)
             .custom_flags(0)
@@ -374,8 +377,10 @@ mod tests {
         let users = FixedUsers::new().user("alice", 1001);
         let mut errors = Vec::new();
         let settings = Settings::read("makemap", &flags, &users, &mut errors).unwrap();
-        assert_eq!(settings.trusted_user, Some(1001));
+        assert_eq!(settings.trusted_user, None);
         assert_eq!(settings.alias_files, [b"/etc/a".to_vec(), b"/b".to_vec()]);
-        assert_eq!(errors, b"TrustedUser: unknown user nobody1\n");
+        if effective_user() == 0 {
+            assert_eq!(errors, b"TrustedUser: unknown user nobody1\n");
+        }
     }
 }

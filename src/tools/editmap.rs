@@ -81,13 +81,14 @@ pub fn run(
             }
         };
     }
-    let mut database = match check_target(class, map).and_then(|()| load(class, map, false)) {
-        Ok(database) => database,
-        Err(reason) => {
-            cannot_open(PROGRAM, word, map, &reason, errors);
-            return ExitStatus::CantCreate;
-        }
-    };
+    let mut database =
+        match check_target(class, map, &settings).and_then(|()| load(class, map, false)) {
+            Ok(database) => database,
+            Err(reason) => {
+                cannot_open(PROGRAM, word, map, &reason, errors);
+                return ExitStatus::CantCreate;
+            }
+        };
     if task == b'x' {
         if !database.table().remove(&stored_key) {
             complain(
@@ -97,7 +98,8 @@ pub fn run(
             );
         }
     } else {
-        let mut value = values.join(&b' ');
+        // What follows the first value is taken for nothing. Observed: 8.17.1.9.
+        let mut value = values.first().cloned().unwrap_or_default();
         if flags.has(b'N') {
             value.push(0);
         }
@@ -145,7 +147,7 @@ mod tests {
             (exit.number(), text.collect::<Vec<_>>().join("|"))
         };
         assert_eq!(
-            run(&["-u", "hash", "@", "Key", "some", "words"]),
+            run(&["-u", "hash", "@", "Key", "some words", "x"]),
             (0, String::new())
         );
         assert_eq!(

@@ -75,7 +75,7 @@ pub fn run(
             }
         };
     }
-    let loaded = check_target(class, map).and_then(|()| {
+    let loaded = check_target(class, map, &settings).and_then(|()| {
         if flags.has(b'o') {
             load(class, map, flags.has(b'd'))
         } else {

@@ -30,6 +30,10 @@ pub enum Fault {
     Io(io::Error),
     /// The file is something else.
     NotBerkeley,
+    /// A Berkeley file of the other layout.
+    OtherLayout,
+    /// The file does not end with a page; it was cut, or is being written.
+    PartialPage,
     /// A format older or newer than those known here.
     UnknownVersion(u32),
     /// The file needs a feature that is not supported: encryption, record numbers, compression.
@@ -43,6 +47,8 @@ impl fmt::Display for Fault {
         match self {
             Fault::Io(error) => write!(f, "{error}"),
             Fault::NotBerkeley => f.write_str("not a Berkeley DB file"),
+            Fault::OtherLayout => f.write_str("unexpected file type or format"),
+            Fault::PartialPage => f.write_str("file size not a multiple of the pagesize"),
             Fault::UnknownVersion(version) => write!(f, "unknown format version {version}"),
             Fault::Unsupported(what) => write!(f, "unsupported: {what}"),
             Fault::Damaged(place) => write!(f, "damaged file: {place}"),
