@@ -36,8 +36,9 @@ pub struct Refusal {
     pub exit: ExitStatus,
     /// Text without codes.
     pub text: Vec<u8>,
-    /// Whether the address is listed all the same, as failed; a syntax error is only told.
-    pub is_listed: bool,
+    /// What the rules gave as user, when they refused: the address is then listed as failed,
+    /// while a mere syntax error is only told.
+    pub listed_as: Option<Vec<u8>>,
 }
 
 /// Looks aliases up.

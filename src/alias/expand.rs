@@ -285,11 +285,15 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             Routed::Refused(refusal) => {
                 self.summary.refused += 1;
                 self.complain(refusal.code, refusal.enhanced, &refusal.text);
-                if refusal.is_listed {
-                    self.summary.exit.get_or_insert(refusal.exit);
-                } else {
+                let Some(user) = refusal.listed_as.clone() else {
                     return None;
-                }
+                };
+                self.summary.exit.get_or_insert(refusal.exit);
+                recipient.triple = self.cx.mailers.error().map(|mailer| MailerTriple {
+                    mailer,
+                    host: Vec::new(),
+                    user,
+                });
                 RecipientState::Failed(self.status_of(&refusal))
             }
             Routed::Deferred(refusal) => RecipientState::Deferred(self.status_of(&refusal)),
@@ -321,7 +325,8 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         if self.is_mailer(&entry, self.cx.mailers.program()) {
             self.refuse_where_unsafe(&mut entry, "programs");
         }
-        let twin = self.order.iter().copied().find(|index| {
+        let is_new = entry.work == Work::Ok;
+        let twin = self.order.iter().copied().filter(|_| is_new).find(|index| {
             let other = &self.entries[*index];
             (other.listed || !other.recipient.primary) && self.same(other, &entry)
         });

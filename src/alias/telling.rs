@@ -30,7 +30,7 @@ impl Expansion<'_, '_, '_> {
             enhanced,
             exit,
             text: text.to_vec(),
-            is_listed: true,
+            listed_as: None,
         };
         entry.work = Work::Settled(RecipientState::Failed(self.status_of(&refusal)));
     }

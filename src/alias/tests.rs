@@ -52,7 +52,7 @@ impl Routes<'_> {
                     enhanced: EnhancedStatus::new(5, 1, 3).unwrap(),
                     exit: ExitStatus::Usage,
                     text: b"Syntax error".to_vec(),
-                    is_listed: false,
+                    listed_as: None,
                 });
             }
             remote if remote.contains(&b'@') => {

@@ -244,7 +244,8 @@ impl ReportView<'_> {
         } else if field.expansion == Expansion::Late {
             out.extend_from_slice(&self.late_value(&field.value));
         } else {
-            out.extend_from_slice(field.value.strip_suffix(b"\n").unwrap_or(&field.value));
+            let value = field.stored.as_ref().unwrap_or(&field.value);
+            out.extend_from_slice(value.strip_suffix(b"\n").unwrap_or(value));
         }
         out.push(b'\n');
     }

@@ -238,7 +238,10 @@ fn actual_recipient(
         .and_then(|mailer| mailer.address_type.as_deref())
         .unwrap_or(b"rfc822");
     if !kind.eq_ignore_ascii_case(b"rfc822") {
-        return Some([kind, b"; ", user].concat());
+        let bare = user
+            .strip_prefix(b"\"")
+            .and_then(|text| text.strip_suffix(b"\""));
+        return Some([kind, b"; ", bare.unwrap_or(user)].concat());
     }
     Some(match user.contains(&b'@') {
         true => [b"rfc822; ", user.as_slice()].concat(),

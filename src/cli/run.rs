@@ -52,6 +52,12 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };
+    for complaint in &arguments.complaints {
+        Stdout.say(complaint);
+    }
+    if !arguments.complaints.is_empty() && arguments.mode != OperationMode::Test {
+        return ExitStatus::Usage;
+    }
     let surroundings = match start::prepare_process(&arguments) {
         Ok(surroundings) => surroundings,
         Err(error) => {
@@ -384,6 +390,9 @@ fn name_of(words: &[Vec<u8>]) -> &[u8] {
 }
 
 fn refuse(refusal: &Refusal) -> ExitStatus {
+    if refusal.text.is_empty() {
+        return refusal.status;
+    }
     let line = [&refusal.text, &b"\n"[..]].concat();
     let _ = match refusal.output {
         Output::Standard => io::stdout().write_all(&line),

@@ -74,7 +74,7 @@ impl Builder<'_> {
         fill(
             &mut options.headers.unix_from_line,
             from_line,
-            b"From $g $d",
+            b"From $g  $d",
         );
     }
 

@@ -241,11 +241,7 @@ impl<'a> Attempt<'a> {
             new_mode: self.mta.config.options.queueing.temp_file_mode,
         };
         let form = OutputForm::for_program(self.envelope, self.mailer);
-        let mut letter = |out: &mut dyn Write| {
-            self.write(&form, buffers, out)?;
-            // An empty line separates the messages of a mailbox.
-            out.write_all(&self.mailer.end_of_line)
-        };
+        let mut letter = |out: &mut dyn Write| self.write(&form, buffers, out);
         let exit = match file::append(&*self.mta.privileged, security, &target, &mut letter) {
             Ok(()) => ExitStatus::Ok,
             Err(failure) => {

@@ -127,10 +127,11 @@ fn refusal(error: &RuleError) -> Refusal {
             .unwrap_or_else(|| EnhancedStatus::from_exit(error.exit)),
         exit: error.exit,
         text: error.reply.text().to_vec(),
-        is_listed: matches!(
-            error.source,
-            ErrorSource::Mailer { .. } | ErrorSource::Mailbox(_)
-        ),
+        listed_as: match &error.source {
+            ErrorSource::Mailer { user, .. } => Some(user.clone()),
+            ErrorSource::Mailbox(triple) => Some(triple.user.clone()),
+            ErrorSource::Syntax | ErrorSource::Rules => None,
+        },
     }
 }
 
@@ -144,7 +145,7 @@ fn deferral(trace: &Kept) -> Refusal {
             .deferral
             .clone()
             .unwrap_or_else(|| b"Deferred: map lookup".to_vec()),
-        is_listed: true,
+        listed_as: None,
     }
 }
 
@@ -159,7 +160,7 @@ fn repaired(complaint: &Complaint) -> Refusal {
             .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::Usage)),
         exit: ExitStatus::Usage,
         text: reply.text().to_vec(),
-        is_listed: false,
+        listed_as: None,
     }
 }
 

@@ -107,7 +107,12 @@ fn finish(
         .as_ref()
         .or(submitter.account.as_ref().filter(|_| !is_local));
     let controlling = owner.map(|user| ControllingUser {
-        name: user.name.clone(),
+        // Somebody else's address is no account: no groups but the primary one.
+        name: if is_local {
+            user.name.clone()
+        } else {
+            address.clone()
+        },
         uid: user.uid,
         gid: user.gid,
         home: user.home.clone(),
