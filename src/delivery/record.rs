@@ -16,9 +16,9 @@ use crate::text::interval::format_interval;
 use super::controlling::Controlling;
 
 /// LogLevel from which successful deliveries are logged (guide 4.8).
-const SENT_LEVEL: u8 = 9;
+const SENT_LEVEL: u8 = 8;
 /// LogLevel from which deferrals are logged.
-const DEFERRED_LEVEL: u8 = 8;
+const DEFERRED_LEVEL: u8 = 9;
 /// LogLevel from which failures are logged.
 const FAILED_LEVEL: u8 = 7;
 

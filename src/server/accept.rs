@@ -388,11 +388,20 @@ impl Session {
             BareOctet::CarriageReturn => "Bare carriage return (CR) not allowed",
             BareOctet::LineFeed => "Bare linefeed (LF) not allowed",
         };
+        let place = if collector.is_in_header() {
+            "header"
+        } else {
+            "body"
+        };
         self.say_text(call, &format!("421 4.5.0 {what}"));
         self.log(
-            5,
+            1,
             Severity::Notice,
-            format_args!("{what} from {}", self.client_shown()),
+            format_args!(
+                "collect: relay={}, from={}, info={what}, where={place}, status=tempfail",
+                escape_for_display(&self.client.name),
+                escape_for_display(&self.envelope.sender.address)
+            ),
         );
     }
 }

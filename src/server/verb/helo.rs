@@ -24,6 +24,11 @@ impl Session {
             self.refuse_commands();
             return after;
         }
+        // Observed: 8.17.1.9 believes the protocol even of a hello it refuses.
+        let protocol: &'static [u8] = if verb == b"EHLO" { b"ESMTP" } else { b"SMTP" };
+        for table in [&mut self.macros, &mut self.envelope.macros] {
+            table.set_text(MacroId::R, protocol);
+        }
         if name.is_empty() {
             let text = [b"501 ", verb, b" requires domain address"].concat();
             self.say(call, &wording::reply(&text));
