@@ -5,6 +5,7 @@
 //! - [`personality`]: the program by the name it was called with.
 //! - [`mode`]: operation modes.
 //! - [`arguments`]: the words of the command line.
+//! - [`identity`]: what the program says about itself.
 //! - [`start`]: descriptors, rights, log, configuration.
 //! - [`run`]: one arm for each mode; [`submission`], [`deliveries`]: messages from here.
 
@@ -12,6 +13,7 @@ pub mod arguments;
 #[cfg(test)]
 mod arguments_tests;
 pub mod deliveries;
+pub mod identity;
 pub mod mode;
 pub mod personality;
 pub mod run;

@@ -18,15 +18,18 @@ use crate::server::standard;
 use crate::smtp::ExitStatus;
 use crate::submit::{Next, submit_message, verify_addresses};
 use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::host::error_text;
 use crate::sys::identity::SystemUsers;
 use crate::sys::process::{self, Forked, fork_background, real_user};
 use crate::test_mode::{Surroundings as TestSurroundings, TestMode};
+use crate::text::bytes::printable;
 
 use crate::text::bytes::escape_for_display;
 use crate::tools;
 
 use super::arguments::{Arguments, Output, QuarantineRequest, Refusal, parse};
 use super::deliveries::{DirectOutlet, deliver_for_daemon, deliver_submission};
+use super::identity;
 use super::mode::OperationMode;
 use super::personality::Personality;
 use super::start::{self, CommandLine, Surroundings};
@@ -66,24 +69,49 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         }
     };
     start::open_log(&arguments);
+    if let Some(path) = &arguments.debug_file
+        && let Err(error) = start::open_for_appending(path)
+    {
+        return cannot_open(path, &error);
+    }
+    let tells_identity = start::debug_flags(&arguments).is_on(0, 1);
+    if tells_identity {
+        print!("{}", identity::version());
+    }
     let config = match start::load_config(&arguments) {
         Ok(config) => config,
         Err(status) => return status,
     };
+    if tells_identity {
+        print!("{}", identity::system(&config));
+    }
     let listeners = match start::listeners(&arguments) {
         Ok(listeners) => listeners,
         Err(error) => {
-            eprintln!("cannot open the traffic log: {error}");
-            return ExitStatus::CantCreate;
+            return cannot_open(arguments.traffic_log.as_deref().unwrap_or_default(), &error);
         }
     };
-    Program {
+    let has_complaints = !arguments.complaints.is_empty();
+    for complaint in &arguments.complaints {
+        println!("{}", printable(complaint));
+    }
+    let status = Program {
         words,
         arguments,
         surroundings,
         listeners,
     }
-    .in_mode(config)
+    .in_mode(config);
+    match (status, has_complaints) {
+        (ExitStatus::Ok, true) => ExitStatus::Usage,
+        (status, _) => status,
+    }
+}
+
+/// Says that a file of the command line cannot be opened.
+fn cannot_open(path: &[u8], error: &io::Error) -> ExitStatus {
+    println!("cannot open {}: {}", printable(path), error_text(error));
+    ExitStatus::CantCreate
 }
 
 /// Runs one of the programs for map files; rights of set-id bits are given up first.

@@ -112,6 +112,15 @@ pub fn open_log(arguments: &Arguments) {
     }
 }
 
+/// Opens a file that lines are appended to, as `-D` wants.
+///
+/// # Errors
+/// As `open(2)`.
+pub fn open_for_appending(path: &[u8]) -> io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true).open(path_of(path))
+}
+
 /// Chooses the configuration file.
 ///
 /// Source: sendmail(8) -A and -C.
@@ -170,6 +179,7 @@ fn overrides(arguments: &Arguments) -> Overrides {
         settings: arguments.settings.clone(),
         afterwards: arguments.afterwards.clone(),
         caller_is_root: real_user() == 0,
+        mode: arguments.mode.letter(),
         tell_repeated_rulesets: matches!(
             arguments.mode,
             OperationMode::Test | OperationMode::CheckConfiguration

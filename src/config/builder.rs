@@ -52,6 +52,7 @@ impl<'a> Builder<'a> {
             &mut config.classes,
             source,
         );
+        config.macros.set_text(MacroId::OP_MODE, &[overrides.mode]);
         let processors = source.processors();
         config.options.queueing.queue_la = 8u32.saturating_mul(processors);
         config.options.queueing.refuse_la = 12u32.saturating_mul(processors);

@@ -115,6 +115,7 @@ impl Config {
             }
         }
         if !builder.out.is_stopped() {
+            builder.check_file();
             for setting in &overrides.afterwards {
                 builder.apply(setting);
             }

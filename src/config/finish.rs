@@ -8,6 +8,7 @@ use crate::token::AddressSyntax;
 
 use super::builder::Builder;
 use super::mailer_line;
+use super::options::{DeliveryMode, SuperSafe};
 use super::queue_group_line::QueueGroupDefinition;
 use super::startup::{self, MAX_LEVEL, VERSION};
 
@@ -40,7 +41,7 @@ impl Builder<'_> {
         self.config.syntax.space_substitute = self.config.options.headers.blank_sub;
         self.fill_in_texts();
         self.add_default_queue_group();
-        mailer_line::add_implied_flags(&mut self.config.mailers, self.config.level);
+        mailer_line::settle_flags(&mut self.config.mailers, self.config.level);
         self.add_host_names();
         self.check();
     }
@@ -93,7 +94,7 @@ impl Builder<'_> {
         groups.insert(0, group);
     }
 
-    /// Puts `$j`, what the interfaces are called and the usual local names in class `w`.
+    /// Puts `$j` and what the interfaces are called in class `w`.
     fn add_host_names(&mut self) {
         let full = self.config.expanded_macro(MacroId::J);
         let which = self.config.options.running.dont_probe_interfaces;
@@ -102,7 +103,20 @@ impl Builder<'_> {
         if !full.is_empty() {
             classes.insert(ClassId::letter(b'w'), &full);
         }
-        classes.insert(ClassId::letter(b'w'), b"[localhost]");
+    }
+
+    /// Tells what fits badly together before the command line has its last word.
+    pub fn check_file(&mut self) {
+        self.out.clear_place();
+        let queueing = &self.config.options.queueing;
+        if queueing.super_safe == SuperSafe::Interactive
+            && queueing.delivery_mode != DeliveryMode::Interactive
+        {
+            self.out.warning(
+                "WARNING: SuperSafe=interactive should only be used with\n         \
+                 DeliveryMode=interactive",
+            );
+        }
     }
 
     fn check(&mut self) {

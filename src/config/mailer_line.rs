@@ -321,12 +321,18 @@ pub const BUILT_IN: &[&str] = &[
     "*include*, P=/dev/null, F=su, A=INCLUDE $u",
 ];
 
-/// Sets the flags that older levels imply.
+/// Sets the flags that older levels imply, and takes `m` from the mailers of programs,
+/// files and lists, which serve one recipient at a time.
 ///
-/// Source: guide 5.8.
-pub fn add_implied_flags(table: &mut crate::mailer::MailerTable, level: u8) {
+/// Source: guide 5.8; observed: 8.17.1.9 (`=M`).
+pub fn settle_flags(table: &mut crate::mailer::MailerTable, level: u8) {
     let local = table.local();
     let helpers = [table.program(), table.file()];
+    for id in [table.program(), table.file(), table.include()] {
+        if let Some(id) = id {
+            table.get_mut(id).flags.remove(b'm');
+        }
+    }
     let mut add = |id, letters: &[u8]| {
         if let Some(id) = id {
             let flags: &mut MailerFlags = &mut table.get_mut(id).flags;

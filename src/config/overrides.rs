@@ -49,6 +49,8 @@ pub struct Overrides {
     pub afterwards: Vec<OverrideSetting>,
     /// Whether the real user is root; others can only raise the log level.
     pub caller_is_root: bool,
+    /// Letter of the operation mode, what `${opMode}` expands to.
+    pub mode: u8,
     /// Whether an S line that adds to a ruleset is told (`-bt`, `-bC`).
     pub tell_repeated_rulesets: bool,
 }
@@ -61,6 +63,7 @@ impl Overrides {
             settings: Vec::new(),
             afterwards: Vec::new(),
             caller_is_root: true,
+            mode: b'm',
             tell_repeated_rulesets: false,
         }
     }

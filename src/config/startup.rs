@@ -140,7 +140,12 @@ pub fn probe_interfaces(classes: &mut Classes, which: ProbeInterfaces, source: &
         }
         classes.insert(HOST_NAMES, &literal);
         if let Some(names) = source.names_of_address(own.address) {
-            classes.insert(HOST_NAMES, &names.canonical);
+            // A name without a domain counts in brackets, too (observed: 8.17.1.9).
+            let is_new = classes.insert(HOST_NAMES, &names.canonical);
+            if is_new && !names.canonical.contains(&b'.') {
+                let bracketed = [b"[", names.canonical.as_slice(), b"]"].concat();
+                classes.insert(HOST_NAMES, &bracketed);
+            }
             for alias in &names.aliases {
                 classes.insert(HOST_NAMES, alias);
             }

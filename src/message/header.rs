@@ -29,6 +29,13 @@ impl FlagLetters {
         }
     }
 
+    /// Takes one letter out.
+    pub fn remove(&mut self, letter: u8) {
+        if letter < 128 {
+            self.0 &= !(1 << letter);
+        }
+    }
+
     /// Tells whether the letter is in the set.
     pub fn contains(&self, letter: u8) -> bool {
         letter < 128 && self.0 & (1 << letter) != 0

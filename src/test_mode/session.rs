@@ -372,13 +372,8 @@ impl<'a> TestMode<'a> {
         if found {
             self.printed.line(b"End of HELP info");
         } else {
-            self.printed.line(
-                format!(
-                    "Sendmail {} -- HELP not implemented",
-                    env!("CARGO_PKG_VERSION")
-                )
-                .as_bytes(),
-            );
+            self.printed
+                .line(format!("Sendmail {} -- HELP not implemented", VERSION).as_bytes());
         }
     }
 }
