@@ -124,8 +124,12 @@ impl Outlet for DirectOutlet {
         deliver_submission(&self.mta, &mut workspace, vec![message], Next::Deliver);
     }
 
-    fn deliver_before_reply(&self, message: LockedEnvelope, workspace: &mut Workspace) {
-        on_the_spot(&self.mta, workspace, vec![message]);
+    fn deliver_before_reply(
+        &self,
+        message: LockedEnvelope,
+        workspace: &mut Workspace,
+    ) -> ExitStatus {
+        on_the_spot(&self.mta, workspace, vec![message])
     }
 }
 

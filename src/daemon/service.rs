@@ -13,6 +13,7 @@ use crate::delivery::run::{Occasion, end_of_run};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{EntryName, LockedEnvelope, Match, MatchField, Selection};
 use crate::server::session::{Input, Outlet, Session, Step};
+use crate::smtp::ExitStatus;
 
 /// Stack of a queue run asked for by ETRN, in bytes.
 const STACK: usize = 1024 * 1024;
@@ -130,10 +131,15 @@ impl Outlet for DeliveryOutlet {
         });
     }
 
-    fn deliver_before_reply(&self, message: LockedEnvelope, workspace: &mut Workspace) {
+    fn deliver_before_reply(
+        &self,
+        message: LockedEnvelope,
+        workspace: &mut Workspace,
+    ) -> ExitStatus {
         let mta = self.current.get();
         (self.deliver)(&mta, workspace, message, Occasion::JustAccepted);
         end_of_run(&mta, workspace);
+        ExitStatus::Ok
     }
 
     fn run_queue(&self, argument: &[u8]) {

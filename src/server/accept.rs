@@ -17,7 +17,7 @@ use crate::macros::{MacroId, Macros};
 use crate::message::{BodyType, HeaderField, HeaderTraits, Headers};
 use crate::queue::{CommitError, Committed, Durability, LockedEnvelope, NewEntry, QueueFault};
 use crate::smtp::dot::BareOctet;
-use crate::smtp::{Reply, Verdict};
+use crate::smtp::{ExitStatus, Reply, Verdict};
 use crate::text::bytes::escape_for_display;
 
 /// Longest header value shown to rulesets in `${currHeader}`.
@@ -249,7 +249,12 @@ impl Session {
         }
         match mode {
             DeliveryMode::Interactive => {
-                call.outlet.deliver_before_reply(message, call.workspace);
+                let exit = call.outlet.deliver_before_reply(message, call.workspace);
+                // A status outside of the table is an unknown mailer error.
+                self.remember_exit(match exit {
+                    ExitStatus::Other(_) => ExitStatus::Unavailable,
+                    known => known,
+                });
                 self.say(call, &message_accepted(&id, &committed));
             }
             DeliveryMode::Background => {

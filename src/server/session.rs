@@ -74,9 +74,16 @@ pub trait Outlet: Send + Sync {
     fn deliver(&self, message: LockedEnvelope);
 
     /// Delivers a message while the client waits for its reply (DeliveryMode `i`).
-    fn deliver_before_reply(&self, message: LockedEnvelope, workspace: &mut Workspace) {
+    ///
+    /// Returns what a program that did nothing else would exit with; only `-bs` looks at it.
+    fn deliver_before_reply(
+        &self,
+        message: LockedEnvelope,
+        workspace: &mut Workspace,
+    ) -> ExitStatus {
         let _ = workspace;
         self.deliver(message);
+        ExitStatus::Ok
     }
 
     /// Asks for a queue run of what `argument` of ETRN names: a host, `@domain` or `#group`.
