@@ -84,10 +84,13 @@ pub fn alias_definitions(entries: &[Vec<u8>]) -> Vec<MapDefinition> {
             let class = MapClass::from_name(entry.get(..colon)?)?;
             let name = format!("Alias{number}").into_bytes();
             let arguments = entry.get(colon + 1..)?;
-            let mut map = MapDefinition::of_class(&name, class, arguments, &known, &mut Vec::new());
-            // Without class, a missing database means that there are no aliases.
-            map.flags.optional |= class == MapClass::Implicit;
-            Some(map)
+            Some(MapDefinition::of_class(
+                &name,
+                class,
+                arguments,
+                &known,
+                &mut Vec::new(),
+            ))
         })
         .collect()
 }
@@ -180,7 +183,7 @@ mod tests {
         let maps = alias_definitions(&entries);
         assert_eq!(maps[0].name, b"Alias0");
         assert_eq!(maps[0].class, MapClass::Implicit);
-        assert!(maps[0].flags.optional);
+        assert!(!maps[0].flags.optional);
         assert_eq!(maps[1].file, b"/x");
         assert!(maps[1].flags.optional);
     }

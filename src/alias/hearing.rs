@@ -37,8 +37,12 @@ impl LookupHost for Hearing<'_> {
         self.complaints.say(text);
         let id = self.id.as_deref().or(Some(b"NOQUEUE"));
         let text = printable(text);
-        self.log
-            .syslog(0, Severity::Critical, id, format_args!("SYSERR: {text}"));
+        self.log.syslog(
+            0,
+            Severity::Critical,
+            id,
+            format_args!("SYSERR(root): {text}"),
+        );
     }
 
     fn narrate(&mut self, text: &[u8]) {
@@ -49,9 +53,6 @@ impl LookupHost for Hearing<'_> {
         self.is_bare = true;
         self.prefix.clear();
         self.narrate(text);
-        let text = printable(text);
-        self.log
-            .syslog(8, log::Level::Info, None, format_args!("{text}"));
     }
 
     fn judge_alias(&mut self, place: &[u8], name: &[u8]) -> AliasName {

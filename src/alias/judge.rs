@@ -6,7 +6,7 @@
 use crate::map::AliasName;
 use crate::rewrite::resolve::{ErrorSource, Resolving};
 use crate::rewrite::{Kept, Place, Resolution, RewriteContext, Role, RuleError};
-use crate::smtp::ExitStatus;
+use crate::smtp::{ExitStatus, Reply};
 
 /// What parsing one address of an alias file told.
 #[derive(Debug, Default)]
@@ -40,64 +40,38 @@ pub fn judge(name: &[u8], cx: &mut RewriteContext<'_>) -> (AliasName, Option<Rul
     }
 }
 
-/// Judges the left-hand side of an alias and collects what is to be told about it.
-///
-/// `with` runs its argument with a context that listens through the given trace.
-pub fn judge_alias(
-    name: &[u8],
-    with: &mut dyn FnMut(&mut Kept, &mut dyn FnMut(&mut RewriteContext<'_>)),
-) -> (AliasName, Judged) {
-    let mut kept = Kept::default();
-    let mut verdict = AliasName::Unparsable;
-    let mut judged = Judged::default();
-    with(&mut kept, &mut |cx| {
-        let (name_verdict, error) = judge(name, cx);
-        verdict = name_verdict;
-        if let Some(error) = error {
-            judged.exit = Some(error.exit);
-            if error.source != ErrorSource::Syntax {
-                judged.messages.push(message(name, error.reply.text()));
-            }
-        }
-    });
-    judged.add_complaints(&kept);
-    (verdict, judged)
-}
-
 /// Looks at one address of a right-hand side; `rest` starts with it (option CheckAliases).
-pub fn check_address(
-    rest: &[u8],
-    with: &mut dyn FnMut(&mut Kept, &mut dyn FnMut(&mut RewriteContext<'_>)),
-) -> Judged {
-    let mut kept = Kept::default();
-    let mut judged = Judged::default();
-    with(&mut kept, &mut |cx| {
-        let how = Resolving {
-            role: Role::Recipient,
-            place: Place::Envelope,
-            delimiter: Some(b','),
-        };
-        if let Resolution::Error(error) = cx.resolve(rest, how).resolution {
-            judged.exit = Some(error.exit);
-            if error.source != ErrorSource::Syntax {
-                judged.messages.push(message(rest, error.reply.text()));
-            }
-        }
-    });
-    judged.add_complaints(&kept);
-    judged
+pub fn check_address(rest: &[u8], cx: &mut RewriteContext<'_>) -> Option<RuleError> {
+    let how = Resolving {
+        role: Role::Recipient,
+        place: Place::Envelope,
+        delimiter: Some(b','),
+    };
+    match cx.resolve(rest, how).resolution {
+        Resolution::Error(error) => Some(error),
+        Resolution::Mailer(_) | Resolution::Deferred(_) => None,
+    }
 }
 
 impl Judged {
-    /// Adds what the rules said on the way, unless it is the error already there.
-    fn add_complaints(&mut self, kept: &Kept) {
-        let refused = !self.messages.is_empty();
-        for complaint in kept.complaints.iter().filter(|_| !refused) {
-            let text = crate::smtp::Reply::from_text(&complaint.text);
-            let text = text.map_or_else(|_| complaint.text.clone(), |reply| reply.text().to_vec());
-            self.messages.push(message(&complaint.about, &text));
-            self.exit.get_or_insert(ExitStatus::Usage);
+    /// Puts together what is to be told of an address: its error, else what the rules said.
+    pub fn new(address: &[u8], error: Option<RuleError>, kept: Kept) -> Judged {
+        let mut judged = Judged {
+            messages: Vec::new(),
+            exit: error.as_ref().map(|error| error.exit),
+        };
+        // An error of the syntax was told by the listener already.
+        if let Some(error) = error.filter(|error| error.source != ErrorSource::Syntax) {
+            judged.messages.push(message(address, error.reply.text()));
+            return judged;
         }
+        for complaint in kept.complaints {
+            let text = Reply::from_text(&complaint.text);
+            let text = text.map_or(complaint.text, |reply| reply.text().to_vec());
+            judged.messages.push(message(&complaint.about, &text));
+            judged.exit.get_or_insert(ExitStatus::Usage);
+        }
+        judged
     }
 }
 

@@ -108,7 +108,13 @@ pub fn read_aliases(text: &[u8], reader: &mut dyn AliasReader) -> AliasCount {
             reader.complain(lines.number, &text);
             continue;
         }
-        let value_start = line.get(colon + 1..).unwrap_or(&[]);
+        // The value begins behind the first colon of all, even where quotes hide it from
+        // the name. Observed: 8.17.1.9.
+        let first = line
+            .iter()
+            .position(|&octet| octet == b':')
+            .unwrap_or(colon);
+        let value_start = line.get(first + 1..).unwrap_or(&[]);
         let mut value = trim_spaces(value_start).to_vec();
         check(reader, lines.number, &value, 0);
         if !read_continuation(&mut lines, line.len() - value.len(), &mut value, reader) {

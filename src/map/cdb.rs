@@ -228,8 +228,10 @@ pub fn write<'a>(
 mod tests {
     use super::*;
 
-    fn file(count: usize) -> (tempfile::NamedTempFile, Vec<(Vec<u8>, Vec<u8>)>) {
-        let pairs: Vec<_> = (0..count)
+    type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn file(count: usize) -> (tempfile::NamedTempFile, Pairs) {
+        let pairs: Pairs = (0..count)
             .map(|n| {
                 (
                     format!("key{n}").into_bytes(),

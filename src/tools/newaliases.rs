@@ -4,12 +4,12 @@
 
 use std::io::Write;
 
-use crate::alias::judge::{Judged, check_address, judge_alias};
+use crate::alias::judge::{Judged, check_address, judge};
 use crate::alias::rebuild::{Rebuild, RebuildHost};
 use crate::macros::MacroTable;
 use crate::map::AliasName;
 use crate::mta::Mta;
-use crate::rewrite::{Kept, RewriteContext, RewriteWorkspace};
+use crate::rewrite::{Kept, RewriteWorkspace};
 use crate::smtp::ExitStatus;
 use crate::text::bytes::printable;
 
@@ -62,22 +62,26 @@ impl Host<'_> {
 
 impl RebuildHost for Host<'_> {
     fn judge(&mut self, place: &[u8], name: &[u8]) -> AliasName {
-        let (mta, macros, buffers) = (self.mta, &mut self.macros, &mut self.buffers);
-        let mut with = |kept: &mut Kept, work: &mut dyn FnMut(&mut RewriteContext<'_>)| {
-            work(&mut mta.rewrite_context(macros, None, kept, buffers));
-        };
-        let (verdict, judged) = judge_alias(name, &mut with);
-        self.report(place, judged);
+        let mut kept = Kept::default();
+        let (verdict, error) = judge(
+            name,
+            &mut self
+                .mta
+                .rewrite_context(&mut self.macros, None, &mut kept, &mut self.buffers),
+        );
+        self.report(place, Judged::new(name, error, kept));
         verdict
     }
 
     fn check(&mut self, place: &[u8], rest: &[u8]) {
-        let (mta, macros, buffers) = (self.mta, &mut self.macros, &mut self.buffers);
-        let mut with = |kept: &mut Kept, work: &mut dyn FnMut(&mut RewriteContext<'_>)| {
-            work(&mut mta.rewrite_context(macros, None, kept, buffers));
-        };
-        let judged = check_address(rest, &mut with);
-        self.report(place, judged);
+        let mut kept = Kept::default();
+        let error = check_address(
+            rest,
+            &mut self
+                .mta
+                .rewrite_context(&mut self.macros, None, &mut kept, &mut self.buffers),
+        );
+        self.report(place, Judged::new(rest, error, kept));
     }
 
     fn say(&mut self, text: &[u8]) {
