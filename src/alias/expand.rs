@@ -289,11 +289,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                     return None;
                 };
                 self.summary.exit.get_or_insert(refusal.exit);
-                recipient.triple = self.cx.mailers.error().map(|mailer| MailerTriple {
-                    mailer,
-                    host: Vec::new(),
-                    user,
-                });
+                recipient.refused_as = Some(user);
                 RecipientState::Failed(self.status_of(&refusal))
             }
             Routed::Deferred(refusal) => RecipientState::Deferred(self.status_of(&refusal)),
@@ -628,9 +624,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         if entry.recipient.final_address.is_some() {
             return;
         }
-        let Some(triple) = &entry.recipient.triple else {
-            return;
-        };
+        let resolved = entry.recipient.triple.as_ref().map(|triple| &triple.user);
+        let user = resolved.or(entry.recipient.refused_as.as_ref());
+        let user = user.map_or(&entry.recipient.address[..], Vec::as_slice);
         // The empty sender is the local mailer's.
         let sender_mailer = self.envelope.sender.triple.as_ref();
         let sender_mailer = sender_mailer
@@ -643,12 +639,12 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         let bare = printed
             .strip_prefix(b"<")
             .and_then(|text| text.strip_suffix(b">"));
-        let address = if triple.user.contains(&b'@') {
-            triple.user.clone()
+        let address = if user.contains(&b'@') && resolved.is_some() {
+            user.to_vec()
         } else if printed.contains(&b'@') {
             bare.unwrap_or(printed).to_vec()
         } else {
-            [&triple.user[..], b"@", &self.cx.limits.host_name].concat()
+            [user, b"@", &self.cx.limits.host_name].concat()
         };
         entry.recipient.final_address = Some([&kind[..], b"; ", &address].concat());
     }

@@ -230,7 +230,8 @@ fn actual_recipient(
     recipient: &Recipient,
     mailer: Option<&Mailer>,
 ) -> Option<Vec<u8>> {
-    let user = &recipient.triple.as_ref()?.user;
+    let resolved = recipient.triple.as_ref().map(|triple| &triple.user);
+    let user = resolved.or(recipient.refused_as.as_ref())?;
     if user.is_empty() {
         return None;
     }

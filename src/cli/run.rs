@@ -58,9 +58,6 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
     for complaint in &arguments.complaints {
         Stdout.say(complaint);
     }
-    if !arguments.complaints.is_empty() && arguments.mode != OperationMode::Test {
-        return ExitStatus::Usage;
-    }
     let surroundings = match start::prepare_process(&arguments) {
         Ok(surroundings) => surroundings,
         Err(error) => {
@@ -211,7 +208,9 @@ impl Program {
             workspace.error_mode = mta.config.options.running.error_mode;
         }
         let delivered = deliver_submission(&mta, &mut workspace, accepted.messages, accepted.next);
-        self.visible(&mta, accepted.exit.unwrap_or(delivered))
+        let told = !self.arguments.complaints.is_empty();
+        let submitted = accepted.exit.or(told.then_some(ExitStatus::Usage));
+        self.visible(&mta, submitted.unwrap_or(delivered))
     }
 
     /// The exit status a caller sees: error mode `e` hides it.

@@ -123,7 +123,8 @@ fn of_controlling(
     if owner.uid == security.default_user.uid {
         return Ok(of_default(&security.default_user));
     }
-    plain(owner.uid, owner.shown_gid, security, users)
+    // Nobody's account: the groups of whoever has this number are not his.
+    Ok(Credentials::plain(owner.uid, owner.shown_gid))
 }
 
 fn of_user(user: &User, security: &Security, users: &dyn UserDatabase) -> io::Result<Credentials> {

@@ -54,6 +54,8 @@ pub struct Recipient {
     pub bcc: bool,
     /// The queue group chosen for it (index into the configured groups), if a rule or mailer chose one.
     pub queue_group: Option<usize>,
+    /// What the rules gave as user when they refused the address (`$#error`).
+    pub refused_as: Option<Vec<u8>>,
 }
 
 impl Recipient {
@@ -74,6 +76,7 @@ impl Recipient {
             from_alias: false,
             bcc: false,
             queue_group: None,
+            refused_as: None,
         }
     }
 }
