@@ -38,6 +38,8 @@ pub struct Dialogue {
     enhanced_offered: bool,
     /// The next reply is not for the transcript.
     is_off_record: bool,
+    /// What the client is waiting for, as the log names it.
+    phase: &'static str,
 }
 
 impl Dialogue {
@@ -57,6 +59,7 @@ impl Dialogue {
             needs_introduction: true,
             enhanced_offered: false,
             is_off_record: false,
+            phase: "client greeting",
         }
     }
 
@@ -78,6 +81,11 @@ impl Dialogue {
     /// Believes enhanced status codes from now on.
     pub fn expect_enhanced_codes(&mut self, offered: bool) {
         self.enhanced_offered = offered;
+    }
+
+    /// Names what the next replies are about, for the log line of one that never comes.
+    pub fn phase(&mut self, phase: &'static str) {
+        self.phase = phase;
     }
 
     /// Keeps the replies out of the transcript from now on, or lets them in again.
@@ -170,6 +178,15 @@ impl Dialogue {
             Lost::TimedOut => (b"[TIMEOUT]", b"451 4.4.1 reply: read error from "),
         };
         witness.traffic().received(mark);
+        if lost == Lost::TimedOut {
+            let during = format!(" during {}", self.phase);
+            let words: [&[u8]; 3] = [
+                b"timeout waiting for input from ",
+                &self.host,
+                during.as_bytes(),
+            ];
+            witness.notice(&words.concat());
+        }
         if !self.is_off_record {
             witness.transcript(&[text, self.host.as_slice()].concat());
         }

@@ -21,7 +21,7 @@ pub mod witness;
 #[cfg(test)]
 pub(crate) mod scripted_server;
 
-pub use connections::ConnectionCache;
+pub use connections::{ConnectionCache, Farewell};
 pub use outcome::{Lost, Outcome, Phase};
 pub use session::{
     BodyRequest, Conversion, Esmtp, MailCommand, Manners, Protocol, Ready, Refusal, SevenBitServer,

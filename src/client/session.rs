@@ -217,6 +217,7 @@ impl Ready {
             self.dialogue.abandon(self.timeouts.quit);
             return None;
         }
+        self.dialogue.phase("client probe");
         self.dialogue.command(b"RSET", witness);
         match self.dialogue.answer(self.timeouts.rset, witness) {
             Ok(answer) if answer.code / 100 == 2 => {
@@ -297,6 +298,7 @@ impl Ready {
             }));
         }
         self.messages = self.messages.saturating_add(1);
+        self.dialogue.phase("client MAIL");
         let answer = match self.dialogue.answer(self.timeouts.mail, witness) {
             Ok(answer) => answer,
             Err(lost) => {
@@ -319,6 +321,7 @@ impl Ready {
 
     /// Hears the reply to a RSET that was sent together with MAIL.
     fn was_reset(&mut self, witness: &mut dyn Witness) -> bool {
+        self.dialogue.phase("client probe");
         self.dialogue.off_record(true);
         let answer = self.dialogue.answer(self.timeouts.rset, witness);
         self.dialogue.off_record(false);
@@ -472,6 +475,11 @@ fn say(
     witness: &mut dyn Witness,
 ) -> Result<Answer, Unmet> {
     let command = [verb, manners.helo_name.as_slice()].concat();
+    dialogue.phase(match verb {
+        b"EHLO " => "client EHLO",
+        b"LHLO " => "client LHLO",
+        _ => "client HELO",
+    });
     dialogue.command(&command, witness);
     hear(dialogue, wait, witness)
 }

@@ -85,6 +85,7 @@ impl Transaction {
         witness: &mut dyn Witness,
     ) -> Finished {
         let pipelined = self.ready.offers.pipelining;
+        self.ready.dialogue.phase("client RCPT");
         let mut progress = Progress::default();
         if pipelined {
             for recipient in recipients {
@@ -239,6 +240,7 @@ impl Transaction {
             self.ready.dialogue.command(b"DATA", witness);
         }
         let wait = self.ready.timeouts.datainit;
+        self.ready.dialogue.phase("client DATA 354");
         let answer = match self.ready.dialogue.answer(wait, witness) {
             Ok(answer) => answer,
             Err(lost) => {
@@ -326,7 +328,8 @@ impl Transaction {
     }
 
     /// The reply, or with LMTP the replies, to the final dot.
-    fn final_dot(self, progress: Progress, witness: &mut dyn Witness) -> Finished {
+    fn final_dot(mut self, progress: Progress, witness: &mut dyn Witness) -> Finished {
+        self.ready.dialogue.phase("client DATA status");
         witness.traffic().sent(b".");
         if witness.is_listening() {
             witness.echo(b">>> .");
@@ -378,7 +381,8 @@ impl Transaction {
                         witness.settled(&[*place], &outcome);
                         progress.deferred.push(*place);
                     }
-                    let sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
+                    let mut sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
+                    sent.logged = status(4, 4, 2);
                     return self.over(End::Lost, sent, progress, witness);
                 }
             };
@@ -413,6 +417,7 @@ impl Transaction {
         keep_open: bool,
         witness: &mut dyn Witness,
     ) -> Finished {
+        self.ready.dialogue.phase("client RSET");
         self.ready.dialogue.command(b"RSET", witness);
         let answered = self
             .ready

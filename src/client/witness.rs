@@ -28,6 +28,9 @@ pub trait Witness {
     /// Logs a problem that the postmaster should see, such as a protocol error.
     fn problem(&mut self, text: &[u8]);
 
+    /// Logs something worth noting, such as a server that does not answer.
+    fn notice(&mut self, text: &[u8]);
+
     /// Notes what became of these recipients (their places in the list given to the session).
     ///
     /// A recipient whose outcome is temporary may be tried again at another host and settled again.
@@ -73,6 +76,9 @@ pub(crate) mod tests {
             &self.traffic
         }
         fn problem(&mut self, line: &[u8]) {
+            self.problems.push(text(line));
+        }
+        fn notice(&mut self, line: &[u8]) {
             self.problems.push(text(line));
         }
         fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {

@@ -13,6 +13,7 @@ use crate::mta::{Mta, Workspace};
 use crate::queue::{CommitError, LockedEntry, LockedEnvelope};
 use crate::smtp::ExitStatus;
 
+use super::ledger::first_failure;
 use super::reports;
 
 /// What finishing one message came to.
@@ -29,7 +30,7 @@ pub struct Finish {
 impl Finish {
     /// Adds what another part of the same message came to.
     pub fn add(&mut self, exit: Option<ExitStatus>, part: Finish) {
-        self.exit = self.exit.or(exit).or(part.exit);
+        self.exit = first_failure(first_failure(self.exit, exit), part.exit);
         self.waiting += part.waiting;
         self.reports.extend(part.reports);
     }

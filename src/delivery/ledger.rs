@@ -65,6 +65,17 @@ impl Result {
     }
 }
 
+/// Chooses the exit status of a whole delivery: the first failure for good, else any failure.
+///
+/// Source: observed: 8.17.1.9 (a deferral before an unknown host exits with 68).
+pub fn first_failure(known: Option<ExitStatus>, new: Option<ExitStatus>) -> Option<ExitStatus> {
+    match (known, new) {
+        (Some(known), Some(new)) if known.is_temporary() && !new.is_temporary() => Some(new),
+        (Some(known), _) => Some(known),
+        (None, new) => new,
+    }
+}
+
 /// Where a ledger writes to, besides the envelope.
 pub struct Listeners<'a> {
     /// The mail log.
@@ -109,9 +120,8 @@ impl<'a> Ledger<'a> {
 
     /// Settles recipients (their places in the transaction) with a status.
     pub fn settle(&mut self, places: &[usize], status: DeliveryStatus) {
-        let is_final = status.exit != ExitStatus::Ok && !status.exit.is_temporary();
-        if is_final || (status.exit != ExitStatus::Ok && self.result.exit.is_none()) {
-            self.result.exit = Some(status.exit);
+        if status.exit != ExitStatus::Ok {
+            self.result.exit = first_failure(self.result.exit, Some(status.exit));
         }
         let addresses = self.addresses(places);
         let line = transcript_line(&addresses.join(&b','), &status);
@@ -234,6 +244,13 @@ impl Witness for Ledger<'_> {
         let id = self.envelope.id_for_log();
         self.log
             .syslog(1, Severity::Critical, Some(id), format_args!("{shown}"));
+    }
+
+    fn notice(&mut self, text: &[u8]) {
+        let shown = crate::text::bytes::escape_for_display(text);
+        let id = self.envelope.id_for_log();
+        self.log
+            .syslog(2, Severity::Notice, Some(id), format_args!("{shown}"));
     }
 
     fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {

@@ -25,7 +25,8 @@ use super::network_call::{
 use crate::client::connect::{self, Patient};
 use crate::client::outcome::status;
 use crate::client::{
-    Finished, Manners, MessageWriter, Outcome, RcptCommand, Ready, Stream, Transport, Witness,
+    Farewell, Finished, Manners, MessageWriter, Outcome, RcptCommand, Ready, Stream, Transport,
+    Witness,
 };
 use crate::dns::ResolveFailure;
 use crate::dns::mx::{self, MxFailure, MxList, MxRules};
@@ -146,7 +147,7 @@ pub fn deliver_through(
                 refusal.ready
             }
         };
-        connections.put_back(&key, name, ready, &mut told);
+        connections.put_back(&key, name, ready, None, &mut told);
         return Ok(());
     }
 }
@@ -192,6 +193,9 @@ impl Witness for Told<'_> {
     fn problem(&mut self, text: &[u8]) {
         self.witness.problem(text);
     }
+    fn notice(&mut self, text: &[u8]) {
+        self.witness.notice(text);
+    }
     fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {
         self.last_reply = outcome.reply.clone().or_else(|| self.last_reply.take());
         self.witness.settled(recipients, outcome);
@@ -228,6 +232,8 @@ struct Walk<'a, 'b, 'c> {
     open: Vec<usize>,
     /// A host before this one failed for now only.
     anything_temporary: bool,
+    /// The reason of the first connection lost on the way; the queue keeps that one.
+    first_loss: Option<Vec<u8>>,
     until: Option<Instant>,
 }
 
@@ -263,6 +269,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             witness,
             open: (0..call.recipients.len()).collect(),
             anything_temporary: false,
+            first_loss: None,
             until: (!all.is_zero())
                 .then(|| Instant::now().checked_add(all))
                 .flatten(),
@@ -522,16 +529,14 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         } = finished;
         let alive = ready.is_some();
         let outcome = open.as_ref().map(|(_, outcome)| outcome.clone());
+        let mut farewell = None;
         if let Some(outcome) = &outcome {
             let said = outcome.diagnostic.clone().or_else(|| sent_reply(outcome));
-            self.store(target, outcome, 0, said.as_deref());
+            farewell = self.storing(target, outcome, 0, said.as_deref());
             if alive {
                 // A live connection says nothing bad about the host itself.
-                self.memory.hosts.note(
-                    &mailer,
-                    &target.host,
-                    &Outcome::new(ExitStatus::Ok, outcome.logged),
-                );
+                let fine = Outcome::new(ExitStatus::Ok, outcome.logged);
+                self.memory.hosts.note(&mailer, &target.host, &fine);
             } else {
                 self.memory.hosts.note(&mailer, &target.host, outcome);
             }
@@ -551,7 +556,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         let mut told = Told::new(self.witness, relay);
         self.memory
             .connections
-            .put_back(&mailer, &target.host, ready, &mut told);
+            .put_back(&mailer, &target.host, ready, farewell, &mut told);
         if !unfinished {
             return Visit::Done;
         }
@@ -565,6 +570,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
     fn give_up(&mut self, outcome: Outcome, relay: &[u8], is_last: bool) -> Visit {
         if !is_last {
             self.anything_temporary |= outcome.is_temporary();
+            self.first_loss = self.first_loss.take().or(outcome.message);
             return Visit::TryNext;
         }
         let outcome = if self.anything_temporary && !outcome.is_temporary() {
@@ -576,6 +582,10 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             }
         } else {
             outcome
+        };
+        let outcome = Outcome {
+            message: self.first_loss.take().or(outcome.message.clone()),
+            ..outcome
         };
         Told::new(self.witness, relay).settled(&self.open, &outcome);
         Visit::Done
@@ -640,16 +650,32 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         Some(outcome)
     }
 
-    /// Writes the status of a host; a folder that cannot be written costs only the knowledge.
+    /// Writes the status of a host.
     fn store(&self, target: &Target, outcome: &Outcome, error_number: i32, said: Option<&[u8]>) {
-        let Some(directory) = self.directory().filter(|_| !target.is_local) else {
-            return;
-        };
+        if let Some(store) = self.storing(target, outcome, error_number, said) {
+            store();
+        }
+    }
+
+    /// Makes what writes the status of a host: at once, or when its session ends.
+    ///
+    /// A folder that cannot be written costs only the knowledge.
+    fn storing(
+        &self,
+        target: &Target,
+        outcome: &Outcome,
+        error_number: i32,
+        said: Option<&[u8]>,
+    ) -> Option<Farewell> {
+        let directory = self.directory().filter(|_| !target.is_local)?;
         let now = self.call.clock.now().seconds();
         let record = HostRecord::of_outcome(outcome, error_number, said, now);
-        if let Err(error) = directory.store(&target.host, &record) {
-            log::debug!("host status: {error}");
-        }
+        let host = target.host.clone();
+        Some(Box::new(move || {
+            if let Err(error) = directory.store(&host, &record) {
+                log::debug!("host status: {error}");
+            }
+        }))
     }
 }
 

@@ -42,6 +42,9 @@ impl Witness for Desk {
     fn problem(&mut self, text: &[u8]) {
         self.notebook.problem(text);
     }
+    fn notice(&mut self, text: &[u8]) {
+        self.notebook.notice(text);
+    }
     fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {
         self.notebook.settled(recipients, outcome);
     }

@@ -20,7 +20,7 @@ use crate::queue::LockedEnvelope;
 use crate::smtp::ExitStatus;
 
 use super::finish::{self, Finish};
-use super::ledger::{Ledger, Listeners};
+use super::ledger::{self, Ledger, Listeners};
 use super::revive::{revive_message, revive_sender};
 use super::{attempt, plan, record, reports};
 
@@ -214,7 +214,7 @@ fn attempt_all(
             continue;
         }
         let exit = attempt::perform(mta, workspace, envelope, &transaction);
-        first_failure = first_failure.or(exit);
+        first_failure = ledger::first_failure(first_failure, exit);
         since_checkpoint += u32::try_from(transaction.recipients.len()).unwrap_or(u32::MAX);
         if checkpoint > 0 && since_checkpoint >= checkpoint && envelope.open_recipients() > 0 {
             since_checkpoint = 0;
