@@ -14,6 +14,7 @@ use crate::token::RulesetId;
 use super::class_line::{self, ClassOrigin};
 use super::compiled::Config;
 use super::diagnostics::Diagnostics;
+use super::finish::DEFAULT_QUEUE_GROUP;
 use super::header_line::HeaderLine;
 use super::mailer_line::MailerLine;
 use super::option_line::{OptionState, OptionText};
@@ -240,7 +241,10 @@ impl<'a> Builder<'a> {
                 // A program that cannot be run leaves one word: the reference's child
                 // complains into the pipe.
                 (
-                    output.unwrap_or_else(|_| self.out.place()),
+                    output.unwrap_or_else(|_| match program {
+                        [] => Vec::new(),
+                        _ => self.out.place(),
+                    }),
                     b"%s".as_slice(),
                 )
             }
@@ -337,9 +341,10 @@ impl<'a> Builder<'a> {
             rules: &mut config.rules,
             users: self.source.users(),
             knows_queue_group: &|name| {
-                groups
-                    .iter()
-                    .any(|group| group.name.eq_ignore_ascii_case(name))
+                name.eq_ignore_ascii_case(DEFAULT_QUEUE_GROUP)
+                    || groups
+                        .iter()
+                        .any(|group| group.name.eq_ignore_ascii_case(name))
             },
             out: &mut self.out,
         }
@@ -490,6 +495,17 @@ impl<'a> Builder<'a> {
             ];
             return self.out.error(text.concat());
         };
+        if has_open_name(line) {
+            // The name swallows the tab, and with it the rule.
+            self.check_names(line);
+            let shown = shown(line);
+            let text = [
+                b"invalid rewrite line \"".as_slice(),
+                &shown,
+                b"\" (tab expected)",
+            ];
+            return self.out.error(text.concat());
+        }
         self.fix_syntax();
         let mut front = MacroTable::new();
         let config = &mut self.config;
@@ -508,6 +524,20 @@ impl<'a> Builder<'a> {
         );
         errors.iter().for_each(|error| self.out.error(error));
     }
+}
+
+/// Tells whether a long name begins in the pattern of an R line and never ends.
+fn has_open_name(line: &[u8]) -> bool {
+    let pattern = line.split(|&byte| byte == b'\t').next().unwrap_or_default();
+    let brace = memchr::memchr(b'{', pattern);
+    brace.is_some_and(|at| {
+        let before = &pattern[..at];
+        let before = match before.split_last() {
+            Some((b'=' | b'~' | b'&' | b'?', rest)) => rest,
+            _ => before,
+        };
+        before.last() == Some(&b'$') && memchr::memchr(b'}', &line[at..]).is_none()
+    })
 }
 
 /// Gives marked text with its symbols as they were written.
