@@ -482,11 +482,12 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             prefix,
             is_bare: false,
             errors: 0,
+            exit: ExitStatus::Software,
         };
         let found = self.cx.aliases.look_up(name, &mut hearing);
         if hearing.errors > 0 {
             self.summary.errors += hearing.errors;
-            self.summary.exit = Some(ExitStatus::Software);
+            self.summary.exit = Some(hearing.exit);
         }
         if hearing.is_bare {
             self.about = None;

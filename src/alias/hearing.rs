@@ -9,6 +9,7 @@ use crate::logging::narrator::Narrator;
 use crate::logging::record::{MailLog, Severity};
 use crate::mailer::MailerTable;
 use crate::map::{AliasName, LookupHost};
+use crate::smtp::ExitStatus;
 use crate::text::bytes::printable;
 
 /// Listens for one lookup.
@@ -25,6 +26,8 @@ pub(super) struct Hearing<'h> {
     pub is_bare: bool,
     /// How many errors were told.
     pub errors: u32,
+    /// The exit status they leave.
+    pub exit: ExitStatus,
 }
 
 impl LookupHost for Hearing<'_> {
@@ -43,6 +46,11 @@ impl LookupHost for Hearing<'_> {
             id,
             format_args!("SYSERR(root): {text}"),
         );
+    }
+
+    fn complain_of_system(&mut self, text: &[u8]) {
+        self.complain(text);
+        self.exit = ExitStatus::OsError;
     }
 
     fn narrate(&mut self, text: &[u8]) {

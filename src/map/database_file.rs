@@ -83,7 +83,7 @@ impl DatabaseFile {
         let class = definition.class;
         let opened = open_file(services, &path).map_err(|error| {
             if !definition.flags.optional {
-                host.complain(&complaint(definition, &path, &error));
+                host.complain_of_system(&complaint(definition, &path, &error));
             }
             OpenFault
         })?;
@@ -95,7 +95,7 @@ impl DatabaseFile {
                     _ => "Invalid argument".to_owned(),
                 };
                 let head = format!("Cannot open {} database ", class.name());
-                host.complain(&[head.as_bytes(), &path, b": ", text.as_bytes()].concat());
+                host.complain_of_system(&[head.as_bytes(), &path, b": ", text.as_bytes()].concat());
             }
             OpenFault
         })?;

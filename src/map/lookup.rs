@@ -49,6 +49,13 @@ pub trait LookupHost {
         log::error!("{}", crate::text::bytes::printable(text));
     }
 
+    /// Takes an error message that ends with the system's reason.
+    ///
+    /// The exit status of a program tells the difference.
+    fn complain_of_system(&mut self, text: &[u8]) {
+        self.complain(text);
+    }
+
     /// Takes a remark for those who watch (`-v`, test mode).
     fn narrate(&mut self, _text: &[u8]) {}
 

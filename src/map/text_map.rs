@@ -32,7 +32,12 @@ impl TextMap {
         if let Err(error) = open_file(services, &path) {
             if !flags.optional {
                 let reason = reason_of_way(&path, &error);
-                host.complain(&[&head, b": unsafe map file ".as_slice(), &path, &reason].concat());
+                let text = [&head, b": unsafe map file ".as_slice(), &path, &reason].concat();
+                if reason.is_empty() {
+                    host.complain(&text);
+                } else {
+                    host.complain_of_system(&text);
+                }
             }
             return Err(OpenFault);
         }

@@ -199,6 +199,10 @@ impl LookupHost for Host<'_, '_> {
             text: text.to_vec(),
         });
     }
+
+    fn complain_of_system(&mut self, text: &[u8]) {
+        self.trace.complain_of_system(text);
+    }
 }
 
 fn is_name_octet(octet: &u8) -> bool {

@@ -18,6 +18,14 @@ pub trait Trace {
     /// Takes a message about the address or the configuration.
     fn complain(&mut self, complaint: Complaint);
 
+    /// Takes an error message that ends with the system's reason.
+    fn complain_of_system(&mut self, text: &[u8]) {
+        self.complain(Complaint {
+            about: Vec::new(),
+            text: text.to_vec(),
+        });
+    }
+
     /// Takes the reason why a map could not answer now.
     fn defer(&mut self, reason: Vec<u8>) {
         let _ = reason;

@@ -65,6 +65,11 @@ impl Trace for Printed {
         self.out.extend_from_slice(text);
     }
 
+    fn complain_of_system(&mut self, text: &[u8]) {
+        self.line(text);
+        self.set_exit(ExitStatus::OsError);
+    }
+
     fn complain(&mut self, complaint: Complaint) {
         let text = complaint.text.as_slice();
         let (code, bare) = split_code(text);

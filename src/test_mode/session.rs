@@ -459,6 +459,10 @@ impl LookupHost for Host<'_, '_> {
         self.0.printed.fault(text);
     }
 
+    fn complain_of_system(&mut self, text: &[u8]) {
+        self.0.printed.complain_of_system(text);
+    }
+
     fn narrate(&mut self, text: &[u8]) {
         self.0.printed.line(text);
     }
