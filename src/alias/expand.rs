@@ -504,6 +504,8 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         };
         let mut recipient = self.entries[index].recipient.clone();
         recipient.owner = None;
+        // Observed: reports and queue files name what it was before ruleset 5.
+        recipient.listed_in = Some(recipient.address.clone());
         let mut entry = Entry::new(recipient, Some(index));
         match routed {
             Routed::To(new) => {
@@ -614,11 +616,25 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 .any(|at| self.entries[at].recipient.owner.is_some());
             if !has_owner {
                 self.entries[only].recipient.primary = true;
+            } else {
+                self.note_expansion(index);
             }
+        } else if fresh.len() > 1 {
+            self.note_expansion(index);
         }
         self.entries
             .iter_mut()
             .for_each(|entry| entry.this_pass = false);
+    }
+
+    /// Notes for a receipt that a recipient named by the sender became several.
+    fn note_expansion(&mut self, index: usize) {
+        let entry = &self.entries[index];
+        if entry.work == Work::Expanded && entry.recipient.notify.on_success() {
+            let words = b"... expanded to multiple addresses";
+            let line = [entry.recipient.address.as_slice(), words].concat();
+            self.envelope.transcript.push_line(&line);
+        }
     }
 
     fn set_final_address(&self, entry: &mut Entry) {

@@ -59,7 +59,8 @@ pub(super) fn action_of(view: &ReportView<'_>, recipient: &Recipient) -> Option<
     if view.warns && is_delayed(recipient) {
         return Some(Action::Delayed);
     }
-    if is_receipt(recipient) {
+    // Observed: what an alias or a list named is delivered without being listed.
+    if is_receipt(recipient) && recipient.primary {
         let is_local = view
             .mailer_of(recipient)
             .is_some_and(|mailer| mailer.has(b'l'));
@@ -131,14 +132,11 @@ pub(super) fn success_lines(
 }
 
 fn expanded_line(view: &ReportView<'_>, recipient: &Recipient, out: &mut Vec<u8>) {
-    let parent = recipient
-        .expanded_from
-        .and_then(|at| view.envelope.recipients.get(at));
-    let of_queue_file = || recipient.listed_in.as_deref();
-    if let Some(from) = parent
-        .map(|parent| parent.address.as_slice())
-        .or_else(of_queue_file)
-    {
+    let parent = || {
+        let parent = view.envelope.recipients.get(recipient.expanded_from?)?;
+        Some(parent.address.as_slice())
+    };
+    if let Some(from) = recipient.listed_in.as_deref().or_else(parent) {
         push_line(out, &[b"    (expanded from: ", from, b")"]);
     }
 }

@@ -260,12 +260,11 @@ fn controlling_text(envelope: &Envelope, recipient: &Recipient) -> Vec<u8> {
         let numbers = format!(":{}:{}:", user.uid, user.gid);
         return [&user.name, numbers.as_bytes(), &user.alias].concat();
     }
-    let parent = recipient
-        .expanded_from
-        .and_then(|at| envelope.recipients.get(at));
-    let alias = parent
-        .map(|parent| &parent.address)
-        .or(recipient.listed_in.as_ref());
+    let parent = || {
+        let parent = envelope.recipients.get(recipient.expanded_from?)?;
+        Some(&parent.address)
+    };
+    let alias = recipient.listed_in.as_ref().or_else(parent);
     alias.map_or(Vec::new(), |alias| [b":", alias.as_slice()].concat())
 }
 
