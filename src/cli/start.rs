@@ -11,6 +11,7 @@ use std::sync::Arc;
 use log::LevelFilter;
 
 use crate::config::options::DeliveryMode;
+use crate::config::options::running::TimeZoneSpec;
 use crate::config::overrides::Overrides;
 use crate::config::source::SystemSource;
 use crate::config::{Config, Diagnostics};
@@ -50,6 +51,8 @@ pub struct Surroundings {
 /// Rights could not be given up, or `/dev/null` is missing.
 pub fn prepare_process(arguments: &Arguments) -> io::Result<Surroundings> {
     process::fill_standard_descriptors()?;
+    // Children whose end the caller ignores would be lost to us.
+    crate::sys::signal::reset_dispositions();
     if gives_up_rights(arguments) {
         process::drop_set_ids()?;
     }
@@ -150,6 +153,7 @@ pub fn load_config(arguments: &Arguments) -> Result<Config, ExitStatus> {
         Ok(mut config) => {
             tell(&config.diagnostics, arguments);
             watch(&mut config, arguments);
+            process::set_time_zone(tell_mailers_the_zone(&mut config).as_deref());
             match config.diagnostics.status() {
                 ExitStatus::Ok => Ok(config),
                 // Test mode is for finding out what is wrong.
@@ -162,6 +166,22 @@ pub fn load_config(arguments: &Arguments) -> Result<Config, ExitStatus> {
             Err(failure.status())
         }
     }
+}
+
+/// Puts the time zone into the environment of mailers and returns it (TimeZoneSpec).
+///
+/// Observed: 8.17.1.9 drops the caller's TZ unless the option says otherwise.
+fn tell_mailers_the_zone(config: &mut Config) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStringExt;
+    let zone = match &config.options.running.time_zone_spec {
+        TimeZoneSpec::System => None,
+        TimeZoneSpec::Caller => std::env::var_os("TZ").map(OsStringExt::into_vec),
+        TimeZoneSpec::Fixed(zone) => Some(zone.clone()),
+    };
+    if let Some(zone) = &zone {
+        config.environment.insert(0, (b"TZ".to_vec(), zone.clone()));
+    }
+    zone
 }
 
 /// Makes a run with -v what its user expects: deliveries happen before his eyes.
@@ -261,12 +281,14 @@ impl Source for CommandLine {
     }
 
     fn again(&mut self, lifetime: &Arc<Lifetime>) -> Result<Arc<Mta>, String> {
-        let config = Config::load(&overrides(&self.arguments), &mut SystemSource::default())
+        let mut config = Config::load(&overrides(&self.arguments), &mut SystemSource::default())
             .map_err(|failure| failure.to_string())?;
         if config.diagnostics.status() != ExitStatus::Ok {
             let text = config.diagnostics.printed(false);
             return Err(String::from_utf8_lossy(&text).trim_end().to_owned());
         }
+        // Our own zone stays: threads are reading the environment by now.
+        let _ = tell_mailers_the_zone(&mut config);
         self.open(config, Arc::clone(lifetime))
     }
 }

@@ -25,6 +25,7 @@ use crate::logging::record::Severity;
 use crate::mta::Mta;
 use crate::server::connection::Connection;
 use crate::server::session::Session;
+use crate::sys::descriptors::open_descriptors;
 use crate::sys::host::load_average;
 use crate::sys::process::ProcessTitle;
 use crate::sys::socket::{accept, local_address, peer_address};
@@ -359,12 +360,16 @@ impl AcceptLoop {
         let own_name = String::from_utf8_lossy(&own_name);
         let children = self.gate.children();
         let waiting = self.parking.len();
-        for line in [
+        let mut lines = vec![
             format!("--- dumping state on user signal: $j = {own_name} ---"),
             format!("CurChildren = {children}"),
             format!("waiting sessions = {waiting}"),
-            "--- end of state dump ---".to_owned(),
-        ] {
+            "--- open file descriptors: ---".to_owned(),
+        ];
+        lines.extend(open_descriptors());
+        lines.push("--- connection cache: ---".to_owned());
+        lines.push("--- end of state dump ---".to_owned());
+        for line in lines {
             mta.log
                 .syslog(0, Severity::Debug, Some(b"NOQUEUE"), format_args!("{line}"));
         }

@@ -119,8 +119,8 @@ pub fn run(mut plan: DaemonPlan) -> ExitStatus {
         }
     };
     match start(&mut plan, report) {
-        Ok((first, listeners, pid_file)) => {
-            let served = serve(&mut plan, first, listeners);
+        Ok((first, listeners, pid_file, title)) => {
+            let served = serve(&mut plan, first, listeners, title);
             drop(pid_file);
             match served {
                 Ok(()) => ExitStatus::Ok,
@@ -134,7 +134,12 @@ pub fn run(mut plan: DaemonPlan) -> ExitStatus {
     }
 }
 
-type Started = (Arc<Mta>, Vec<Listener>, Option<PidFile>);
+type Started = (
+    Arc<Mta>,
+    Vec<Listener>,
+    Option<PidFile>,
+    Option<ProcessTitle>,
+);
 
 /// Does everything that can fail before there are threads.
 fn start(plan: &mut DaemonPlan, report: StartReport) -> Result<Started, ExitStatus> {
@@ -190,7 +195,7 @@ fn start(plan: &mut DaemonPlan, report: StartReport) -> Result<Started, ExitStat
     if let Some(report) = report {
         report.send(0);
     }
-    Ok((mta, listeners, pid_file))
+    Ok((mta, listeners, pid_file, ProcessTitle::take()))
 }
 
 fn privileges() -> io::Result<Arc<dyn Privileged>> {
@@ -239,7 +244,7 @@ fn open_ports(
         for error in &errors {
             error.log(mta);
             if plan.foreground {
-                println!("451 4.0.0 {}", error.message());
+                print!("451 4.0.0 {}\r\n", error.message());
             }
         }
         if let Some(report) = report.take() {
@@ -296,7 +301,12 @@ fn expanded(template: &Template, mta: &Mta) -> Vec<u8> {
 }
 
 /// Starts the threads and runs the accept loop.
-fn serve(plan: &mut DaemonPlan, first: Arc<Mta>, listeners: Vec<Listener>) -> io::Result<()> {
+fn serve(
+    plan: &mut DaemonPlan,
+    first: Arc<Mta>,
+    listeners: Vec<Listener>,
+    place: Option<ProcessTitle>,
+) -> io::Result<()> {
     let descriptors = raise_descriptor_limit();
     let max_sessions = max_sessions(descriptors);
     let poll = Poll::new()?;
@@ -343,7 +353,7 @@ fn serve(plan: &mut DaemonPlan, first: Arc<Mta>, listeners: Vec<Listener>) -> io
             running,
             Instant::now(),
         ),
-        title: title(plan, &mta),
+        title: title(plan, &mta, place),
         poll,
         events,
         ready: ready_sender,
@@ -484,7 +494,7 @@ fn watch_signals(doorbell: &Doorbell<Event>) -> io::Result<()> {
         .map(drop)
 }
 
-fn title(plan: &DaemonPlan, mta: &Mta) -> Title {
+fn title(plan: &DaemonPlan, mta: &Mta, place: Option<ProcessTitle>) -> Title {
     let prefix = mta.config.options.running.process_title_prefix.as_ref();
     let prefix = prefix
         .map(|prefix| expanded(prefix, mta))
@@ -494,7 +504,7 @@ fn title(plan: &DaemonPlan, mta: &Mta) -> Title {
         shown = format!("{shown}{}: ", String::from_utf8_lossy(&prefix));
     }
     let title = Title {
-        place: ProcessTitle::take(),
+        place,
         prefix: shown,
     };
     if let (false, Some(queue)) = (plan.smtp, plan.queue) {

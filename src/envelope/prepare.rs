@@ -202,6 +202,8 @@ fn with_leading_space(mut value: Vec<u8>) -> Vec<u8> {
     value
 }
 
+/// Where a message id is cut in the `from=` line. Observed: 8.17.1.9.
+const MAX_LOGGED_ID: usize = 100;
 /// Longest address or name shown in one field of the `from=` line.
 const MAX_LOGGED: usize = 200;
 
@@ -224,7 +226,11 @@ pub fn log_sender(log: &MailLog, envelope: &Envelope, macros: &Macros<'_>, recip
             line.push_str(&format!(", {name}={}", shown(value)));
         }
     };
-    add("msgid", envelope.message_id.as_deref().unwrap_or(b""));
+    let message_id = envelope.message_id.as_deref().unwrap_or(b"");
+    add(
+        "msgid",
+        message_id.get(..MAX_LOGGED_ID).unwrap_or(message_id),
+    );
     let body_type = envelope.body_type.map_or("", |kind| kind.name());
     add("bodytype", body_type.as_bytes());
     add("proto", &macros.expanded(MacroId::R));

@@ -11,6 +11,7 @@
 //! - [`socket`]: listeners, outgoing connections, addresses
 //! - [`host`]: names, load and free space of this machine
 //! - [`process`]: this process: ids, title, daemonizing, limits
+//! - [`descriptors`]: what this process has open
 //! - [`posix_regex`]: regular expressions of the C library
 //! - [`syslog`]: the writer to the log daemon
 //! - [`spawn`]: children with an identity of their own; [`child`] forks them
@@ -23,6 +24,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod descriptors;
 pub mod exchange;
 pub mod file;
 pub mod helper;

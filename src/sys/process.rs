@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use nix::unistd::{ForkResult, Gid, Uid};
 
@@ -315,55 +316,79 @@ pub fn daemonize() -> io::Result<Daemonized> {
 
 /// The text that `ps` shows as this process's command line.
 ///
-/// Needs root's rights to point the kernel at our own text; without them nothing
-/// changes. The place is leaked, because the kernel reads it as long as we run.
+/// The kernel shows the place where it put our arguments, so that is where the
+/// title is written; a long one goes on into the place of the environment, which
+/// is moved away first.
 #[derive(Debug)]
 pub struct ProcessTitle {
-    text: &'static [std::sync::atomic::AtomicU8],
+    /// The bytes of the arguments and, right behind them, of the environment.
+    place: &'static [AtomicU8],
+    /// How many of them were arguments.
+    arguments: usize,
 }
 
 impl ProcessTitle {
-    /// The longest title, in bytes.
-    const MAX_BYTES: usize = 256;
-
-    /// Takes the title over; `None` if the system does not allow it.
+    /// Takes the place over; `None` if the kernel does not say where it is.
+    ///
+    /// Only before the first thread, and after the command line was read.
     pub fn take() -> Option<Self> {
-        const PR_SET_MM: i32 = 35;
-        const PR_SET_MM_ARG_START: u64 = 8;
-        const PR_SET_MM_ARG_END: u64 = 9;
-        if effective_user() != 0 {
-            return None;
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        let (arguments_start, arguments_end, end) = argument_area(&stat)?;
+        for (name, value) in std::env::vars_os() {
+            // SAFETY: by contract there is no other thread. Setting anew makes a copy elsewhere.
+            unsafe {
+                std::env::remove_var(&name);
+                std::env::set_var(&name, &value);
+            }
         }
-        let old = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-        let mut place: Vec<std::sync::atomic::AtomicU8> = old.into_iter().map(Into::into).collect();
-        place.resize_with(Self::MAX_BYTES, Default::default);
-        let text: &'static [_] = place.leak();
-        let start = text.as_ptr() as u64;
-        let end = start + Self::MAX_BYTES as u64;
-        let set = |what: u64, address: u64| {
-            // SAFETY: changes only which of our own readable memory the kernel shows as argv.
-            unsafe { libc::prctl(PR_SET_MM, what, address, 0_u64, 0_u64) == 0 }
+        // SAFETY: the kernel put our arguments and environment there, in writable memory of
+        // this process that stays as long as it runs. Nobody else uses it any more: arguments
+        // were copied when read, the environment was just now.
+        let place = unsafe {
+            std::slice::from_raw_parts(arguments_start as *const AtomicU8, end - arguments_start)
         };
-        // The kernel insists on start <= end after each step, whichever way we move.
-        let moved = if set(PR_SET_MM_ARG_END, end) {
-            set(PR_SET_MM_ARG_START, start)
-        } else {
-            set(PR_SET_MM_ARG_START, start) && set(PR_SET_MM_ARG_END, end)
-        };
-        moved.then_some(ProcessTitle { text })
+        Some(ProcessTitle {
+            place,
+            arguments: arguments_end - arguments_start,
+        })
     }
 
     /// Shows a title, cut to the place there is.
     pub fn show(&self, title: &str) {
-        use std::sync::atomic::Ordering;
-        let bytes = title
-            .bytes()
-            .filter(|&byte| byte != 0)
+        // The last byte stays zero; a title shorter than the arguments were is filled up
+        // with blanks, because the kernel shows that many bytes in any case.
+        let text = title.bytes().filter(|&byte| byte != 0);
+        let length = text.clone().count().min(self.place.len().saturating_sub(1));
+        let blanks = (self.arguments.saturating_sub(1)).saturating_sub(length);
+        let bytes = text
+            .take(length)
+            .chain(std::iter::repeat_n(b' ', blanks))
             .chain(std::iter::repeat(0));
-        for (place, byte) in self.text.iter().zip(bytes) {
+        for (place, byte) in self.place.iter().zip(bytes) {
             place.store(byte, Ordering::Relaxed);
         }
     }
+}
+
+/// Finds where arguments start and end and the environment ends, in `/proc/self/stat`.
+///
+/// Source: proc_pid_stat(5), fields 48 to 51.
+fn argument_area(stat: &str) -> Option<(usize, usize, usize)> {
+    // The name, field 2, may hold anything, so fields are counted from its end.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let field = |number: usize| rest.split_ascii_whitespace().nth(number - 3)?.parse().ok();
+    let (start, end, environment, last): (usize, usize, usize, usize) =
+        (field(48)?, field(49)?, field(50)?, field(51)?);
+    if start == 0 || start >= end {
+        return None;
+    }
+    // Where the two do not touch, only the first is ours to write to.
+    let last = if environment == end && last >= end {
+        last
+    } else {
+        end
+    };
+    Some((start, end, last))
 }
 
 #[cfg(test)]
@@ -378,14 +403,17 @@ mod tests {
     }
 
     #[test]
-    fn a_title_shows_where_root_allows_it() {
+    fn a_title_shows_whatever_its_length() {
         // In a child, so that the test program keeps its own title.
         let child = fork_background().unwrap();
         let Forked::Parent(child) = child else {
-            let shown = ProcessTitle::take().is_none_or(|title| {
-                title.show("sendmail: accepting connections");
-                let shown = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-                shown.starts_with(b"sendmail: accepting connections\0")
+            let shown = ProcessTitle::take().is_some_and(|title| {
+                let long = "sendmail: ".repeat(20);
+                [long.as_str(), "sendmail: ready"].into_iter().all(|text| {
+                    title.show(text);
+                    let shown = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+                    shown.trim_ascii_end().starts_with(text.as_bytes())
+                })
             });
             // SAFETY: ends the child at once, without the test program's clean-up.
             unsafe { libc::_exit(i32::from(!shown)) };
@@ -396,6 +424,14 @@ mod tests {
             matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)),
             "{status:?}"
         );
+    }
+
+    #[test]
+    fn the_place_of_the_arguments_is_found_behind_any_name() {
+        let fields: Vec<String> = (4..=52).map(|number| number.to_string()).collect();
+        let stat = format!("1 (a ) b) R {}", fields.join(" "));
+        assert_eq!(argument_area(&stat), Some((48, 49, 49)));
+        assert_eq!(argument_area("nonsense"), None);
     }
 
     #[test]

@@ -87,15 +87,21 @@ pub fn forward_to(sender: Sender<SignalEvent>) -> io::Result<()> {
         .map(drop)
 }
 
-/// Gives every signal its default disposition and an empty mask (command-line start).
+/// Undoes what whoever started us did to signals: dispositions and mask (command-line start).
 ///
-/// Whoever started us may have had signals ignored or blocked; SIGPIPE stays
-/// ignored, so that a reader who went away is an error of write, not our end.
+/// An ignored SIGCHLD would lose us the ends of children. SIGPIPE stays ignored,
+/// so that a reader who went away is an error of write, not our end; and what
+/// nohup(1) and shells ignore on purpose stays ignored too.
 pub fn reset_dispositions() {
-    for signal in Signal::iterator() {
-        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP | Signal::SIGPIPE) {
-            continue;
-        }
+    const KEPT: [Signal; 6] = [
+        Signal::SIGKILL,
+        Signal::SIGSTOP,
+        Signal::SIGPIPE,
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+    ];
+    for signal in Signal::iterator().filter(|signal| !KEPT.contains(signal)) {
         // SAFETY: installs no handler, only the default disposition.
         let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) };
     }
