@@ -506,10 +506,9 @@ impl Arguments {
             None
         };
         if let Some(letter) = forbidden {
-            let code: &[u8] = if self.mode.speaks_smtp() {
-                b"550 "
-            } else {
-                b""
+            let (code, end): (&[u8], &[u8]) = match self.mode.speaks_smtp() {
+                true => (b"550 ", b"\r"),
+                false => (b"", b""),
             };
             let text = [
                 code,
@@ -517,6 +516,7 @@ impl Arguments {
                 &[letter],
                 b" with -b",
                 &[self.mode.letter()],
+                end,
             ]
             .concat();
             if self.mode != OperationMode::Test {

@@ -46,7 +46,7 @@ fn wrong_lines_are_told_in_the_words_of_the_reference() {
         (&["-Q."], "Can not use -Q."),
         (&["-Q", ".", "x"], "Can not use -Q."),
         (&["-bv", "-qf", "x"], "Can not use -q with -bv"),
-        (&["-q", "-bs"], "550 Can not use -q with -bs"),
+        (&["-q", "-bs"], "550 Can not use -q with -bs\r"),
         (&["-Q", "-qIx", "-bp"], "Can not use -Q with -bp"),
         (&["-d0.1", "-D", "x"], "-D file must be before -d"),
         (&["-L"], "option requires an argument -- 'L'"),

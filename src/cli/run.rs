@@ -147,7 +147,9 @@ impl Program {
     fn in_mode(self, config: Config) -> ExitStatus {
         match self.arguments.mode {
             OperationMode::Test => self.test(config),
-            OperationMode::CheckConfiguration => ExitStatus::Ok,
+            OperationMode::CheckConfiguration => {
+                start::tell_queue_fault(&config, &self.arguments).unwrap_or(ExitStatus::Ok)
+            }
             OperationMode::Daemon | OperationMode::ForegroundDaemon => self.daemon(config),
             OperationMode::Deliver if self.arguments.queue_run.is_some() => self.run_queue(config),
             OperationMode::Deliver | OperationMode::Arpanet => self.submit(config),

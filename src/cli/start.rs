@@ -158,7 +158,7 @@ pub fn load_config(arguments: &Arguments) -> Result<Config, ExitStatus> {
                 ExitStatus::Ok => Ok(config),
                 // Test mode is for finding out what is wrong.
                 _ if arguments.mode == OperationMode::Test => Ok(config),
-                status => Err(status),
+                status => Err(tell_queue_fault(&config, arguments).unwrap_or(status)),
             }
         }
         Err(failure) => {
@@ -182,6 +182,32 @@ fn tell_mailers_the_zone(config: &mut Config) -> Option<Vec<u8>> {
         config.environment.insert(0, (b"TZ".to_vec(), zone.clone()));
     }
     zone
+}
+
+/// Tells that there is no queue to work in; gives the exit status then.
+///
+/// A faulty file does not keep the reference from this check.
+pub fn tell_queue_fault(config: &Config, arguments: &Arguments) -> Option<ExitStatus> {
+    let mut diagnostics = Diagnostics::default();
+    match &config.options.queueing.queue_directory {
+        None => diagnostics.error("QueueDirectory (Q) option must be set"),
+        Some(directory) => {
+            let fixed = directory
+                .split(|&byte| byte == b'*')
+                .next()
+                .unwrap_or_default();
+            if let Err(error) = std::fs::read_dir(path_of(fixed)) {
+                let name = String::from_utf8_lossy(directory);
+                let reason = crate::sys::host::error_text(&error);
+                diagnostics.system_error(format!("can not chdir({name}/): {reason}"));
+            }
+        }
+    }
+    if diagnostics.messages().is_empty() {
+        return None;
+    }
+    tell(&diagnostics, arguments);
+    Some(ExitStatus::Config)
 }
 
 /// Makes a run with -v what its user expects: deliveries happen before his eyes.

@@ -42,7 +42,11 @@ impl Message {
             (true, Kind::UserError) => b"550 ",
             (true, Kind::Note) => b"050 ",
         };
-        [code, &self.text, b"\n"].concat()
+        let end: &[u8] = match code {
+            [] => b"\n",
+            _ => b"\r\n",
+        };
+        [code, &self.text, end].concat()
     }
 }
 
@@ -171,8 +175,8 @@ mod tests {
         );
         assert_eq!(
             String::from_utf8(out.printed(true)).unwrap(),
-            "Warning: w\n050 a.cf: line 3: n\n451 4.0.0 a.cf: line 3: s\n\
-             554 5.0.0 a.cf: line 3: e\n550 u\n"
+            "Warning: w\n050 a.cf: line 3: n\r\n451 4.0.0 a.cf: line 3: s\r\n\
+             554 5.0.0 a.cf: line 3: e\r\n550 u\r\n"
         );
     }
 }
