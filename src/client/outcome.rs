@@ -34,6 +34,8 @@ pub struct Outcome {
     pub reports_itself: bool,
     /// The server spoke about one recipient, not about the whole message.
     pub is_personal: bool,
+    /// What the server said when it was told goodbye right away; the status of the host keeps that.
+    pub last_words: Option<Vec<u8>>,
 }
 
 /// Where in the dialogue a reply was given.
@@ -117,6 +119,7 @@ impl Outcome {
             remote: None,
             reports_itself: false,
             is_personal: false,
+            last_words: None,
         }
     }
 

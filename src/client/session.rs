@@ -151,8 +151,9 @@ impl Ready {
                 dialogue.abandon(timeouts.quit);
                 return Err(outcome);
             }
-            Err(Unmet::Refused(outcome)) => {
-                let _ = dialogue.quit(timeouts.quit, witness);
+            Err(Unmet::Refused(mut outcome)) => {
+                let (_, last) = dialogue.quit(timeouts.quit, witness);
+                outcome.last_words = last.map(|last| last.first_line);
                 return Err(outcome);
             }
         };

@@ -9,7 +9,7 @@
 //! - `output`: header and body as one mailer wants them;
 //! - `header_view`: header rewriting with the real rulesets;
 //! - `mime_limits`: MIME fields cut to their limits;
-//! - `network`, `network_call`: the next host, by SMTP or LMTP;
+//! - `network`, `network_call`, `host_knowledge`: the next host, by SMTP or LMTP;
 //! - `dead_letter`: failures of a user who waits for the program;
 //! - `record`: the `to=` lines of the log.
 
@@ -20,6 +20,7 @@ mod dead_letter;
 pub mod file;
 pub mod finish;
 pub mod header_view;
+mod host_knowledge;
 pub mod ledger;
 mod mime_limits;
 pub mod network;

@@ -16,8 +16,9 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::host_knowledge::{self, Busy};
 pub use super::network_call::Call;
 use super::network_call::{
     dial_delay, each_connect, interface_name, manners, patience, port_of, source_of,
@@ -25,18 +26,15 @@ use super::network_call::{
 use crate::client::connect::{self, Patient};
 use crate::client::outcome::status;
 use crate::client::{
-    Farewell, Finished, Manners, MessageWriter, Outcome, RcptCommand, Ready, Stream, Transport,
-    Witness,
+    Finished, Manners, MessageWriter, Outcome, RcptCommand, Ready, Stream, Transport, Witness,
 };
 use crate::dns::ResolveFailure;
 use crate::dns::mx::{self, MxFailure, MxList, MxRules};
-use crate::host_status::{HostLock, HostRecord, HostStatusDirectory};
 use crate::logging::traffic::TrafficLog;
 use crate::mta::Memory;
 use crate::smtp::ExitStatus;
 use crate::sys::file::path_of;
 use crate::sys::host::error_text;
-use crate::sys::lock::FileLock;
 use crate::sys::socket;
 
 /// The port of a mailer that names none.
@@ -128,6 +126,7 @@ pub fn deliver_through(
                     Ok(ready) => ready,
                     Err(outcome) => {
                         told.settled(&all, &outcome);
+                        connections.put_back(&key, name, None, None, &mut told);
                         return Ok(());
                     }
                 }
@@ -213,6 +212,11 @@ struct Target {
 }
 
 impl Target {
+    /// The name under which the status of the host is kept; sockets in the file system have none.
+    fn name_for_status(&self) -> Option<&[u8]> {
+        (!self.is_local).then_some(self.host.as_slice())
+    }
+
     fn local(path: &[u8]) -> Self {
         Target {
             host: path.to_vec(),
@@ -236,9 +240,6 @@ struct Walk<'a, 'b, 'c> {
     first_loss: Option<Vec<u8>>,
     until: Option<Instant>,
 }
-
-/// Somebody else delivers to the host now.
-struct Busy;
 
 /// A host that could not be talked to.
 struct Unreached {
@@ -294,7 +295,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
     /// Tries one host; with `is_last` everything is settled.
     fn visit(&mut self, target: &Target, is_last: bool) -> Visit {
         // Held until the visit is over (SingleThreadDelivery).
-        let _lock = match self.lock_host(target) {
+        let _lock = match host_knowledge::lock(self.call, target.name_for_status()) {
             Ok(lock) => lock,
             Err(Busy) => {
                 let outcome = Outcome::new(ExitStatus::TempFail, status(4, 0, 0));
@@ -377,7 +378,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             .hosts
             .recent_failure(&mailer.name, &target.host, limit)
             .cloned()
-            .or_else(|| self.stored_failure(target, limit));
+            .or_else(|| host_knowledge::failure(self.call, target.name_for_status(), limit));
         if let Some(outcome) = failed_before.filter(|_| !mailer.has(b'W')) {
             return Err(unreached(outcome, target.host.clone()));
         }
@@ -428,12 +429,8 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
                 let reason = connect::reason(&failed.error, host);
                 let relay = relay(host, failed.address.filter(IpAddr::is_ipv4));
                 let outcome = Outcome::not_connected(&reason, host);
-                self.store(
-                    target,
-                    &outcome,
-                    failed.error.raw_os_error().unwrap_or(0),
-                    None,
-                );
+                let number = failed.error.raw_os_error().unwrap_or(0);
+                host_knowledge::store(call, target.name_for_status(), &outcome, number, None);
                 Err(unreached(outcome, relay))
             }
         }
@@ -475,8 +472,17 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         match Ready::open(Stream::new(transport), &target.host, manners, &mut told) {
             Ok(ready) => Ok(ready),
             Err(outcome) => {
-                let said = outcome.reply.clone();
-                self.store(target, &outcome, 0, said.as_deref());
+                let said = outcome.last_words.clone().or_else(|| outcome.reply.clone());
+                host_knowledge::store(
+                    self.call,
+                    target.name_for_status(),
+                    &outcome,
+                    0,
+                    said.as_deref(),
+                );
+                let mut told = Told::new(self.witness, &relay);
+                let connections = &mut self.memory.connections;
+                connections.put_back(mailer, &target.host, None, None, &mut told);
                 Err(unreached(*outcome, relay))
             }
         }
@@ -532,7 +538,13 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         let mut farewell = None;
         if let Some(outcome) = &outcome {
             let said = outcome.diagnostic.clone().or_else(|| sent_reply(outcome));
-            farewell = self.storing(target, outcome, 0, said.as_deref());
+            farewell = host_knowledge::storing(
+                self.call,
+                target.name_for_status(),
+                outcome,
+                0,
+                said.as_deref(),
+            );
             if alive {
                 // A live connection says nothing bad about the host itself.
                 let fine = Outcome::new(ExitStatus::Ok, outcome.logged);
@@ -603,79 +615,6 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             ..outcome.clone()
         };
         self.memory.hosts.note(mailer, &target.host, &short);
-    }
-
-    /// Makes sure that nobody else delivers to the host, where the configuration wants that.
-    fn lock_host(&self, target: &Target) -> Result<Option<FileLock>, Busy> {
-        let is_wanted = self.call.options.delivering.single_thread_delivery && !target.is_local;
-        let Some(directory) = self.directory().filter(|_| is_wanted) else {
-            return Ok(None);
-        };
-        match directory.lock(&target.host) {
-            Ok(HostLock::Taken(lock)) => Ok(Some(lock)),
-            Ok(HostLock::Busy) => Err(Busy),
-            Ok(HostLock::NoFile) => Ok(None),
-            Err(error) => {
-                log::warn!("host status: {error}");
-                Ok(None)
-            }
-        }
-    }
-
-    fn directory(&self) -> Option<HostStatusDirectory> {
-        let path = self.call.options.delivering.host_status_directory.clone()?;
-        Some(HostStatusDirectory::new(path))
-    }
-
-    fn stored_failure(&self, target: &Target, limit: Duration) -> Option<Outcome> {
-        let record = self.directory()?.load(&target.host)?;
-        let age = self
-            .call
-            .clock
-            .now()
-            .seconds()
-            .checked_sub(record.updated)?;
-        let is_recent = u64::try_from(age).ok()? < limit.as_secs();
-        if !is_recent || record.exit != ExitStatus::TempFail.number() {
-            return None;
-        }
-        let mut outcome = Outcome::new(
-            ExitStatus::TempFail,
-            record.status.unwrap_or_else(|| status(4, 0, 0)),
-        );
-        if record.error_number != 0 {
-            let error = std::io::Error::from_raw_os_error(record.error_number);
-            outcome.detail = Some(connect::reason(&error, &target.host));
-        }
-        Some(outcome)
-    }
-
-    /// Writes the status of a host.
-    fn store(&self, target: &Target, outcome: &Outcome, error_number: i32, said: Option<&[u8]>) {
-        if let Some(store) = self.storing(target, outcome, error_number, said) {
-            store();
-        }
-    }
-
-    /// Makes what writes the status of a host: at once, or when its session ends.
-    ///
-    /// A folder that cannot be written costs only the knowledge.
-    fn storing(
-        &self,
-        target: &Target,
-        outcome: &Outcome,
-        error_number: i32,
-        said: Option<&[u8]>,
-    ) -> Option<Farewell> {
-        let directory = self.directory().filter(|_| !target.is_local)?;
-        let now = self.call.clock.now().seconds();
-        let record = HostRecord::of_outcome(outcome, error_number, said, now);
-        let host = target.host.clone();
-        Some(Box::new(move || {
-            if let Err(error) = directory.store(&host, &record) {
-                log::debug!("host status: {error}");
-            }
-        }))
     }
 }
 

@@ -238,6 +238,13 @@ fn write_recipient(
     controlling: &mut Vec<u8>,
     out: &mut Records,
 ) {
+    // Observed: only a server's word about this recipient alone is kept with it.
+    if let RecipientState::Deferred(status) = &recipient.state
+        && status.is_personal
+    {
+        let reason = status.waiting_because.as_ref().unwrap_or(&status.text);
+        out.record(b'M', reason);
+    }
     if user != *controlling {
         out.record(b'C', &user);
         *controlling = user;
