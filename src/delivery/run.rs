@@ -11,13 +11,15 @@ use std::collections::VecDeque;
 
 use crate::alias::expand::expand_recipients;
 use crate::config::options::ErrorMode;
-use crate::envelope::{Envelope, RecipientState, split};
+use crate::envelope::{DeliveryStatus, Envelope, RecipientState, split};
 use crate::logging::narrator::Silent;
 use crate::logging::record::Severity;
+use crate::macros::MacroId;
 use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
 use crate::queue::LockedEnvelope;
-use crate::smtp::ExitStatus;
+use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::text::bytes::printable;
 
 use super::finish::{self, Finish};
 use super::ledger::{self, Ledger, Listeners};
@@ -95,6 +97,9 @@ fn deliver_one(
         revive_message(mta, &mut message.envelope);
     }
     revive_sender(mta, workspace, &mut message.envelope);
+    if is_looping(mta, &message.envelope) {
+        return end_loop(mta, workspace, message, occasion);
+    }
     expand(mta, workspace, &mut message.envelope);
     let parts = match split_by_owner(mta, workspace, message) {
         Ok(parts) => parts,
@@ -113,6 +118,67 @@ fn deliver_one(
         total.add(exit, finish::finish(mta, workspace, part));
     }
     total
+}
+
+/// Tells whether a message has been through more hosts than MaxHopCount allows.
+fn is_looping(mta: &Mta, envelope: &Envelope) -> bool {
+    let limit = mta.config.options.receiving.max_hop_count;
+    envelope.open_recipients() > 0 && envelope.headers.hop_count() > limit
+}
+
+/// Complains about a loop; a queue run returns the message.
+///
+/// Observed: 8.17.1.9: a message that has just been accepted stays in the queue for now.
+fn end_loop(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    mut message: LockedEnvelope,
+    occasion: Occasion,
+) -> Finish {
+    let envelope = &mut message.envelope;
+    let text = hop_complaint(mta, envelope);
+    mta.log.syslog(
+        1,
+        Severity::Critical,
+        Some(envelope.id_for_log()),
+        format_args!("SYSERR(root): {text}"),
+    );
+    let exit = Some(ExitStatus::Unavailable);
+    if occasion == Occasion::JustAccepted {
+        return Finish {
+            exit,
+            waiting: envelope.open_recipients(),
+            ..Finish::default()
+        };
+    }
+    let line = format!("554 5.4.6 {text}");
+    envelope.transcript.push_line(line.as_bytes());
+    let enhanced = EnhancedStatus::new(5, 4, 6)
+        .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::Unavailable));
+    let now = mta.clock.now();
+    let status = DeliveryStatus::local(enhanced, ExitStatus::Unavailable, text, now);
+    for recipient in &mut envelope.recipients {
+        if recipient.state.is_open() {
+            recipient.state = RecipientState::Failed(status.clone());
+        }
+    }
+    let mut finish = finish::finish(mta, workspace, message);
+    finish.exit = exit;
+    finish
+}
+
+fn hop_complaint(mta: &Mta, envelope: &Envelope) -> String {
+    let first = envelope.recipients.iter().find(|one| one.state.is_open());
+    let to = first.map_or(&b""[..], |recipient| &recipient.address);
+    let name = envelope.macros.text(MacroId::CLIENT_NAME);
+    format!(
+        "Too many hops {} ({} max): from {} via {}, to {}",
+        envelope.headers.hop_count(),
+        mta.config.options.receiving.max_hop_count,
+        printable(&envelope.sender.address),
+        printable(name.unwrap_or(b"localhost")),
+        printable(to)
+    )
 }
 
 /// Resolves and expands recipients that only have an address yet.

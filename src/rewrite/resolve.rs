@@ -466,6 +466,8 @@ fn syntax_error(reply: Reply) -> RuleError {
 /// The user part may begin with a reply code and an enhanced status; the host
 /// part is an enhanced status, a number or a name from sysexits.
 pub(crate) fn error_from_rule(host: Option<&[u8]>, user: &[u8]) -> RuleError {
+    // Observed: 8.17.1.9 keeps as much of the text as of any address, quotes counted.
+    let user = user.get(..MAX_ADDRESS).unwrap_or(user);
     let host_status = host.and_then(EnhancedStatus::parse);
     let exit = match host {
         None => ExitStatus::Unavailable,

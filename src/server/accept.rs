@@ -9,9 +9,9 @@ use super::collect::{CollectFault, CollectedMessage, Collector};
 use super::session::{Call, Flow, Session};
 use super::wording;
 use crate::config::options::DeliveryMode;
-use crate::envelope::EnvelopeFlags;
 use crate::envelope::prepare::prepare;
 use crate::envelope::priority::should_queue;
+use crate::envelope::{Envelope, EnvelopeFlags};
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, Macros};
 use crate::message::{BodyType, HeaderField, HeaderTraits, Headers};
@@ -228,11 +228,14 @@ impl Session {
         if envelope.body_type.is_some() && !envelope.flags.contains(EnvelopeFlags::HAS_8BIT) {
             envelope.body_type = Some(BodyType::SevenBit);
         }
+        let kept = self.keep_for_log(&envelope);
+        if !self.is_interactive() {
+            forget_routes(&mut envelope);
+        }
         self.mta
             .note_stored_headers(&mut envelope, &mut call.workspace.rewrite);
         let quarantined = envelope.quarantine.is_some();
         let id = envelope.id_for_log().to_vec();
-        let kept = self.keep_for_log(&envelope);
         let durability = Durability::of(self.mta.config.options.queueing.super_safe, mode);
         let (message, committed) = match entry.commit_envelope(envelope, durability) {
             Ok(done) => done,
@@ -270,8 +273,8 @@ impl Session {
     }
 
     /// Keeps what log lines after the commit still need.
-    fn keep_for_log(&self, envelope: &crate::envelope::Envelope) -> crate::envelope::Envelope {
-        crate::envelope::Envelope {
+    fn keep_for_log(&self, envelope: &Envelope) -> Envelope {
+        Envelope {
             id: envelope.id.clone(),
             sender: envelope.sender.clone(),
             recipients: envelope.recipients.clone(),
@@ -279,7 +282,7 @@ impl Session {
             created: envelope.created,
             quarantine: envelope.quarantine.clone(),
             macros: envelope.macros.clone(),
-            ..crate::envelope::Envelope::default()
+            ..Envelope::default()
         }
     }
 
@@ -408,6 +411,13 @@ impl Session {
                 escape_for_display(&self.envelope.sender.address)
             ),
         );
+    }
+}
+
+/// Leaves recipients that were only verified to be resolved and expanded at delivery.
+fn forget_routes(envelope: &mut Envelope) {
+    for recipient in &mut envelope.recipients {
+        recipient.triple = None;
     }
 }
 
