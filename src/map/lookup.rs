@@ -56,6 +56,14 @@ pub trait LookupHost {
         self.complain(text);
     }
 
+    /// Returns the debug level of category 38, 0 if it is off.
+    fn trace_level(&self) -> u8 {
+        0
+    }
+
+    /// Takes debug output, line ends included.
+    fn trace(&mut self, _text: &[u8]) {}
+
     /// Takes a remark for those who watch (`-v`, test mode).
     fn narrate(&mut self, _text: &[u8]) {}
 

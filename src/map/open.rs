@@ -12,7 +12,7 @@ use super::host_map::HostMap;
 use super::lookup::{LookupHost, Map};
 use super::program::ProgramMap;
 use super::regex_map::RegexMap;
-use super::set::MapServices;
+use super::set::{MapServices, OPENING_TRACE_LEVEL};
 use super::socket::SocketMap;
 use super::stab::AliasTextMap;
 use super::text_map::TextMap;
@@ -32,6 +32,7 @@ pub(super) fn open_map(
     host: &mut dyn LookupHost,
 ) -> Result<Box<dyn Map>, OpenFault> {
     let flags = definition.flags.clone();
+    trace_call(definition, host);
     Ok(match definition.class {
         MapClass::Hash | MapClass::Btree => {
             Box::new(DatabaseFile::open(definition, services, host)?)
@@ -82,6 +83,27 @@ pub(super) fn open_map(
             return Err(OpenFault);
         }
     })
+}
+
+/// Shows which class is about to open which file (debug category 38).
+fn trace_call(definition: &MapDefinition, host: &mut dyn LookupHost) {
+    if host.trace_level() < OPENING_TRACE_LEVEL {
+        return;
+    }
+    let (name, file) = (&*definition.name, &*definition.file);
+    let line = match definition.class {
+        MapClass::Hash => [b"hash_map_open(", name, b", ", file, b", 0)\n"].concat(),
+        MapClass::Btree => [b"bt_map_open(", name, b", ", file, b", 0)\n"].concat(),
+        MapClass::Text => [b"text_map_open(", name, b", ", file, b", 0)\n"].concat(),
+        MapClass::Stab => [b"stab_map_open(", name, b", ", file, b", 0)\n"].concat(),
+        MapClass::Implicit => {
+            let both: &[u8] = &[name, b", ", file, b", 0)\n"].concat();
+            [b"impl_map_open(", both, b"hash_map_open(", both].concat()
+        }
+        MapClass::User => [b"user_map_open(", name, b", 0)\n"].concat(),
+        _ => return,
+    };
+    host.trace(&line);
 }
 
 /// A hash file; for aliases the text file where there is no hash file.

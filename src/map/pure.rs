@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::flags::MapFlags;
 use super::lookup::{LookupContext, Map, MapAnswer, STATUS_CONFIG, STATUS_DATA, STATUS_NOT_FOUND};
+use super::set::OPENING_TRACE_LEVEL;
 use crate::text::bytes::trim_start;
 
 /// Class `null`: nothing is ever found.
@@ -122,7 +123,15 @@ fn dequoted(key: &[u8], space: Option<u8>) -> Option<Vec<u8>> {
 pub(super) struct Arith(pub(super) MapFlags);
 
 impl Map for Arith {
-    fn lookup(&self, key: &[u8], arguments: &[&[u8]], _: &mut LookupContext<'_>) -> MapAnswer {
+    fn lookup(&self, key: &[u8], arguments: &[&[u8]], cx: &mut LookupContext<'_>) -> MapAnswer {
+        if cx.host.trace_level() >= OPENING_TRACE_LEVEL {
+            cx.host
+                .trace(&[b"arith_map_lookup: key '".as_slice(), key, b"'\n"].concat());
+            for argument in std::iter::once(&key).chain(arguments) {
+                cx.host
+                    .trace(&[b"arith_map_lookup: arg '".as_slice(), argument, b"'\n"].concat());
+            }
+        }
         let (Some(&operator), Some(left), Some(right)) =
             (key.first(), arguments.first(), arguments.get(1))
         else {

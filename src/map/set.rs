@@ -27,6 +27,8 @@ use crate::text::bytes::shorten;
 
 /// Deepest sequence of sequences; the reference has no limit and dies of one that holds itself.
 const MAX_DEPTH: usize = 12;
+/// Debug level of category 38 from which opening a map is shown.
+pub(super) const OPENING_TRACE_LEVEL: u8 = 2;
 /// Longest part of a key in a deferral's reason. Observed: 8.17.1.9.
 const MAX_SHOWN_KEY: usize = 203;
 
@@ -279,7 +281,9 @@ impl MapSet {
             _ if definition.class == MapClass::Switch => return self.switch(definition, host),
             _ => {}
         }
-        match open_map(definition, &self.services, host) {
+        let opened = open_map(definition, &self.services, host);
+        trace_opening(definition, opened.is_ok(), host);
+        match opened {
             Ok(map) => State::Open(map),
             Err(OpenFault) if definition.flags.optional => State::Closed,
             Err(OpenFault) => State::Broken,
@@ -345,6 +349,35 @@ impl MapSet {
             State::Closed => MapAnswer::failed(STATUS_NOT_FOUND),
         }
     }
+}
+
+fn trace_opening(definition: &MapDefinition, is_open: bool, host: &mut dyn LookupHost) {
+    if host.trace_level() < OPENING_TRACE_LEVEL {
+        return;
+    }
+    let file: &[u8] = if definition.file.is_empty() {
+        b"NULL"
+    } else {
+        &definition.file
+    };
+    let outcome: &[u8] = if is_open {
+        b": valid\n"
+    } else {
+        b": invalid\n"
+    };
+    let class = definition.class.name().as_bytes();
+    host.trace(
+        &[
+            b"openmap()\t",
+            class,
+            b":",
+            &definition.name,
+            b" ",
+            file,
+            outcome,
+        ]
+        .concat(),
+    );
 }
 
 /// The maps every configuration has.

@@ -4,8 +4,9 @@ use super::definition::MapDefinition;
 use super::flags::{MapFlags, is_space};
 use super::lookup::{LookupContext, LookupHost, Map, MapAnswer, STATUS_NOT_FOUND};
 use super::open::{OpenFault, open_file, reason_of_way};
-use super::set::MapServices;
+use super::set::{MapServices, OPENING_TRACE_LEVEL};
 use crate::sys::file::path_of;
+use crate::sys::safe_open::OpenError;
 use crate::text::bytes::parse_decimal;
 
 /// Which file and columns.
@@ -30,6 +31,9 @@ impl TextMap {
             return Err(OpenFault);
         }
         if let Err(error) = open_file(services, &path) {
+            if host.trace_level() >= OPENING_TRACE_LEVEL {
+                host.trace(&trace_of(&error));
+            }
             if !flags.optional {
                 let reason = reason_of_way(&path, &error);
                 let text = [&head, b": unsafe map file ".as_slice(), &path, &reason].concat();
@@ -61,6 +65,15 @@ impl TextMap {
         };
         let key_column = column(b'k', &flags.key_column)?;
         let value_column = column(b'v', &flags.value_column)?;
+        if host.trace_level() >= OPENING_TRACE_LEVEL {
+            let shown: &[u8] = match &flags.separator {
+                Some(separator) => std::slice::from_ref(separator),
+                None => b"(white space)",
+            };
+            let middle: &[u8] = b"): delimiter = ";
+            let name = &*definition.name;
+            host.trace(&[b"text_map_open(", name, b", ", &path, middle, shown, b"\n"].concat());
+        }
         Ok(TextMap {
             path,
             flags,
@@ -68,6 +81,15 @@ impl TextMap {
             value_column,
         })
     }
+}
+
+/// Shows the number of the fault (debug category 38).
+fn trace_of(error: &OpenError) -> Vec<u8> {
+    let number = match error {
+        OpenError::Io(error) => error.raw_os_error().unwrap_or(0),
+        OpenError::Unsafe { .. } => 0,
+    };
+    format!("\tunsafe map file: {number}\n").into_bytes()
 }
 
 impl Map for TextMap {

@@ -203,6 +203,14 @@ impl LookupHost for Host<'_, '_> {
     fn complain_of_system(&mut self, text: &[u8]) {
         self.trace.complain_of_system(text);
     }
+
+    fn trace_level(&self) -> u8 {
+        self.trace.level(38)
+    }
+
+    fn trace(&mut self, text: &[u8]) {
+        self.trace.write(text);
+    }
 }
 
 fn is_name_octet(octet: &u8) -> bool {

@@ -137,7 +137,7 @@ impl RewriteContext<'_> {
         }
         let space = map
             .and_then(|id| self.maps.space_substitute(id))
-            .unwrap_or(self.syntax.space_substitute);
+            .unwrap_or(b' ');
         let key = self.joined_with(part(&lookup.key), space);
         let arguments: Vec<Vec<u8>> = lookup
             .arguments
@@ -187,8 +187,13 @@ impl RewriteContext<'_> {
         if self.trace.level(60) >= 1 {
             let found = answer.raw.value.as_deref().unwrap_or(b"NOT FOUND");
             self.trace.write(found);
-            let status = format!(" ({})\n", answer.raw.status);
+            let status = format!(" ({}), ad=0\n", answer.raw.status);
             self.trace.write(status.as_bytes());
+            if answer.deferred.is_some() {
+                let about = [self.maps.name(id), b", ", &self.shown_key(id, key)].concat();
+                let line = [b"map_lookup(".as_slice(), &about, b") tempfail: errno=0\n"].concat();
+                self.trace.write(&line);
+            }
         }
         match answer.deferred {
             None => (answer.value, ExitStatus::Ok),
@@ -199,12 +204,17 @@ impl RewriteContext<'_> {
         }
     }
 
-    fn show_question(&mut self, id: MapId, key: &[u8], arguments: &[&[u8]]) {
-        let key = if self.maps.keeps_quotes(id) {
+    /// Returns the key as the map sees it.
+    fn shown_key(&self, id: MapId, key: &[u8]) -> Vec<u8> {
+        if self.maps.keeps_quotes(id) {
             key.to_vec()
         } else {
             strip_quotes(key)
-        };
+        }
+    }
+
+    fn show_question(&mut self, id: MapId, key: &[u8], arguments: &[&[u8]]) {
+        let key = self.shown_key(id, key);
         let mut line = [b"map_lookup(".as_slice(), self.maps.name(id), b", ", &key].concat();
         if self.trace.level(60) >= 5 {
             let all = std::iter::once(key.as_slice()).chain(arguments.iter().copied());

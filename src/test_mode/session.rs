@@ -463,6 +463,14 @@ impl LookupHost for Host<'_, '_> {
         self.0.printed.complain_of_system(text);
     }
 
+    fn trace_level(&self) -> u8 {
+        self.0.printed.level(38)
+    }
+
+    fn trace(&mut self, text: &[u8]) {
+        self.0.printed.write(text);
+    }
+
     fn narrate(&mut self, text: &[u8]) {
         self.0.printed.line(text);
     }
