@@ -127,12 +127,12 @@ fn give_up(envelope: &mut Envelope, times: &QueueTimes, now: Timestamp) -> Expir
             DeliveryStatus::local(EnhancedStatus::from_exit(exit), exit, told.as_bytes(), now)
         });
         status.exit = ExitStatus::Unavailable;
+        status.text = told.clone().into_bytes();
         if let Some(enhanced) = enhanced {
             (status.enhanced, status.reported) = (enhanced, enhanced);
         }
         recipient.state = RecipientState::Failed(status);
     }
-    envelope.message_status = Some(told.clone().into_bytes());
     Expiry::Returned { told }
 }
 

@@ -156,19 +156,20 @@ fn log_word(envelope: &Envelope) -> &'static str {
     }
 }
 
+/// Gives the text of what happened last.
 fn reason(envelope: &Envelope) -> Vec<u8> {
-    let last_failure = || {
-        let failed = envelope
-            .recipients
-            .iter()
-            .filter(|recipient| is_failure(recipient));
-        let status = failed
-            .filter_map(|recipient| recipient.state.status())
-            .next_back();
-        status.map(|status| status.text.clone())
-    };
-    let text = envelope.message_status.clone().or_else(last_failure);
-    text.unwrap_or_else(|| NO_REASON.to_vec())
+    let trouble = envelope
+        .recipients
+        .iter()
+        .filter_map(|recipient| match &recipient.state {
+            RecipientState::Failed(status) | RecipientState::Deferred(status) => Some(status),
+            RecipientState::Pending
+            | RecipientState::Expanded
+            | RecipientState::Delivered(_)
+            | RecipientState::Dropped => None,
+        });
+    let last = trouble.max_by_key(|status| status.at);
+    last.map_or_else(|| NO_REASON.to_vec(), |status| status.text.clone())
 }
 
 /// Tells whether the sender wants to hear that this recipient failed.

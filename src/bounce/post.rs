@@ -257,7 +257,7 @@ impl Post<'_> {
             ", pri={}, dsn={}",
             envelope.priority, status.enhanced
         ));
-        if let Some(reply) = &status.reply {
+        if let Some(reply) = status.reply.as_ref().or(status.diagnostic.as_ref()) {
             line.push_str(&format!(", reply={}", escape_for_display(reply)));
         }
         line.push_str(&format!(", stat={}", escape_for_display(&status.text)));
@@ -337,8 +337,12 @@ impl Post<'_> {
         let config = &*self.mta.config;
         let now = self.mta.clock.now();
         let times = QueueTimes::of(envelope, &config.options.timeouts);
+        let ourselves = format!("{}@localhost", self.user_name()).into_bytes();
         let view = ReportView {
-            came_from: envelope.macros.text(MacroId::UNDERSCORE),
+            came_from: envelope
+                .macros
+                .text(MacroId::UNDERSCORE)
+                .or(Some(&ourselves)),
             received_from: envelope
                 .macros
                 .text(MacroId::CLIENT_NAME)

@@ -151,7 +151,11 @@ impl Program {
                 start::tell_queue_fault(&config, &self.arguments).unwrap_or(ExitStatus::Ok)
             }
             OperationMode::Daemon | OperationMode::ForegroundDaemon => self.daemon(config),
-            OperationMode::Deliver if self.arguments.queue_run.is_some() => self.run_queue(config),
+            OperationMode::Deliver
+                if self.arguments.queue_run.is_some() || self.arguments.quarantine.is_some() =>
+            {
+                self.run_queue(config)
+            }
             OperationMode::Deliver | OperationMode::Arpanet => self.submit(config),
             OperationMode::Smtp => self.serve(config),
             OperationMode::Verify => self.verify(config),

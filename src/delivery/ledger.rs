@@ -130,10 +130,8 @@ impl<'a> Ledger<'a> {
         } else if !status.reports_itself {
             self.note_successes(places);
         }
-        if self.narrator.is_listening()
-            && matches!(status.exit, ExitStatus::Ok | ExitStatus::TempFail)
-        {
-            self.narrator.say(&line);
+        if self.narrator.is_listening() {
+            self.narrator.say(without_codes(&line, &status));
         }
         let attempt = Attempt {
             mailer: self.mailer,
@@ -209,6 +207,14 @@ impl<'a> Ledger<'a> {
             at: self.clock.now(),
         }
     }
+}
+
+/// Gives a line of the transcript as it is told: without reply code and status code.
+fn without_codes<'l>(line: &'l [u8], status: &DeliveryStatus) -> &'l [u8] {
+    if matches!(status.exit, ExitStatus::Ok | ExitStatus::TempFail) {
+        return line;
+    }
+    line.splitn(3, |&b| b == b' ').nth(2).unwrap_or(line)
 }
 
 impl Witness for Ledger<'_> {

@@ -232,7 +232,11 @@ impl Opener<'_> {
             let format = Arc::clone(&self.format);
             let directory = QueueDirectory::open(path, self.file_mode, format, self.sync)
                 .map_err(|source| cannot_enter(path, source))?;
-            let known = body_folders.iter().chain(&paths).cloned().collect();
+            // Observed: with one directory a body is never elsewhere.
+            let known = match paths.len() {
+                1 => Vec::new(),
+                _ => body_folders.iter().chain(&paths).cloned().collect(),
+            };
             let label = self.label(path);
             directories.push(Arc::new(
                 directory.labelled(label).accepting_bodies_in(known),

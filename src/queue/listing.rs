@@ -200,7 +200,6 @@ struct Entry<'a> {
     status: Vec<u8>,
     quarantine: Vec<u8>,
     warned: bool,
-    sender_shown: bool,
 }
 
 impl<'a> Entry<'a> {
@@ -220,7 +219,6 @@ impl<'a> Entry<'a> {
             status: Vec::new(),
             quarantine: Vec::new(),
             warned: false,
-            sender_shown: false,
         }
     }
 
@@ -247,6 +245,7 @@ impl<'a> Entry<'a> {
         } else {
             self.size(out, complaints);
             self.records(&text, mark, out);
+            self.late_status(out);
         }
         if self.created == 0 {
             out.extend_from_slice(b" (no control file)");
@@ -310,7 +309,7 @@ impl<'a> Entry<'a> {
                 b'T' => self.created = number(value),
                 b'P' => self.priority = number(value),
                 b'B' => self.body_type = value.to_vec(),
-                b'M' => self.status(value, out),
+                b'M' => self.status = value.to_vec(),
                 b'q' => self.quarantine = value.to_vec(),
                 b'F' => self.warned |= value.contains(&b'w'),
                 b'S' => self.sender(value, out),
@@ -340,15 +339,6 @@ impl<'a> Entry<'a> {
         self.options.form == ListingForm::Long
     }
 
-    fn status(&mut self, value: &[u8], out: &mut Vec<u8>) {
-        self.status = value.to_vec();
-        if self.sender_shown && self.is_long() {
-            out.extend_from_slice(b"\n\t\t (");
-            push_printable(value, self.widths.status, out);
-            out.push(b')');
-        }
-    }
-
     fn sender(&mut self, value: &[u8], out: &mut Vec<u8>) {
         let date = queue_date(Timestamp::from_seconds(self.created));
         let columns = match self.options.form {
@@ -361,19 +351,30 @@ impl<'a> Entry<'a> {
         };
         out.extend_from_slice(columns.as_bytes());
         push_printable(value, self.widths.sender, out);
-        self.sender_shown = true;
-        if !self.quarantine.is_empty() {
+        let quarantine = std::mem::take(&mut self.quarantine);
+        if !quarantine.is_empty() {
             out.extend_from_slice(b"\n     QUARANTINE: ");
-            push_printable(&self.quarantine, self.widths.quarantine, out);
+            push_printable(&quarantine, self.widths.quarantine, out);
         }
-        if !self.status.is_empty() || !self.body_type.is_empty() {
-            let body_type = String::from_utf8_lossy(&self.body_type);
+        let status = std::mem::take(&mut self.status);
+        let body_type = std::mem::take(&mut self.body_type);
+        if !status.is_empty() || !body_type.is_empty() {
+            let body_type = String::from_utf8_lossy(&body_type);
             out.extend_from_slice(format!("\n    {body_type:>10}").as_bytes());
-            if !self.status.is_empty() {
+            if !status.is_empty() {
                 out.extend_from_slice(b"   (");
-                push_printable(&self.status, self.widths.status, out);
+                push_printable(&status, self.widths.status, out);
                 out.push(b')');
             }
+        }
+    }
+
+    /// Shows a status that came after the sender, in the long form only.
+    fn late_status(&self, out: &mut Vec<u8>) {
+        if !self.status.is_empty() && self.is_long() {
+            out.extend_from_slice(b"\n\t\t (");
+            push_printable(&self.status, self.widths.status, out);
+            out.push(b')');
         }
     }
 }

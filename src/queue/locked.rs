@@ -13,6 +13,7 @@ use super::directory::{FileKind, QueueDirectory};
 use super::durability::{CommitError, Durability, failure};
 use super::entry::EntryName;
 use super::store::{MadeFile, remove_stale, replace_control, store_control};
+use super::take::inode_record;
 use crate::envelope::{Envelope, QueueId};
 use crate::message::Body;
 use crate::sys::file::Directory;
@@ -151,6 +152,11 @@ impl LockedEntry {
             self.kind = kind;
         }
         if let Stored::Files { lock, body } = &mut self.stored {
+            if body.inode.is_none() && envelope.is_response() {
+                // Observed: reports record it from their first attempt on.
+                let file = body.open(&self.directory, &self.id);
+                body.inode = file.ok().as_ref().and_then(inode_record);
+            }
             let durability = Durability::Synced;
             let place = body.place();
             *lock = replace_control(&self.directory, &self.id, kind, envelope, place, durability)?;

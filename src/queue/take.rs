@@ -152,6 +152,13 @@ impl EntryName {
                 envelope.body = Body::Memory(MISSING_BODY.to_vec());
             }
         }
+        if self.kind == FileKind::Control && envelope.quarantine.is_some() {
+            // Observed: a reason in an ordinary control file counts; it is not delivered.
+            let renamed = self
+                .directory
+                .rename(self.kind, FileKind::Quarantined, &self.id);
+            return Err(renamed.map_or_else(TakeError::Io, |()| TakeError::Left(Vec::new())));
+        }
         envelope.id = Some(self.id.clone());
         envelope.size = envelope.size.saturating_add(envelope.body.len());
         let entry = LockedEntry::new(self.clone(), Stored::Files { lock, body });
@@ -220,7 +227,8 @@ pub(super) fn system_text(error: &io::Error) -> String {
     }
 }
 
-fn inode_record(file: &File) -> Option<(u64, u64, u64)> {
+/// Gives device and inode of a body file, as the `I` line has them.
+pub(super) fn inode_record(file: &File) -> Option<(u64, u64, u64)> {
     let facts = FileFacts::of(file).ok()?;
     let (major, minor) = facts.device_numbers();
     Some((major, minor, facts.inode))
