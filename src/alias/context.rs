@@ -4,7 +4,7 @@ use super::database::AliasDatabase;
 use crate::logging::narrator::Narrator;
 use crate::logging::record::MailLog;
 use crate::macros::Template;
-use crate::mailer::{MailerTable, MailerTriple};
+use crate::mailer::{MailerId, MailerTable, MailerTriple};
 use crate::map::{LookupHost, MapFailure};
 use crate::safefile::DontBlameSendmail;
 use crate::smtp::{EnhancedStatus, ExitStatus};
@@ -19,8 +19,8 @@ pub enum Routed {
     To(MailerTriple),
     /// The rules refuse it, or its syntax does.
     Refused(Refusal),
-    /// It cannot be told now.
-    Deferred(Refusal),
+    /// It cannot be told now; the mailer is known when only look-ups on the way failed.
+    Deferred(Refusal, Option<MailerId>),
     /// The rules throw it away.
     Discarded,
 }

@@ -34,7 +34,7 @@ pub fn expand_recipients(envelope: &mut Envelope, cx: &mut ExpandContext<'_>) ->
     let given = std::mem::take(&mut envelope.recipients);
     let mut expansion = Expansion::new(envelope, cx);
     for recipient in given {
-        if recipient.state.is_open() && recipient.triple.is_none() {
+        if recipient.state == RecipientState::Pending && recipient.triple.is_none() {
             expansion.add(recipient, true);
         } else {
             expansion.keep(recipient);
@@ -292,7 +292,10 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 recipient.refused_as = Some(user);
                 RecipientState::Failed(self.status_of(&refusal))
             }
-            Routed::Deferred(refusal) => RecipientState::Deferred(self.status_of(&refusal)),
+            Routed::Deferred(refusal, mailer) => {
+                recipient.expected_mailer = mailer;
+                RecipientState::Deferred(self.status_of(&refusal))
+            }
         };
         let mut entry = Entry::new(recipient, parent);
         entry.work = Work::Settled(settled);
@@ -515,7 +518,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 entry.recipient.triple = Some(new);
             }
             Routed::Discarded => entry.work = Work::Settled(RecipientState::Dropped),
-            Routed::Deferred(refusal) => {
+            Routed::Deferred(refusal, mailer) => {
+                entry.recipient.expected_mailer = mailer;
+                entry.recipient.triple = None;
                 entry.work = Work::Settled(RecipientState::Deferred(self.status_of(&refusal)));
             }
             Routed::Refused(refusal) => {

@@ -77,7 +77,7 @@ impl LookupHost for Hearing<'_> {
                     .say(&[place, &shown, b"... ", &refusal.text].concat());
                 AliasName::Unparsable
             }
-            Routed::Deferred(_) | Routed::Discarded => AliasName::Local {
+            Routed::Deferred(..) | Routed::Discarded => AliasName::Local {
                 user: shown.clone(),
                 shown,
             },

@@ -39,6 +39,9 @@ impl Expansion<'_, '_, '_> {
         let enhanced = enhanced_status(enhanced);
         let mut status = DeliveryStatus::local(enhanced, ExitStatus::TempFail, text, self.cx.now);
         status.waiting_because = Some(text.to_vec());
+        let recipient = &mut self.entries[index].recipient;
+        // Without a triple it is not attempted now, and expanded again the next time.
+        recipient.expected_mailer = recipient.triple.take().map(|triple| triple.mailer);
         self.entries[index].work = Work::Settled(RecipientState::Deferred(status));
         if self.envelope.message_status.is_none() {
             self.envelope.message_status = Some(text.to_vec());
@@ -55,6 +58,7 @@ impl Expansion<'_, '_, '_> {
         let number = format!("{} {} ", refusal.code, refusal.enhanced);
         if refusal.exit == ExitStatus::NoUser {
             let line = [number.as_bytes(), &refusal.text].concat();
+            status.reply = Some(line.clone());
             status.diagnostic = Some(line);
         }
         status

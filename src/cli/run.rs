@@ -55,9 +55,6 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };
-    for complaint in &arguments.complaints {
-        Stdout.say(complaint);
-    }
     let surroundings = match start::prepare_process(&arguments) {
         Ok(surroundings) => surroundings,
         Err(error) => {
@@ -214,9 +211,7 @@ impl Program {
             workspace.error_mode = mta.config.options.running.error_mode;
         }
         let delivered = deliver_submission(&mta, &mut workspace, accepted.messages, accepted.next);
-        let told = !self.arguments.complaints.is_empty();
-        let submitted = accepted.exit.or(told.then_some(ExitStatus::Usage));
-        self.visible(&mta, submitted.unwrap_or(delivered))
+        self.visible(&mta, accepted.exit.unwrap_or(delivered))
     }
 
     /// The exit status a caller sees: error mode `e` hides it.

@@ -281,7 +281,13 @@ fn write_body(
     match form.conversion {
         Conversion::None => {
             writer.end()?;
-            write_plain_body(&envelope.body, writer)
+            // A program gets a last line without line feed as it is; a server needs the end.
+            let last = if form.from_line {
+                LastLine::AsItIs
+            } else {
+                LastLine::Ended
+            };
+            write_plain_body(&envelope.body, last, writer)
         }
         Conversion::EightToSeven => {
             let cx = SevenBitContext {
@@ -298,18 +304,29 @@ fn write_body(
     }
 }
 
+/// What happens to a last line without line feed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LastLine {
+    /// It stays without.
+    AsItIs,
+    /// It gets one.
+    Ended,
+}
+
 /// Writes a body line by line.
 ///
 /// # Errors
 /// Those of reading the body and of `writer`.
 pub fn write_plain_body(
     body: &crate::message::Body,
+    last: LastLine,
     writer: &mut LineWriter<'_>,
 ) -> io::Result<()> {
     let mut lines = BodyLines::new(body);
     let mut piece = Piece::default();
     while lines.read(&mut piece)? {
-        writer.piece(&piece.bytes, piece.starts, piece.ends)?;
+        let ends = piece.ends && !(piece.is_unfinished && last == LastLine::AsItIs);
+        writer.piece(&piece.bytes, piece.starts, ends)?;
     }
     Ok(())
 }
@@ -420,11 +437,11 @@ mod tests {
         let envelope = envelope(b"S: x\n", b"From a\nend");
         assert_eq!(
             written(b"E", &envelope),
-            "From me now\nS: x\n\n>From a\nend\n"
+            "From me now\nS: x\n\n>From a\nend"
         );
         assert_eq!(
             written(b"U", &envelope),
-            "From ann  now remote from far\nS: x\n\nFrom a\nend\n"
+            "From ann  now remote from far\nS: x\n\nFrom a\nend"
         );
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::envelope::{DeliveryStatus, Envelope};
+use crate::envelope::{DeliveryStatus, Envelope, Recipient, RecipientState};
 use crate::logging::record::{MailLog, Severity};
 use crate::mailer::{Mailer, MailerTable};
 use crate::smtp::ExitStatus;
@@ -80,13 +80,21 @@ pub fn delivery(
 ///
 /// Observed: 8.17.1.9 writes one for each recipient, without ctladdr, xdelay, relay and dsn.
 pub fn queued(log: &MailLog, envelope: &Envelope, mailers: &MailerTable, now: Timestamp) {
-    for recipient in envelope.recipients.iter().filter(|r| r.state.is_open()) {
+    let waits = |r: &&Recipient| {
+        r.state.is_open() && (r.triple.is_none() || r.state == RecipientState::Pending)
+    };
+    for recipient in envelope.recipients.iter().filter(waits) {
         let mut line = opening(envelope, &[&recipient.address], None, now);
-        if let Some(triple) = &recipient.triple {
-            let name = &mailers.get(triple.mailer).name;
+        let resolved = recipient.triple.as_ref().map(|triple| triple.mailer);
+        if let Some(mailer) = resolved.or(recipient.expected_mailer) {
+            let name = &mailers.get(mailer).name;
             line.push_str(&format!(", mailer={}", escape_for_display(name)));
         }
-        line.push_str(&format!(", pri={}, stat=queued", shown_priority(envelope)));
+        line.push_str(&format!(", pri={}", shown_priority(envelope)));
+        if let Some(status) = recipient.state.status() {
+            line.push_str(&format!(", dsn={}", status.enhanced));
+        }
+        line.push_str(", stat=queued");
         log.syslog(
             DEFERRED_LEVEL,
             Severity::Info,
@@ -94,6 +102,54 @@ pub fn queued(log: &MailLog, envelope: &Envelope, mailers: &MailerTable, now: Ti
             format_args!("{line}"),
         );
     }
+}
+
+/// Writes the lines of users who turned out not to exist when recipients were expanded;
+/// `before` holds those told of already.
+pub fn unknown_users(
+    log: &MailLog,
+    envelope: &Envelope,
+    mailers: &MailerTable,
+    before: &[Vec<u8>],
+    now: Timestamp,
+) {
+    for recipient in &envelope.recipients {
+        let RecipientState::Failed(status) = &recipient.state else {
+            continue;
+        };
+        let (Some(triple), Some(reply)) = (&recipient.triple, &status.reply) else {
+            continue;
+        };
+        if status.exit != ExitStatus::NoUser || before.contains(&recipient.address) {
+            continue;
+        }
+        let id = Some(envelope.id_for_log());
+        let (address, text) = (
+            escape_for_display(&recipient.address),
+            escape_for_display(&status.text),
+        );
+        log.syslog(5, Severity::Notice, id, format_args!("{address}... {text}"));
+        let line = format!(
+            "{}, mailer={}, pri={}, dsn={}, reply={}, stat={text}",
+            opening(envelope, &[&recipient.address], None, now),
+            escape_for_display(&mailers.get(triple.mailer).name),
+            shown_priority(envelope),
+            status.enhanced,
+            escape_for_display(reply),
+        );
+        log.syslog(FAILED_LEVEL, Severity::Info, id, format_args!("{line}"));
+    }
+}
+
+/// Returns the addresses that failed already.
+pub fn failed_addresses(envelope: &Envelope) -> Vec<Vec<u8>> {
+    let failed = |r: &&Recipient| matches!(r.state, RecipientState::Failed(_));
+    envelope
+        .recipients
+        .iter()
+        .filter(failed)
+        .map(|r| r.address.clone())
+        .collect()
 }
 
 /// The priority as the log shows it.

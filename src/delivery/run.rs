@@ -199,7 +199,15 @@ fn expand(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
         workspace.narrator.as_mut(),
         &mut nobody,
     );
+    let before = record::failed_addresses(envelope);
     expand_recipients(envelope, &mut cx);
+    record::unknown_users(
+        &mta.log,
+        envelope,
+        &mta.config.mailers,
+        &before,
+        mta.clock.now(),
+    );
 }
 
 /// Puts recipients of lists with an owner into envelopes of their own, sharing the body.
@@ -295,7 +303,7 @@ fn attempt_all(
     if envelope
         .recipients
         .iter()
-        .any(|r| matches!(r.state, RecipientState::Pending))
+        .any(|r| r.state.is_open() && (r.triple.is_none() || r.state == RecipientState::Pending))
     {
         record::queued(&mta.log, envelope, &mta.config.mailers, mta.clock.now());
     }

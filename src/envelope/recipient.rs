@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::dsn::{Notify, OriginalRecipient};
 use super::outcome::DeliveryStatus;
-use crate::mailer::MailerTriple;
+use crate::mailer::{MailerId, MailerTriple};
 
 /// The user with whose rights programs, files and local mailers run for a recipient.
 ///
@@ -54,6 +54,9 @@ pub struct Recipient {
     pub bcc: bool,
     /// The queue group chosen for it (index into the configured groups), if a rule or mailer chose one.
     pub queue_group: Option<usize>,
+    /// The mailer it will go to once a look-up succeeds that failed for now; `triple` is
+    /// then `None` and it is expanded again before the next attempt.
+    pub expected_mailer: Option<MailerId>,
     /// What the rules gave as user when they refused the address (`$#error`).
     pub refused_as: Option<Vec<u8>>,
 }
@@ -76,6 +79,7 @@ impl Recipient {
             from_alias: false,
             bcc: false,
             queue_group: None,
+            expected_mailer: None,
             refused_as: None,
         }
     }

@@ -106,11 +106,11 @@ impl Router for Routing<'_> {
 fn routed(resolution: Resolution, trace: &Kept) -> Routed {
     match resolution {
         Resolution::Mailer(triple) => Routed::To(triple),
-        Resolution::Deferred(_) => Routed::Deferred(deferral(trace)),
+        Resolution::Deferred(triple) => Routed::Deferred(deferral(trace), Some(triple.mailer)),
         Resolution::Error(error) => {
             let refusal = refusal(&error);
             if refusal.exit.is_temporary() {
-                Routed::Deferred(refusal)
+                Routed::Deferred(refusal, None)
             } else {
                 Routed::Refused(refusal)
             }

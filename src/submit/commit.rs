@@ -1,6 +1,6 @@
 //! A submission into the queue: the entry, and those of lists with owners.
 
-use super::message::{Desk, Submission};
+use super::message::{Desk, Next, Submission};
 use super::sender::resolve_sender;
 use crate::envelope::prepare::log_sender;
 use crate::envelope::{Envelope, Recipient, RecipientState, split};
@@ -8,17 +8,20 @@ use crate::logging::record::Severity;
 use crate::macros::{MacroId, Macros};
 use crate::queue::{CommitError, Durability, LockedEnvelope, NewEntry};
 use crate::smtp::ExitStatus;
+use crate::text::bytes::printable;
+use crate::text::interval::format_interval;
 
 impl Desk<'_> {
     pub(super) fn commit(mut self, entry: NewEntry) -> Submission {
         let options = &self.mta.config.options;
         let durability =
             Durability::of(options.queueing.super_safe, options.queueing.delivery_mode);
-        let living = self.envelope.open_recipients();
+        let living = self.counted_recipients();
         let mut own = std::mem::take(&mut self.envelope.macros);
         let macros = Macros::new(&mut own, None, &self.mta.config.macros);
         log_sender(&self.mta.log, &self.envelope, &macros, living);
         self.envelope.macros = own;
+        self.log_refusal();
         let envelope = std::mem::take(&mut self.envelope);
         let mut parts = split::by_owner(envelope).into_iter();
         let Some(first) = parts.next() else {
@@ -52,6 +55,36 @@ impl Desk<'_> {
             messages,
             exit: self.exit(),
             next: self.next,
+        }
+    }
+
+    /// Logs what a message that cannot be taken means for its operands.
+    fn log_refusal(&self) {
+        let limit = self.mta.config.options.receiving.max_message_size;
+        let (log, id) = (&self.mta.log, Some(self.envelope.id_for_log()));
+        if limit > 0 && self.envelope.size > limit {
+            let size = self.envelope.size;
+            let text = format_args!("message size ({size}) exceeds maximum ({limit})");
+            log.syslog(5, Severity::Notice, id, text);
+        }
+        if self.next != Next::ReportAndHold || self.arguments.recipients_from_header {
+            return;
+        }
+        let delay = format_interval(self.mta.clock.now().since(self.envelope.created));
+        for recipient in &self.envelope.recipients {
+            if let RecipientState::Failed(status) = &recipient.state {
+                log.syslog(
+                    7,
+                    Severity::Info,
+                    id,
+                    format_args!(
+                        "to={}, delay={delay}, pri={}, stat={}",
+                        printable(&recipient.address),
+                        self.envelope.priority,
+                        printable(&status.text)
+                    ),
+                );
+            }
         }
     }
 

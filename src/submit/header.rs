@@ -137,7 +137,7 @@ impl Desk<'_> {
         {
             self.envelope.macros.set_text(MacroId::U, only);
         }
-        let living = self.envelope.open_recipients();
+        let living = self.counted_recipients();
         self.envelope
             .macros
             .set_text(MacroId::NRCPTS, living.to_string().as_bytes());
@@ -166,6 +166,14 @@ impl Desk<'_> {
         let hops = self.envelope.hop_count.to_string();
         self.envelope.macros.set_text(MacroId::C, hops.as_bytes());
         self.refuse_hopeless();
+    }
+
+    /// Counts the recipients for log and priority: all but those replaced by others.
+    pub(super) fn counted_recipients(&self) -> usize {
+        let recipients = self.envelope.recipients.iter();
+        recipients
+            .filter(|r| r.state.is_open() || matches!(r.state, RecipientState::Failed(_)))
+            .count()
     }
 
     /// Fails all recipients of a message that has gone round in circles.

@@ -15,6 +15,7 @@ use super::submitter::{Submitter, full_name_as_given};
 use crate::alias::context::Summary;
 use crate::alias::expand::Expansion;
 use crate::config::options::{EightBitMode, ErrorMode};
+use crate::delivery::record;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::macros::MacroId;
@@ -249,6 +250,7 @@ impl<'a> Desk<'a> {
         };
         let mut limits = self.mta.expansion_limits(flags);
         limits.plain_only = self.mta.config.options.running.use_msp;
+        let before = record::failed_addresses(&self.envelope);
         let mut macros = std::mem::take(&mut self.envelope.macros);
         let mut routing = Routing::new(self.mta, &mut macros, &mut self.workspace.rewrite);
         let mut cx = self.mta.expand_context(
@@ -266,6 +268,9 @@ impl<'a> Desk<'a> {
         macros.remove(MacroId::U);
         macros.remove(MacroId::H);
         self.envelope.macros = macros;
+        let now = self.mta.clock.now();
+        let (log, mailers) = (&self.mta.log, &self.mta.config.mailers);
+        record::unknown_users(log, &self.envelope, mailers, &before, now);
         self.summary.errors += summary.errors;
         self.summary.refused += summary.refused;
         self.summary.exit = self.summary.exit.or(summary.exit);

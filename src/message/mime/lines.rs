@@ -21,6 +21,8 @@ pub struct Piece {
     pub starts: bool,
     /// True when the line ends here, by a line feed or by the end of the body.
     pub ends: bool,
+    /// True when the body ends here without a line feed.
+    pub is_unfinished: bool,
 }
 
 /// Reads the lines of a body.
@@ -64,9 +66,11 @@ impl<'a> BodyLines<'a> {
     pub fn read(&mut self, piece: &mut Piece) -> io::Result<bool> {
         piece.bytes.clear();
         piece.starts = !self.in_line;
+        piece.is_unfinished = false;
         loop {
             if self.used == self.block.len() && !self.fill()? {
                 piece.ends = true;
+                piece.is_unfinished = true;
                 self.in_line = false;
                 return Ok(!piece.bytes.is_empty());
             }
