@@ -21,7 +21,7 @@ use crate::logging::traffic::TrafficLog;
 use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta};
 use crate::smtp::ExitStatus;
-use crate::sys::file::path_of;
+use crate::sys::file::{is_terminal, path_of};
 use crate::sys::privilege::{Direct, Privileged, Unprivileged};
 use crate::sys::process::{self, effective_user, real_user};
 use crate::sys::syslog::Syslog;
@@ -103,14 +103,52 @@ fn keeps_rights(mode: OperationMode) -> bool {
     }
 }
 
+/// The log of a daemon in the foreground: the system's, and the terminal it runs on.
+struct ForegroundLog {
+    system: Syslog,
+    terminal: env_logger::Logger,
+}
+
+impl log::Log for ForegroundLog {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.system.enabled(metadata) || self.terminal.enabled(metadata)
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.system.log(record);
+        self.terminal.log(record);
+    }
+
+    fn flush(&self) {
+        self.system.flush();
+        self.terminal.flush();
+    }
+}
+
 /// Makes the log writer the process's logger.
+///
+/// A daemon in the foreground of a terminal shows its lines there as well; settings
+/// never come from the environment.
 pub fn open_log(arguments: &Arguments) {
     let tag = arguments
         .syslog_tag
         .as_deref()
         .map_or_else(|| "sendmail".into(), String::from_utf8_lossy);
+    let system = Syslog::new(&tag);
+    let is_watched =
+        arguments.mode == OperationMode::ForegroundDaemon && is_terminal(&io::stderr());
+    let logger: Box<dyn log::Log> = if is_watched {
+        let mut builder = env_logger::Builder::new();
+        builder.filter_level(LevelFilter::Info);
+        Box::new(ForegroundLog {
+            system,
+            terminal: builder.build(),
+        })
+    } else {
+        Box::new(system)
+    };
     // A second logger could only be installed by a second call; the first one stays.
-    if log::set_boxed_logger(Box::new(Syslog::new(&tag))).is_ok() {
+    if log::set_boxed_logger(logger).is_ok() {
         log::set_max_level(LevelFilter::Debug);
     }
 }
