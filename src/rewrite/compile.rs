@@ -42,11 +42,24 @@ impl RuleBook {
         source: &mut RuleSource<'_, '_>,
         errors: &mut Vec<Vec<u8>>,
     ) {
-        let Some(tab) = text.iter().position(|&c| c == b'\t') else {
+        let tab = text.iter().position(|&c| c == b'\t');
+        let broken = unclosed_name(text, tab.unwrap_or(text.len()));
+        let Some(tab) = tab.filter(|_| broken.is_none()) else {
+            let mut shown = stripped(text);
+            if let Some(brace) = broken {
+                let dollar = text
+                    .get(..brace)
+                    .and_then(|head| head.iter().rposition(|&c| c == b'$'))
+                    .unwrap_or(0);
+                let rest = text.get(dollar..).unwrap_or(b"");
+                Template::parse_reporting(rest, source.names, errors);
+                shown = stripped(text.get(..=brace).unwrap_or(text));
+                shown.pop();
+            }
             errors.push(
                 [
                     b"invalid rewrite line \"R".as_slice(),
-                    &stripped(text),
+                    &shown,
                     b"\" (tab expected)",
                 ]
                 .concat(),
@@ -151,6 +164,17 @@ impl RuleBook {
     }
 }
 
+/// Finds a name in braces that is still open at `end`; returns where its brace is.
+fn unclosed_name(text: &[u8], end: usize) -> Option<usize> {
+    let head = text.get(..end)?;
+    let open = head.iter().rposition(|&c| c == b'{')?;
+    let is_name = match head.get(..open)? {
+        [.., b'$'] | [.., b'$', b'=' | b'~' | b'&' | b'?'] => true,
+        _ => false,
+    };
+    (is_name && !head.get(open..)?.contains(&b'}')).then_some(open)
+}
+
 /// The line as the reference shows it: macro codes with their high bit lost.
 fn stripped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -224,8 +248,6 @@ fn check_replacement(tokens: &[Token], wildcards: usize, errors: &mut Vec<Vec<u8
             Some(Mark::OneToken) => Some("$-"),
             Some(Mark::InClass) => Some("$="),
             Some(Mark::NotInClass) => Some("$~"),
-            Some(Mark::If) => Some("$?"),
-            Some(Mark::EndIf) => Some("$."),
             Some(Mark::Host) => {
                 if closing.is_some() {
                     arguments += 1;
@@ -253,7 +275,14 @@ fn check_replacement(tokens: &[Token], wildcards: usize, errors: &mut Vec<Vec<u8
                 None
             }
             Some(
-                Mark::Mailer | Mark::User | Mark::Call | Mark::Else | Mark::Deferred | Mark::Macro,
+                Mark::Mailer
+                | Mark::User
+                | Mark::Call
+                | Mark::If
+                | Mark::Else
+                | Mark::EndIf
+                | Mark::Deferred
+                | Mark::Macro,
             )
             | None => None,
         };

@@ -284,10 +284,8 @@ impl RewriteContext<'_> {
             if status == ExitStatus::Ok || outcome == ExitStatus::TempFail {
                 status = outcome;
             }
-            if out.len() + called.len() > MAX_TOKENS {
-                self.workspace.give_back(called);
-                return self.too_long();
-            }
+            // What does not fit is left out; the next rule that matches will say so.
+            called.truncate(MAX_TOKENS.saturating_sub(out.len()));
             out.extend_from_slice(&called);
             self.workspace.give_back(called);
         }

@@ -334,7 +334,10 @@ impl Scanner<'_> {
                             kept = None;
                             continue;
                         }
-                        if state == State::Quoted {
+                        if state == State::Quoted || backslash {
+                            if std::mem::take(&mut backslash) {
+                                self.put(b'\\')?;
+                            }
                             kept = None;
                             let mut encoded = Vec::new();
                             mark.push(argument, &mut encoded);
