@@ -107,15 +107,3 @@ pub fn reset_dispositions() {
     }
     let _ = unblock_all();
 }
-
-/// Sends a signal's kill request to another process by id.
-///
-/// # Errors
-/// As `kill(2)`.
-pub fn terminate_process(process_id: u32) -> io::Result<()> {
-    let id = i32::try_from(process_id).map_err(|_| io::ErrorKind::InvalidInput)?;
-    Ok(nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(id),
-        Signal::SIGTERM,
-    )?)
-}
