@@ -114,7 +114,12 @@ pub fn parse_flags(
     text: &[u8],
     errors: &mut Vec<DefinitionError>,
 ) -> Option<FlagsAndFile> {
-    let mut flags = MapFlags::default();
+    // Classes read elsewhere join the words of a key as addresses are joined (BlankSub).
+    // Observed: 8.17.1.9.
+    let mut flags = MapFlags {
+        space: Some(b' '),
+        ..MapFlags::default()
+    };
     let mut rest = skip_spaces(text);
     while let Some((b'-', letter_on)) = rest.split_first() {
         rest = match letter_on.split_first() {

@@ -137,7 +137,7 @@ impl RewriteContext<'_> {
         }
         let space = map
             .and_then(|id| self.maps.space_substitute(id))
-            .unwrap_or(b' ');
+            .unwrap_or(self.syntax.space_substitute);
         let key = self.joined_with(part(&lookup.key), space);
         let arguments: Vec<Vec<u8>> = lookup
             .arguments
