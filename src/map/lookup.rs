@@ -25,6 +25,11 @@ pub const STATUS_CONFIG: u8 = 78;
 pub trait Map: Send + Sync {
     /// Looks `key` up; `arguments` are what `$@` handed over in the rule.
     fn lookup(&self, key: &[u8], arguments: &[&[u8]], cx: &mut LookupContext<'_>) -> MapAnswer;
+
+    /// Says whether this is a makeshift that is to be opened again after a while.
+    fn is_makeshift(&self) -> bool {
+        false
+    }
 }
 
 /// What a lookup may see and change besides its key.

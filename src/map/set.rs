@@ -8,8 +8,8 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::class::MapClass;
 use super::definition::{Details, MapDefinition};
@@ -27,6 +27,9 @@ use crate::text::bytes::shorten;
 
 /// Deepest sequence of sequences; the reference has no limit and dies of one that holds itself.
 const MAX_DEPTH: usize = 12;
+/// How long a map that could not be opened is left alone. A daemon lives long, and the file
+/// may have come meanwhile.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Debug level of category 38 from which opening a map is shown.
 pub(super) const OPENING_TRACE_LEVEL: u8 = 2;
 /// Longest part of a key in a deferral's reason. Observed: 8.17.1.9.
@@ -93,9 +96,28 @@ enum State {
     Closed,
 }
 
+/// A state and when it was found.
+struct Found {
+    state: Arc<State>,
+    at: Instant,
+}
+
+impl Found {
+    /// Says whether opening may end otherwise by now.
+    fn is_outdated(&self) -> bool {
+        let may_change = match &*self.state {
+            State::Open(map) => map.is_makeshift(),
+            State::Members(_) => false,
+            State::Broken | State::Closed => true,
+        };
+        may_change && self.at.elapsed() >= RETRY_AFTER
+    }
+}
+
 struct Entry {
     definition: MapDefinition,
-    state: OnceLock<State>,
+    /// Written by whoever needs the map first, and by whoever tries again.
+    found: RwLock<Option<Found>>,
 }
 
 /// All maps of one configuration, opened on first use.
@@ -146,7 +168,7 @@ impl MapSet {
             .insert(definition.name.to_ascii_lowercase(), MapId(index));
         self.entries.push(Entry {
             definition,
-            state: OnceLock::new(),
+            found: RwLock::new(None),
         });
     }
 
@@ -196,7 +218,7 @@ impl MapSet {
     ///
     /// A map that cannot be opened and is not optional counts as open: it answers "later".
     pub fn open(&self, id: MapId, host: &mut dyn LookupHost) -> bool {
-        !matches!(self.state(id, host), State::Closed)
+        !matches!(*self.state(id, host), State::Closed)
     }
 
     /// Asks one map and tells all it said: for `/map` of test mode.
@@ -262,11 +284,20 @@ impl MapSet {
         &self.entries[usize::from(id.0)]
     }
 
-    fn state(&self, id: MapId, host: &mut dyn LookupHost) -> &State {
+    fn state(&self, id: MapId, host: &mut dyn LookupHost) -> Arc<State> {
         let entry = self.entry(id);
-        entry
-            .state
-            .get_or_init(|| self.first_use(&entry.definition, host))
+        let found = entry.found.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = found.as_ref().filter(|found| !found.is_outdated()) {
+            return Arc::clone(&found.state);
+        }
+        drop(found);
+        // Two threads may open at the same time; either result will do.
+        let state = Arc::new(self.first_use(&entry.definition, host));
+        *entry.found.write().unwrap_or_else(PoisonError::into_inner) = Some(Found {
+            state: Arc::clone(&state),
+            at: Instant::now(),
+        });
+        state
     }
 
     fn first_use(&self, definition: &MapDefinition, host: &mut dyn LookupHost) -> State {
@@ -327,7 +358,7 @@ impl MapSet {
         cx: &mut LookupContext<'_>,
         depth: usize,
     ) -> MapAnswer {
-        match self.state(id, cx.host) {
+        match &*self.state(id, cx.host) {
             State::Open(map) => map.lookup(key, arguments, cx),
             State::Members(members) => {
                 if depth >= MAX_DEPTH {
