@@ -34,6 +34,8 @@ pub struct Outcome {
     pub reports_itself: bool,
     /// The server spoke about one recipient, not about the whole message.
     pub is_personal: bool,
+    /// What each recipient was accepted with, by place; a receipt quotes it.
+    pub accepted_with: Vec<(usize, Vec<u8>)>,
     /// What the server said when it was told goodbye right away; the status of the host keeps that.
     pub last_words: Option<Vec<u8>>,
 }
@@ -119,6 +121,7 @@ impl Outcome {
             remote: None,
             reports_itself: false,
             is_personal: false,
+            accepted_with: Vec::new(),
             last_words: None,
         }
     }

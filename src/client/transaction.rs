@@ -58,6 +58,7 @@ pub struct Transaction {
 #[derive(Default)]
 struct Progress {
     accepted: Vec<usize>,
+    accepted_with: Vec<(usize, Vec<u8>)>,
     deferred: Vec<usize>,
 }
 
@@ -145,6 +146,8 @@ impl Transaction {
         let host = self.host();
         let Some(mut outcome) = Outcome::of_refusal(Phase::Recipient, answer, &host) else {
             progress.accepted.push(place);
+            let reply = answer.first_line.clone();
+            progress.accepted_with.push((place, reply));
             return;
         };
         outcome.is_personal = true;
@@ -354,7 +357,11 @@ impl Transaction {
             }
         };
         let Some(outcome) = Outcome::of_refusal(Phase::DataFinal, &answer, &host) else {
-            let outcome = Outcome::sent(&answer, &host, self.ready.offers.dsn);
+            let mut progress = progress;
+            let outcome = Outcome {
+                accepted_with: std::mem::take(&mut progress.accepted_with),
+                ..Outcome::sent(&answer, &host, self.ready.offers.dsn)
+            };
             return self.still_open(outcome, progress, true);
         };
         log_protocol_error("DATA-2", &outcome, &answer, &host, witness);

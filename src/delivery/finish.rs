@@ -67,22 +67,23 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
     finish
 }
 
-/// The reason mailq shows: that of the last recipient deferred.
+/// The reason mailq shows: that of a recipient refused for good, else that of the last one deferred.
+///
+/// Source: observed: 8.17.1.9; servers hear of the recipients from last to first.
 fn waiting_reason(envelope: &Envelope) -> Option<Vec<u8>> {
-    let reasons = envelope
-        .recipients
-        .iter()
-        .filter_map(|recipient| match &recipient.state {
-            RecipientState::Deferred(status) => Some(
-                status
-                    .waiting_because
-                    .as_ref()
-                    .unwrap_or(&status.text)
-                    .clone(),
-            ),
-            _ => None,
-        });
-    reasons.last().or_else(|| envelope.message_status.clone())
+    let states = || envelope.recipients.iter().map(|recipient| &recipient.state);
+    let mut refused = states().filter_map(|state| match state {
+        RecipientState::Failed(status) => Some(&status.text),
+        _ => None,
+    });
+    let mut deferred = states().rev().filter_map(|state| match state {
+        RecipientState::Deferred(status) => {
+            Some(status.waiting_because.as_ref().unwrap_or(&status.text))
+        }
+        _ => None,
+    });
+    let reason = refused.next().or_else(|| deferred.next());
+    reason.or(envelope.message_status.as_ref()).cloned()
 }
 
 /// The queue cannot record what happened: the entry stays as it was and is tried again.

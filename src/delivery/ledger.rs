@@ -246,6 +246,10 @@ impl Witness for Ledger<'_> {
     }
 
     fn problem(&mut self, text: &[u8]) {
+        if text.starts_with(b"SYSERR") {
+            // Observed: a fault of our own is what the exit status tells, whatever follows.
+            self.result.exit = first_failure(self.result.exit, Some(ExitStatus::Software));
+        }
         let shown = crate::text::bytes::escape_for_display(text);
         let id = self.envelope.id_for_log();
         self.log
@@ -262,6 +266,16 @@ impl Witness for Ledger<'_> {
     fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {
         let status = self.status_of(outcome);
         self.settle(recipients, status);
+        for (place, reply) in &outcome.accepted_with {
+            let index = self.recipients.get(*place).copied();
+            let states = self.result.states.iter_mut().rev();
+            let state = states
+                .take(recipients.len())
+                .find(|(at, _)| Some(*at) == index);
+            if let Some((_, RecipientState::Delivered(status))) = state {
+                status.diagnostic = Some(reply.clone());
+            }
+        }
     }
 }
 
