@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn some_are_never_warned() {
-        let changes: [(&str, fn(&mut Envelope)); 6] = [
+        type Change = fn(&mut Envelope);
+        let changes: [(&str, Change); 6] = [
             ("no sender", |e| e.sender.address = b"<>".to_vec()),
             ("list owner", |e| e.sender.address = b"<owner-x@y>".to_vec()),
             ("request address", |e| {

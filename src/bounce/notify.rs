@@ -7,7 +7,8 @@
 //!
 //! Source: RFC 3461 section 5.2; guide 4.1.1 and 5.6; observed: 8.17.1.9.
 
-use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
+use crate::envelope::split::owner_of;
+use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::smtp::ExitStatus;
 
 /// What kind of report it is: subject, flags and text follow from it.
@@ -156,20 +157,26 @@ fn log_word(envelope: &Envelope) -> &'static str {
     }
 }
 
-/// Gives the text of what happened last.
+/// Gives the text of what went wrong first, since the message was split off for a list's owner.
 fn reason(envelope: &Envelope) -> Vec<u8> {
-    let trouble = envelope
+    let is_older_than_split = |recipient: &Recipient| {
+        let unknown =
+            |status: &DeliveryStatus| status.exit == ExitStatus::NoUser && status.remote.is_none();
+        recipient.state.status().is_some_and(unknown) && owner_of(envelope, recipient).is_some()
+    };
+    let here = envelope
         .recipients
         .iter()
-        .filter_map(|recipient| match &recipient.state {
-            RecipientState::Failed(status) | RecipientState::Deferred(status) => Some(status),
-            RecipientState::Pending
-            | RecipientState::Expanded
-            | RecipientState::Delivered(_)
-            | RecipientState::Dropped => None,
-        });
-    let last = trouble.max_by_key(|status| status.at);
-    last.map_or_else(|| NO_REASON.to_vec(), |status| status.text.clone())
+        .filter(|recipient| !is_older_than_split(recipient));
+    let trouble = here.filter_map(|recipient| match &recipient.state {
+        RecipientState::Failed(status) | RecipientState::Deferred(status) => Some(status),
+        RecipientState::Pending
+        | RecipientState::Expanded
+        | RecipientState::Delivered(_)
+        | RecipientState::Dropped => None,
+    });
+    let first = trouble.min_by_key(|status| status.at);
+    first.map_or_else(|| NO_REASON.to_vec(), |status| status.text.clone())
 }
 
 /// Tells whether the sender wants to hear that this recipient failed.
@@ -209,7 +216,7 @@ pub(super) fn is_delayed(recipient: &Recipient) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::{DeliveryStatus, Notify};
+    use crate::envelope::Notify;
     use crate::smtp::EnhancedStatus;
     use crate::sys::clock::Timestamp;
 

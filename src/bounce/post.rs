@@ -74,9 +74,9 @@ pub fn send_notices(
     for notice in notices_for(envelope, &post.rules, warning) {
         let result = match notice.kind {
             NoticeKind::Postmaster if notice.to == post.rules.double_bounce => {
-                post.to_postmaster(envelope, &notice)?
+                post.tell_postmaster(envelope, &notice)?
             }
-            NoticeKind::Failure => post.to_sender(envelope, &notice)?,
+            NoticeKind::Failure => post.tell_sender(envelope, &notice)?,
             NoticeKind::Receipt | NoticeKind::Warning | NoticeKind::Postmaster => {
                 post.if_resolved(envelope, &notice)?;
                 Fate::Settled
@@ -118,7 +118,11 @@ struct Post<'a> {
 }
 
 impl Post<'_> {
-    fn to_sender(&mut self, envelope: &mut Envelope, notice: &Notice) -> Result<Fate, CommitError> {
+    fn tell_sender(
+        &mut self,
+        envelope: &mut Envelope,
+        notice: &Notice,
+    ) -> Result<Fate, CommitError> {
         if self.if_resolved(envelope, notice)? {
             return Ok(Fate::Settled);
         }
@@ -129,7 +133,7 @@ impl Post<'_> {
             log_word: "postmaster notify",
             ..double_bounce(envelope, &self.rules)
         };
-        self.to_postmaster(envelope, &notice)
+        self.tell_postmaster(envelope, &notice)
     }
 
     /// Queues a report if anybody can get it.
@@ -147,7 +151,7 @@ impl Post<'_> {
         Ok(true)
     }
 
-    fn to_postmaster(
+    fn tell_postmaster(
         &mut self,
         envelope: &mut Envelope,
         notice: &Notice,
@@ -174,7 +178,7 @@ impl Post<'_> {
         // The report is all that is left to keep; its own failure is a report's failure.
         let mut message = self.make(envelope, notice, recipients)?;
         let notice = double_bounce(&message.envelope, &self.rules);
-        self.to_postmaster(&mut message.envelope, &notice)?;
+        self.tell_postmaster(&mut message.envelope, &notice)?;
         self.lose(message)?;
         Ok(Fate::Settled)
     }

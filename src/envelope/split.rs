@@ -19,10 +19,10 @@ use super::recipient::{Recipient, RecipientState};
 pub fn by_owner(mut original: Envelope) -> Vec<Envelope> {
     let mut owners: Vec<Vec<u8>> = Vec::new();
     for recipient in original.recipients.iter().filter(|r| matters(r)) {
-        if let Some(owner) = owner_of(&original, recipient) {
-            if !owners.iter().any(|known| known == owner) {
-                owners.push(owner.to_vec());
-            }
+        if let Some(owner) = owner_of(&original, recipient)
+            && !owners.iter().any(|known| known == owner)
+        {
+            owners.push(owner.to_vec());
         }
     }
     let mut parts = Vec::with_capacity(owners.len() + 1);

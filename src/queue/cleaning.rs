@@ -1,8 +1,8 @@
 //! Leftovers of a crash: removed at start, when they are old enough to be nobody's work.
 //!
-//! A temporary file, transcript or body without control file is garbage (SECURITY
-//! section 2). Nothing younger than a day is touched: another program may be
-//! writing it. Control files are never removed here.
+//! A temporary file, transcript or body without control file is garbage. Nothing
+//! younger than a day is touched: another program may be writing it. Control files
+//! are never removed here.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,24 +23,21 @@ const GARBAGE_AGE: Duration = Duration::from_secs(86_400);
 pub fn remove_leftovers(directory: &QueueDirectory, now: Timestamp) -> io::Result<Vec<String>> {
     let mut alive: HashSet<QueueId> = HashSet::new();
     for name in directory.names(FileKind::Control)? {
-        match FileKind::split_name(&name) {
-            Some((FileKind::Control | FileKind::Quarantined | FileKind::Lost, id)) => {
-                alive.insert(id);
-            }
-            _ => {}
+        let split = FileKind::split_name(&name);
+        if let Some((FileKind::Control | FileKind::Quarantined | FileKind::Lost, id)) = split {
+            alive.insert(id);
         }
     }
     let mut removed = Vec::new();
     for kind in [FileKind::Temporary, FileKind::Transcript, FileKind::Body] {
         for name in directory.names(kind)? {
-            match FileKind::split_name(&name) {
-                Some((found, id)) if found == kind && !alive.contains(&id) => {
-                    if is_garbage(directory, kind, &id, now) && directory.remove(kind, &id).is_ok()
-                    {
-                        removed.push(kind.file_name(&id));
-                    }
-                }
-                _ => {}
+            if let Some((found, id)) = FileKind::split_name(&name)
+                && found == kind
+                && !alive.contains(&id)
+                && is_garbage(directory, kind, &id, now)
+                && directory.remove(kind, &id).is_ok()
+            {
+                removed.push(kind.file_name(&id));
             }
         }
     }

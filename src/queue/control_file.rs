@@ -167,10 +167,10 @@ impl ControlFileFormat {
         out.optional(b'M', envelope.message_status.as_deref());
         out.record(b'F', &written_flags(envelope).to_letters());
         for (id, _) in envelope.macros.iter() {
-            if self.persistent.contains(&id) {
-                if let Some(text) = envelope.macros.text(id) {
-                    out.record(b'$', &[self.names.written(id).as_slice(), text].concat());
-                }
+            if self.persistent.contains(&id)
+                && let Some(text) = envelope.macros.text(id)
+            {
+                out.record(b'$', &[self.names.written(id).as_slice(), text].concat());
             }
         }
         out.optional(b'q', envelope.quarantine.as_deref());

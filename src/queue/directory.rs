@@ -5,7 +5,7 @@
 //! become durable only when the folder is synced; [`DirectorySync`] lets threads
 //! that arrive during one sync share the next.
 //!
-//! Source: guide 1.3.7, 5.10; SECURITY section 2.
+//! Source: guide 1.3.7, 5.10.
 
 use std::collections::HashMap;
 use std::fs::File;

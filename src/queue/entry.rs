@@ -16,7 +16,8 @@
 //! the other way: `qf` first, because a body without control file is garbage while
 //! a control file without body is an error.
 //!
-//! Source: SECURITY section 2, crash points 1 to 20.
+//! A message that was accepted is never lost and never cut by a crash at any of these
+//! steps; one that was delivered may be delivered again.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -229,14 +229,13 @@ impl LockedEntry {
             body: StoredBody { folder: None, .. },
             ..
         } = &self.stored
+            && self.directory.link_body(&self.id, directory, id).is_ok()
         {
-            if self.directory.link_body(&self.id, directory, id).is_ok() {
-                let path = || directory.path_of(FileKind::Body, id);
-                let file = directory
-                    .open_file(FileKind::Body, id)
-                    .map_err(|source| failure("open", path(), source))?;
-                return Ok(MadeFile::owning(directory, FileKind::Body, id, file));
-            }
+            let path = || directory.path_of(FileKind::Body, id);
+            let file = directory
+                .open_file(FileKind::Body, id)
+                .map_err(|source| failure("open", path(), source))?;
+            return Ok(MadeFile::owning(directory, FileKind::Body, id, file));
         }
         let body = self.body()?;
         let made = MadeFile::create(directory, FileKind::Body, id)?;

@@ -65,13 +65,13 @@ fn with_reason(text: &[u8], reason: Option<&[u8]>) -> Vec<u8> {
         if line.starts_with(b"q") {
             continue;
         }
-        if line.starts_with(b"S") {
-            if let Some(reason) = waiting.take() {
-                out.push(b'q');
-                let plain = |b: &u8| if b.is_ascii_control() { b' ' } else { *b };
-                out.extend(reason.iter().map(plain));
-                out.push(b'\n');
-            }
+        if line.starts_with(b"S")
+            && let Some(reason) = waiting.take()
+        {
+            out.push(b'q');
+            let plain = |b: &u8| if b.is_ascii_control() { b' ' } else { *b };
+            out.extend(reason.iter().map(plain));
+            out.push(b'\n');
         }
         out.extend_from_slice(line);
         out.push(b'\n');

@@ -26,12 +26,12 @@ pub(super) fn store_control(
         BodyPlace::default(),
         durability,
     )?;
-    if durability == Durability::Synced {
-        if let Err(source) = directory.sync_names() {
-            // The name may not survive: the client is told to send again, so ours must go.
-            let _ = directory.remove(kind, id);
-            return Err(failure("sync", directory.path().to_path_buf(), source));
-        }
+    if durability == Durability::Synced
+        && let Err(source) = directory.sync_names()
+    {
+        // The name may not survive: the client is told to send again, so ours must go.
+        let _ = directory.remove(kind, id);
+        return Err(failure("sync", directory.path().to_path_buf(), source));
     }
     Ok(lock)
 }
