@@ -263,6 +263,7 @@ fn overrides(arguments: &Arguments) -> Overrides {
         settings: arguments.settings.clone(),
         afterwards: arguments.afterwards.clone(),
         caller_is_root: real_user() == 0,
+        tell_options: debug_flags(arguments).is_on(37, 1),
         mode: arguments.mode.letter(),
         tell_repeated_rulesets: matches!(
             arguments.mode,

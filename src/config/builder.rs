@@ -255,7 +255,7 @@ impl<'a> Builder<'a> {
                     .class_file(crate::sys::file::path_of(path), policy)
                 {
                     Ok(content) => (content, format),
-                    Err(error) if file.optional && error.missing => return,
+                    Err(_) if file.optional => return,
                     Err(error) => {
                         let text = [
                             b"fileclass: cannot open '".as_slice(),
@@ -372,7 +372,7 @@ impl<'a> Builder<'a> {
         self.options.set(
             text,
             origin,
-            self.overrides.caller_is_root,
+            self.overrides,
             &mut self.config,
             &*self.source,
             &mut self.out,

@@ -172,7 +172,7 @@ fn scan(line: &[u8], format: &[u8]) -> Option<Vec<u8>> {
                     .count()
             }
             b'[' => {
-                let (set, rest) = scan_set(format)?;
+                let (set, rest) = scan_set(format);
                 format = rest;
                 line.iter().take_while(|&&byte| set.contains(byte)).count()
             }
@@ -207,12 +207,15 @@ impl ScanSet {
     }
 }
 
-/// Reads a set; `None` when it has no end.
-fn scan_set(format: &[u8]) -> Option<(ScanSet, &[u8])> {
+/// Reads a set; one without end reaches to the end of the format.
+fn scan_set(format: &[u8]) -> (ScanSet, &[u8]) {
     let negated = format.first() == Some(&b'^');
     let body = &format[usize::from(negated)..];
     // A bracket in the first place is a member.
-    let end = 1 + memchr::memchr(b']', body.get(1..)?)?;
+    let end = body
+        .get(1..)
+        .and_then(|tail| memchr::memchr(b']', tail))
+        .map_or(body.len(), |at| at + 1);
     let mut members = Vec::new();
     let mut at = 0;
     while let Some(&byte) = body[..end].get(at) {
@@ -227,7 +230,8 @@ fn scan_set(format: &[u8]) -> Option<(ScanSet, &[u8])> {
             }
         }
     }
-    Some((ScanSet { negated, members }, &body[end + 1..]))
+    let rest = body.get(end + 1..).unwrap_or_default();
+    (ScanSet { negated, members }, rest)
 }
 
 #[cfg(test)]
@@ -245,6 +249,7 @@ mod tests {
             ("x=y", "x=%s", Some("y")),
             ("", "%s", None),
             ("a", "%[", None),
+            ("a b", "%[^", Some("a b")),
             ("a", "%d", None),
             ("b9-", "%[a-z0-9]", Some("b9")),
         ] {

@@ -111,6 +111,11 @@ impl Diagnostics {
         });
     }
 
+    /// Sets the exit status, whatever it was; the reading goes on.
+    pub fn fault(&mut self, status: ExitStatus) {
+        self.status = Some(status);
+    }
+
     /// Ends the reading with a status: nothing after this counts.
     pub fn stop(&mut self, status: ExitStatus) {
         self.status = Some(status);

@@ -108,6 +108,16 @@ impl Builder<'_> {
     /// Tells what fits badly together before the command line has its last word.
     pub fn check_file(&mut self) {
         self.out.clear_place();
+        let database = &self.config.options.delivering.mailbox_database;
+        if database != b"pw" {
+            let text = [
+                b"Can't initialize mailbox database \"".as_slice(),
+                database,
+                b"\": Service unavailable",
+            ];
+            self.out.note(text.concat());
+            self.out.fault(ExitStatus::Unavailable);
+        }
         let queueing = &self.config.options.queueing;
         if queueing.super_safe == SuperSafe::Interactive
             && queueing.delivery_mode != DeliveryMode::Interactive
@@ -145,16 +155,6 @@ impl Builder<'_> {
                 b") is not qualified; see cf/README: WHO AM I?",
             ];
             self.out.note(text.concat());
-        }
-        let database = &self.config.options.delivering.mailbox_database;
-        if database != b"pw" {
-            let text = [
-                b"Can't initialize mailbox database \"".as_slice(),
-                database,
-                b"\": Service unavailable",
-            ];
-            self.out.note(text.concat());
-            self.out.stop(ExitStatus::Unavailable);
         }
     }
 

@@ -328,10 +328,9 @@ pub const BUILT_IN: &[&str] = &[
 pub fn settle_flags(table: &mut crate::mailer::MailerTable, level: u8) {
     let local = table.local();
     let helpers = [table.program(), table.file()];
-    for id in [table.program(), table.file(), table.include()] {
-        if let Some(id) = id {
-            table.get_mut(id).flags.remove(b'm');
-        }
+    let one_at_a_time = [table.program(), table.file(), table.include()];
+    for id in one_at_a_time.into_iter().flatten() {
+        table.get_mut(id).flags.remove(b'm');
     }
     let mut add = |id, letters: &[u8]| {
         if let Some(id) = id {

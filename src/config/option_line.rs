@@ -7,6 +7,7 @@ use super::diagnostics::Diagnostics;
 use super::options::setting::{Origin, Setting, macro_definition};
 use super::options::table::{AUTO_REBUILD_ALIASES, LETTERS_ONLY, OPTIONS, OptionSpec};
 use super::options::value;
+use super::overrides::Overrides;
 use super::source::FileSource;
 
 /// An option as it was written.
@@ -40,7 +41,7 @@ impl OptionState {
         &mut self,
         text: OptionText<'_>,
         origin: Origin,
-        caller_is_root: bool,
+        overrides: &Overrides,
         config: &mut Config,
         source: &dyn FileSource,
         out: &mut Diagnostics,
@@ -48,6 +49,9 @@ impl OptionState {
         let (spec, suboption, value) = match find(text, out) {
             Found::Option(spec, suboption, value) => (spec, suboption, value),
             Found::Macro(value) => {
+                if overrides.tell_options {
+                    out.warning([b"setoption  (M)=".as_slice(), &printed(value)].concat());
+                }
                 if let Some((id, text)) = macro_definition(value, &mut config.names, out) {
                     config.macros.set_text(id, &text);
                 }
@@ -55,12 +59,15 @@ impl OptionState {
             }
             Found::Nothing => return,
         };
+        if overrides.tell_options {
+            out.warning(told(spec, suboption, value));
+        }
         if origin == Origin::File && self.fixed.contains(&spec.name) {
             return;
         }
         if spec.name == "LogLevel"
             && origin == Origin::CommandLine
-            && !caller_is_root
+            && !overrides.caller_is_root
             && value::number(value) <= i64::from(config.options.running.log_level)
         {
             return;
@@ -78,11 +85,54 @@ impl OptionState {
             origin,
             out,
         });
+        if overrides.tell_options
+            && spec.name == "DaemonPortOptions"
+            && let Some(port) = config.options.daemon_ports.last()
+        {
+            let text = [
+                b"Daemon ".as_slice(),
+                &port.name,
+                b" flags: ",
+                &port.flags_text(),
+            ];
+            out.warning(text.concat());
+        }
         // Timeouts are fixed one by one, and privacy flags only add up.
         if origin == Origin::CommandLine && !matches!(spec.name, "Timeout" | "PrivacyOptions") {
             self.fixed.push(spec.name);
         }
     }
+}
+
+/// Gives the line `-d37.1` prints for an option.
+///
+/// Observed: 8.17.1.9 (`setoption Timeout (r).connect=3m30s`).
+fn told(spec: &OptionSpec, suboption: Option<&[u8]>, value: &[u8]) -> Vec<u8> {
+    let code = match spec.code {
+        letter if letter.is_ascii_graphic() => char::from(letter).to_string(),
+        number => format!("0x{number:x}"),
+    };
+    let mut text = format!("setoption {} ({code})", spec.name).into_bytes();
+    if let Some(suboption) = suboption {
+        text.push(b'.');
+        text.extend_from_slice(suboption);
+    }
+    text.push(b'=');
+    text.extend_from_slice(&printed(value));
+    text
+}
+
+/// Shows a value with line breaks and tabs as C writes them.
+fn printed(value: &[u8]) -> Vec<u8> {
+    value
+        .iter()
+        .flat_map(|&byte| match byte {
+            b'\n' => vec![b'\\', b'n'],
+            b'\r' => vec![b'\\', b'r'],
+            b'\t' => vec![b'\\', b't'],
+            other => vec![other],
+        })
+        .collect()
 }
 
 /// Finds the option a text means.
@@ -92,7 +142,7 @@ fn find<'a>(text: OptionText<'a>, out: &mut Diagnostics) -> Found<'a> {
         OptionText::Letter(b'D', _) => Found::Nothing,
         OptionText::Letter(letter, value) => {
             let mut all = OPTIONS.iter().chain(LETTERS_ONLY);
-            match all.find(|spec| spec.letter == Some(letter)) {
+            match all.find(|spec| spec.has_letter(letter)) {
                 Some(spec) => Found::Option(spec, None, value),
                 None => {
                     out.error(format!("readcf: unknown option name 0x{letter:x}"));

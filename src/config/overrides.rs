@@ -26,7 +26,7 @@ impl OverrideSetting {
             }
             OverrideSetting::Letter(letter, _) => OPTIONS
                 .iter()
-                .any(|spec| spec.letter == Some(*letter) && spec.safety == Safety::Safe),
+                .any(|spec| spec.has_letter(*letter) && spec.safety == Safety::Safe),
             OverrideSetting::Named(text) => {
                 let name = text.split(|&b| matches!(b, b'=' | b' ' | b'.')).next();
                 OPTIONS.iter().any(|spec| {
@@ -49,6 +49,8 @@ pub struct Overrides {
     pub afterwards: Vec<OverrideSetting>,
     /// Whether the real user is root; others can only raise the log level.
     pub caller_is_root: bool,
+    /// Whether each option is told when it is set (`-d37.1`).
+    pub tell_options: bool,
     /// Letter of the operation mode, what `${opMode}` expands to.
     pub mode: u8,
     /// Whether an S line that adds to a ruleset is told (`-bt`, `-bC`).
@@ -63,6 +65,7 @@ impl Overrides {
             settings: Vec::new(),
             afterwards: Vec::new(),
             caller_is_root: true,
+            tell_options: false,
             mode: b'm',
             tell_repeated_rulesets: false,
         }

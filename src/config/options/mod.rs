@@ -6,7 +6,7 @@
 //! - [`table`]: names, letters, who may set them, and the parser of each.
 //! - [`setting`], [`value`]: what a parser works with.
 //! - [`parsers`], [`times`], [`ports`], [`accounts`]: parsers of more than one plain value.
-//! - [`timeouts`]: `Timeout.*`.
+//! - [`timeouts`]: all of `Timeout.*`.
 //! - [`queueing`]: queue directory, order, load limits, priorities, delivery mode.
 //! - [`delivering`]: outgoing connections, aliases, forwarding, bounces.
 //! - [`receiving`]: limits and manners of the SMTP server.
@@ -14,7 +14,7 @@
 //! - [`security`]: privacy flags, users, TLS and AUTH.
 //! - [`running`]: files, logging, process matters.
 //! - [`daemon_port`]: `DaemonPortOptions` and `ClientPortOptions`.
-//! - [`milter`]: `Milter.*`.
+//! - [`milter`]: all of `Milter.*`.
 
 pub mod accounts;
 pub mod daemon_port;

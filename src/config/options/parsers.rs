@@ -298,7 +298,11 @@ pub fn operator_chars(setting: &mut Setting<'_>) {
 pub fn connect_only_to(setting: &mut Setting<'_>) {
     let text = String::from_utf8_lossy(setting.value);
     let address = text.strip_prefix("IPv6:").unwrap_or(&text);
-    if address.parse::<IpAddr>().is_ok() {
+    // The C library takes `1` and `10.2` for addresses, too.
+    let is_short = address
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if address.parse::<IpAddr>().is_ok() || (is_short && !address.is_empty()) {
         setting.options.delivering.connect_only_to = Some(setting.text());
     } else {
         let message = format!("readcf: option ConnectOnlyTo: invalid IP address {text}");

@@ -28,18 +28,18 @@ pub enum Safety {
 pub struct OptionSpec {
     /// Long name.
     pub name: &'static str,
-    /// One-letter name.
-    pub letter: Option<u8>,
+    /// One-letter name, or the number the reference shows with `-d37.1`.
+    pub code: u8,
     /// Who may set it.
     pub safety: Safety,
     /// Reads the value.
     pub set: fn(&mut Setting<'_>),
 }
 
-const fn option(name: &'static str, set: fn(&mut Setting<'_>)) -> OptionSpec {
+const fn option(code: u8, name: &'static str, set: fn(&mut Setting<'_>)) -> OptionSpec {
     OptionSpec {
         name,
-        letter: None,
+        code,
         safety: Safety::Unsafe,
         set,
     }
@@ -48,7 +48,7 @@ const fn option(name: &'static str, set: fn(&mut Setting<'_>)) -> OptionSpec {
 const fn letter(letter: u8, name: &'static str, set: fn(&mut Setting<'_>)) -> OptionSpec {
     OptionSpec {
         name,
-        letter: Some(letter),
+        code: letter,
         safety: Safety::Unsafe,
         set,
     }
@@ -58,6 +58,13 @@ const fn safe(spec: OptionSpec) -> OptionSpec {
     OptionSpec {
         safety: Safety::Safe,
         ..spec
+    }
+}
+
+impl OptionSpec {
+    /// Tells whether the option may be set by this letter.
+    pub fn has_letter(&self, letter: u8) -> bool {
+        self.code == letter && letter.is_ascii_graphic()
     }
 }
 
@@ -204,264 +211,280 @@ pub const OPTIONS: &[OptionSpec] = &[
     letter(b'Z', "RetryFactor", |s| {
         s.options.queueing.retry_factor = s.number()
     }),
-    safe(option("QueueSortOrder", parsers::queue_sort_order)),
-    option("HostsFile", |s| {
+    safe(option(0x81, "QueueSortOrder", parsers::queue_sort_order)),
+    option(0x82, "HostsFile", |s| {
         s.options.running.hosts_file = s.path_or("/etc/hosts")
     }),
-    safe(option("MinQueueAge", |s| {
+    safe(option(0x83, "MinQueueAge", |s| {
         s.options.queueing.min_queue_age = s.interval(Minutes)
     })),
-    safe(option("DefaultCharSet", |s| {
+    safe(option(0x85, "DefaultCharSet", |s| {
         s.options.headers.default_char_set = s.text()
     })),
-    option("ServiceSwitchFile", |s| {
+    option(0x86, "ServiceSwitchFile", |s| {
         s.options.running.service_switch_file = s.path_or("/etc/mail/service.switch")
     }),
-    safe(option("DialDelay", |s| {
+    safe(option(0x87, "DialDelay", |s| {
         s.options.delivering.dial_delay = s.interval(Seconds)
     })),
-    safe(option("NoRecipientAction", parsers::no_recipient_action)),
-    option("SafeFileEnvironment", |s| {
+    safe(option(
+        0x88,
+        "NoRecipientAction",
+        parsers::no_recipient_action,
+    )),
+    option(0x89, "SafeFileEnvironment", |s| {
         s.options.security.safe_file_environment = s.path()
     }),
-    option("MaxMessageSize", |s| {
+    option(0x8a, "MaxMessageSize", |s| {
         s.options.receiving.max_message_size = s.size()
     }),
-    safe(option("ColonOkInAddr", |s| {
+    safe(option(0x8b, "ColonOkInAddr", |s| {
         s.options.headers.colon_ok_in_addr = s.truth()
     })),
-    safe(option("MaxQueueRunSize", |s| {
+    safe(option(0x8c, "MaxQueueRunSize", |s| {
         s.options.queueing.max_queue_run_size = s.count()
     })),
-    option("MaxDaemonChildren", |s| {
+    option(0x8d, "MaxDaemonChildren", |s| {
         s.options.receiving.max_daemon_children = s.count()
     }),
-    option("DontExpandCnames", |s| {
+    option(0x8e, "DontExpandCnames", |s| {
         s.options.delivering.dont_expand_cnames = s.truth()
     }),
-    option("MustQuoteChars", parsers::must_quote_chars),
-    option("SmtpGreetingMessage", |s| {
+    option(0x8f, "MustQuoteChars", parsers::must_quote_chars),
+    option(0x90, "SmtpGreetingMessage", |s| {
         s.options.receiving.smtp_greeting_message = s.unquoted_template()
     }),
-    option("UnixFromLine", |s| {
+    option(0x91, "UnixFromLine", |s| {
         s.options.headers.unix_from_line = s.unquoted_template()
     }),
-    option("OperatorChars", parsers::operator_chars),
-    option("DontInitGroups", |s| {
+    option(0x92, "OperatorChars", parsers::operator_chars),
+    option(0x93, "DontInitGroups", |s| {
         s.options.security.dont_init_groups = s.truth()
     }),
-    safe(option("SingleLineFromHeader", |s| {
+    safe(option(0x94, "SingleLineFromHeader", |s| {
         s.options.headers.single_line_from_header = s.truth()
     })),
-    safe(option("AllowBogusHELO", |s| {
+    safe(option(0x95, "AllowBogusHELO", |s| {
         s.options.receiving.allow_bogus_helo = s.truth()
     })),
-    option("ConnectionRateThrottle", |s| {
+    option(0x97, "ConnectionRateThrottle", |s| {
         s.options.receiving.connection_rate_throttle = s.count()
     }),
-    option("UnsafeGroupWrites", |s| {
+    option(0x99, "UnsafeGroupWrites", |s| {
         s.options.security.unsafe_group_writes = s.truth()
     }),
-    option("DoubleBounceAddress", |s| {
+    option(0x9a, "DoubleBounceAddress", |s| {
         s.options.delivering.double_bounce_address = s.template()
     }),
-    option("HostStatusDirectory", |s| {
+    option(0x9b, "HostStatusDirectory", |s| {
         s.options.delivering.host_status_directory = s.path()
     }),
-    option("SingleThreadDelivery", |s| {
+    option(0x9c, "SingleThreadDelivery", |s| {
         s.options.delivering.single_thread_delivery = s.truth()
     }),
-    option("RunAsUser", |s| {
+    option(0x9d, "RunAsUser", |s| {
         let previous = s.options.security.run_as_user.clone();
         s.options.security.run_as_user = account(s, "RunAsUser", previous.as_ref());
     }),
-    option("RrtImpliesDsn", |s| {
+    option(0x9e, "RrtImpliesDsn", |s| {
         s.options.delivering.rrt_implies_dsn = s.truth()
     }),
-    option("PidFile", |s| s.options.running.pid_file = s.template()),
-    option("DontBlameSendmail", parsers::dont_blame_sendmail),
-    option("DontProbeInterfaces", |s| {
+    option(0x9f, "PidFile", |s| {
+        s.options.running.pid_file = s.template()
+    }),
+    option(0xa0, "DontBlameSendmail", parsers::dont_blame_sendmail),
+    option(0xa1, "DontProbeInterfaces", |s| {
         s.options.running.dont_probe_interfaces = match s.value {
             b"loopback" => ProbeInterfaces::NoLoopback,
             _ if s.truth() => ProbeInterfaces::None,
             _ => ProbeInterfaces::All,
         };
     }),
-    option("MaxRecipientsPerMessage", |s| {
+    option(0xa2, "MaxRecipientsPerMessage", |s| {
         s.options.receiving.max_recipients_per_message = s.count()
     }),
-    option("DeadLetterDrop", |s| {
+    option(0xa3, "DeadLetterDrop", |s| {
         s.options.delivering.dead_letter_drop = s.path()
     }),
-    option("MaxAliasRecursion", |s| {
+    option(0xa5, "MaxAliasRecursion", |s| {
         s.options.delivering.max_alias_recursion = s.count()
     }),
-    option("ConnectOnlyTo", parsers::connect_only_to),
-    option("TrustedUser", |s| {
+    option(0xa6, "ConnectOnlyTo", parsers::connect_only_to),
+    option(0xa7, "TrustedUser", |s| {
         let previous = s.options.security.trusted_user.clone();
         s.options.security.trusted_user = account(s, "TrustedUser", previous.as_ref());
     }),
-    option("MaxMimeHeaderLength", parsers::max_mime_header_length),
-    option("ControlSocketName", |s| {
+    option(0xa8, "MaxMimeHeaderLength", parsers::max_mime_header_length),
+    option(0xa9, "ControlSocketName", |s| {
         s.options.running.control_socket_name = s.path()
     }),
-    option("MaxHeadersLength", parsers::max_headers_length),
-    option("ProcessTitlePrefix", |s| {
+    option(0xaa, "MaxHeadersLength", parsers::max_headers_length),
+    option(0xac, "ProcessTitlePrefix", |s| {
         s.options.running.process_title_prefix =
             Some(s.template()).filter(|title| !title.is_empty());
     }),
-    option("LDAPDefaultSpec", |s| {
+    option(0xb2, "LDAPDefaultSpec", |s| {
         s.options.running.ldap_default_spec = s.some_text()
     }),
-    option("DefaultAuthInfo", |s| {
+    option(0xad, "DefaultAuthInfo", |s| {
         s.options.security.default_auth_info = s.path()
     }),
-    option("AuthMechanisms", |s| {
+    option(0xae, "AuthMechanisms", |s| {
         s.options.security.auth_mechanisms = s.text()
     }),
-    option("ClientPortOptions", ports::client_port),
-    option("DataFileBufferSize", |s| {
+    option(0xaf, "ClientPortOptions", ports::client_port),
+    option(0xb0, "DataFileBufferSize", |s| {
         s.options.queueing.data_file_buffer_size = s.size()
     }),
-    option("XscriptFileBufferSize", |s| {
+    option(0xb1, "XscriptFileBufferSize", |s| {
         s.options.queueing.xscript_file_buffer_size = s.size()
     }),
-    option("ServerCertFile", |s| {
+    option(0xb4, "ServerCertFile", |s| {
         s.options.security.server_cert_file = parsers::file_pair(s)
     }),
-    option("ServerKeyFile", |s| {
+    option(0xb5, "ServerKeyFile", |s| {
         s.options.security.server_key_file = parsers::file_pair(s)
     }),
-    option("ClientCertFile", |s| {
+    option(0xb6, "ClientCertFile", |s| {
         s.options.security.client_cert_file = parsers::file_pair(s)
     }),
-    option("ClientKeyFile", |s| {
+    option(0xb7, "ClientKeyFile", |s| {
         s.options.security.client_key_file = parsers::file_pair(s)
     }),
-    option("CACertFile", |s| s.options.security.ca_cert_file = s.path()),
-    option("CACertPath", |s| s.options.security.ca_cert_path = s.path()),
-    option("DHParameters", |s| {
+    option(0xb8, "CACertFile", |s| {
+        s.options.security.ca_cert_file = s.path()
+    }),
+    option(0xb9, "CACertPath", |s| {
+        s.options.security.ca_cert_path = s.path()
+    }),
+    option(0xba, "DHParameters", |s| {
         s.options.security.dh_parameters = s.some_text()
     }),
-    option("InputMailFilters", parsers::input_mail_filters),
-    option("Milter", parsers::milter),
-    option("AuthOptions", |s| {
+    option(0xbb, "InputMailFilters", parsers::input_mail_filters),
+    option(0xbc, "Milter", parsers::milter),
+    option(0xbd, "AuthOptions", |s| {
         s.options.security.auth_options = parsers::letters(s, b"AacdfmpyT")
     }),
-    option("QueueFileMode", |s| {
+    option(0xbe, "QueueFileMode", |s| {
         s.options.queueing.queue_file_mode = Some(value::octal(s.value) & 0o777)
     }),
-    option("CertFingerprintAlgorithm", |s| {
+    option(0xbf, "CertFingerprintAlgorithm", |s| {
         s.options.security.cert_fingerprint_algorithm = s.some_text()
     }),
-    option("CipherList", |s| {
+    option(0xc0, "CipherList", |s| {
         s.options.security.cipher_list = s.some_text()
     }),
-    option("RandFile", |s| s.options.security.rand_file = s.some_text()),
-    option("TLSSrvOptions", |s| {
+    option(0xc1, "RandFile", |s| {
+        s.options.security.rand_file = s.some_text()
+    }),
+    option(0xc2, "TLSSrvOptions", |s| {
         s.options.security.tls_srv_options = parsers::letters(s, b"VCR")
     }),
-    option("BadRcptThrottle", |s| {
+    option(0xc3, "BadRcptThrottle", |s| {
         s.options.receiving.bad_rcpt_throttle = s.count()
     }),
-    option("DeliverByMin", parsers::deliver_by_min),
-    option("MaxQueueChildren", |s| {
+    option(0xc4, "DeliverByMin", parsers::deliver_by_min),
+    option(0xc5, "MaxQueueChildren", |s| {
         s.options.queueing.max_queue_children = s.count()
     }),
-    option("MaxRunnersPerQueue", |s| {
+    option(0xc6, "MaxRunnersPerQueue", |s| {
         s.options.queueing.max_runners_per_queue = s.count()
     }),
-    option("DirectSubmissionModifiers", |s| {
+    option(0xc7, "DirectSubmissionModifiers", |s| {
         s.options.receiving.direct_submission_modifiers = s.text()
     }),
-    option("NiceQueueRun", |s| {
+    option(0xc8, "NiceQueueRun", |s| {
         s.options.queueing.nice_queue_run = value::signed(s.value)
     }),
-    option("SharedMemoryKey", |s| {
+    option(0xc9, "SharedMemoryKey", |s| {
         s.options.queueing.shared_memory_key = if s.value.eq_ignore_ascii_case(b"select") {
             -1
         } else {
             s.number()
         };
     }),
-    option("AuthMaxBits", |s| {
+    option(0xca, "AuthMaxBits", |s| {
         s.options.security.auth_max_bits = Some(s.count())
     }),
-    option("MailboxDatabase", parsers::mailbox_database),
-    option("UseMSP", |s| s.options.running.use_msp = s.truth()),
-    option("DelayLA", |s| s.options.queueing.delay_la = s.count()),
-    option("FastSplit", |s| s.options.queueing.fast_split = s.count()),
-    option("SoftBounce", |s| {
+    option(0xcb, "MailboxDatabase", parsers::mailbox_database),
+    option(0xcc, "UseMSP", |s| s.options.running.use_msp = s.truth()),
+    option(0xcd, "DelayLA", |s| s.options.queueing.delay_la = s.count()),
+    option(0xce, "FastSplit", |s| {
+        s.options.queueing.fast_split = s.count()
+    }),
+    option(0xcf, "SoftBounce", |s| {
         s.options.delivering.soft_bounce = s.truth()
     }),
-    option("SharedMemoryKeyFile", |s| {
+    option(0xd0, "SharedMemoryKeyFile", |s| {
         s.options.queueing.shared_memory_key_file = s.path()
     }),
-    option("RejectLogInterval", |s| {
+    option(0xd1, "RejectLogInterval", |s| {
         s.options.receiving.reject_log_interval = s.interval(Hours)
     }),
-    option("RequiresDirfsync", |s| {
+    option(0xd2, "RequiresDirfsync", |s| {
         s.options.queueing.requires_dirfsync = s.truth()
     }),
-    option("ConnectionRateWindowSize", |s| {
+    option(0xd3, "ConnectionRateWindowSize", |s| {
         s.options.receiving.connection_rate_window_size = s.interval(Seconds);
     }),
-    option("CRLFile", |s| s.options.security.crl_file = s.path()),
-    option("FallbackSmartHost", |s| {
+    option(0xd4, "CRLFile", |s| s.options.security.crl_file = s.path()),
+    option(0xd5, "FallbackSmartHost", |s| {
         s.options.delivering.fallback_smart_host = s.some_text()
     }),
-    option("AuthRealm", |s| {
+    option(0xd6, "AuthRealm", |s| {
         s.options.security.auth_realm = s.some_text()
     }),
-    option("CRLPath", |s| s.options.security.crl_path = s.path()),
-    option("HeloName", |s| {
+    option(0xd7, "CRLPath", |s| s.options.security.crl_path = s.path()),
+    option(0xd8, "HeloName", |s| {
         s.options.delivering.helo_name = s.some_text()
     }),
-    option("MaxNOOPCommands", |s| {
+    option(0xdc, "MaxNOOPCommands", |s| {
         s.options.receiving.max_noop_commands = s.count()
     }),
-    option("BadRcptShutdown", |s| {
+    option(0xe1, "BadRcptShutdown", |s| {
         s.options.receiving.bad_rcpt_shutdown = s.count()
     }),
-    option("BadRcptShutdownGood", |s| {
+    option(0xe2, "BadRcptShutdownGood", |s| {
         s.options.receiving.bad_rcpt_shutdown_good = s.count()
     }),
-    option("ServerSSLOptions", |s| {
+    option(0xe3, "ServerSSLOptions", |s| {
         s.options.security.server_ssl_options = parsers::ssl_options(s)
     }),
-    option("ClientSSLOptions", |s| {
+    option(0xe4, "ClientSSLOptions", |s| {
         s.options.security.client_ssl_options = parsers::ssl_options(s)
     }),
-    option("MaxQueueAge", |s| {
+    option(0xe5, "MaxQueueAge", |s| {
         s.options.queueing.max_queue_age = s.interval(Minutes)
     }),
-    option("RejectNUL", |s| s.options.receiving.reject_nul = s.truth()),
-    option("UseCompressedIPv6Addresses", |s| {
+    option(0xe9, "RejectNUL", |s| {
+        s.options.receiving.reject_nul = s.truth()
+    }),
+    option(0xec, "UseCompressedIPv6Addresses", |s| {
         s.options.running.use_compressed_ipv6_addresses = s.truth();
     }),
-    option("SSLEngine", |s| {
+    option(0xed, "SSLEngine", |s| {
         s.options.security.ssl_engine = s.some_text()
     }),
-    option("SSLEnginePath", |s| {
+    option(0xee, "SSLEnginePath", |s| {
         s.options.security.ssl_engine_path = s.path()
     }),
-    option("TLSFallbacktoClear", |s| {
+    option(0xef, "TLSFallbacktoClear", |s| {
         s.options.security.tls_fallback_to_clear = s.truth()
     }),
-    option("SetCertAltnames", |s| {
+    option(0xf7, "SetCertAltnames", |s| {
         s.options.security.set_cert_altnames = s.truth()
     }),
-    option("SmtpUTF8", parsers::smtp_utf8),
-    option("StrictTransportSecurity", |s| {
+    option(0xf8, "SmtpUTF8", parsers::smtp_utf8),
+    option(0xf9, "StrictTransportSecurity", |s| {
         s.options.security.strict_transport_security = s.truth()
     }),
-    option("CipherSuites", |s| {
+    option(0xfa, "CipherSuites", |s| {
         s.options.security.cipher_suites = s.some_text()
     }),
 ];
 
 /// Options of old releases that have a letter only.
-pub const LETTERS_ONLY: &[OptionSpec] = &[letter(b'g', "g", |s| default_group(s))];
+pub const LETTERS_ONLY: &[OptionSpec] = &[letter(b'g', "", default_group)];
 
 /// Option of old releases that is accepted and means nothing any more.
 ///
