@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build run test peers check install clean
+.PHONY: help build run test peers check install install-files clean
 
 help:
 	@echo 'make run      build, start a private sandbox on 127.0.0.1:2525, deliver a message'
@@ -24,12 +24,16 @@ test: peers
 SMMSP := $(shell [ "$$(id -u)" = 0 ] && getent group smmsp >/dev/null && echo smmsp)
 SBIN_LINKS = editmap hoststat mailstats makemap newaliases praliases purgestat runq smtpd
 
-install: build
+PROGRAM ?= target/release/sendmail
+
+install: build install-files
+
+install-files:
 	install -d -m 755 $(DESTDIR)/etc/init.d $(DESTDIR)/etc/mail $(DESTDIR)/usr/bin \
 	    $(DESTDIR)/usr/lib $(DESTDIR)/usr/sbin $(DESTDIR)/usr/share/man/man5 $(DESTDIR)/usr/share/man/man8
 	install -d -m 700 $(DESTDIR)/var/spool/mqueue
 	install -d -m 770 $(if $(SMMSP),-o smmsp -g smmsp) $(DESTDIR)/var/spool/clientmqueue
-	install -m $(if $(SMMSP),2755 -g smmsp,755) target/release/sendmail $(DESTDIR)/usr/sbin/sendmail
+	install -m $(if $(SMMSP),2755 -g smmsp,755) $(PROGRAM) $(DESTDIR)/usr/sbin/sendmail
 	for name in $(SBIN_LINKS); do ln -sfn sendmail $(DESTDIR)/usr/sbin/$$name; done
 	ln -sfn ../sbin/sendmail $(DESTDIR)/usr/bin/mailq
 	ln -sfn ../sbin/sendmail $(DESTDIR)/usr/bin/newaliases

@@ -144,6 +144,33 @@ fn system_calls_live_in_one_room() {
 }
 
 #[test]
+fn the_named_crates_are_direct_dependencies_and_used() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest = fs::read_to_string(manifest).expect("Cargo.toml is readable");
+    let sources = sources();
+    for name in [
+        "crossbeam-channel",
+        "mio",
+        "getopts",
+        "log",
+        "env_logger",
+        "libc",
+        "nix",
+    ] {
+        let declared = manifest.lines().any(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+        });
+        assert!(declared, "{name} is not in Cargo.toml");
+        let used = format!("{}::", name.replace('-', "_"));
+        assert!(
+            sources.iter().any(|(_, text)| text.contains(&used)),
+            "{name} is used nowhere"
+        );
+    }
+}
+
+#[test]
 fn no_file_is_too_long_to_read() {
     let long: Vec<String> = sources()
         .into_iter()

@@ -16,6 +16,42 @@ macro_rules! scenarios {
     };
 }
 
+/// Installs the built program below `target/installed` as `make install` would.
+#[test]
+fn what_is_installed_is_what_the_manifest_says_and_serves() {
+    let tree = support::project().join("target/installed");
+    // The tree of an earlier run would hide a path that is no longer installed.
+    let _ = std::fs::remove_dir_all(&tree);
+    let output = std::process::Command::new("make")
+        .current_dir(support::project())
+        .arg("install-files")
+        .arg(format!("DESTDIR={}", tree.display()))
+        .arg(format!("PROGRAM={}", env!("CARGO_BIN_EXE_sendmail")))
+        .output()
+        .expect("make starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    support::scenario("service", &["target/installed"]);
+}
+
+#[test]
+fn manual_pages_pass_the_linter() {
+    let pages = ["man/sendmail.8", "man/aliases.5"];
+    support::need_tool("mandoc", |mandoc| {
+        let output = std::process::Command::new(mandoc)
+            .current_dir(support::project())
+            .args(["-Tlint", "-Wwarning"])
+            .args(pages)
+            .output()
+            .expect("mandoc starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.is_empty(), "{said}");
+    });
+}
+
 scenarios! {
     ten_load_generators_fill_ten_maildirs: "thousand_messages";
     swaks_mail_mutt_and_smtplib_reach_local_and_remote_users: "clients";
@@ -27,6 +63,7 @@ scenarios! {
     nothing_accepted_is_lost_by_sigkill: "sudden_end", "SIGKILL", "20";
     nothing_accepted_is_lost_by_sigterm: "sudden_end", "SIGTERM", "20";
     limits_of_the_daemon_hold_and_free_places_are_used_at_once: "limits";
+    the_sandbox_shows_a_message_delivered_and_leaves_nothing_behind: "sandbox";
     the_tutorials_rules_rewrite_as_told: "tutorial_rewriting";
     the_tutorials_mail_goes_where_told: "tutorial_mail";
 }

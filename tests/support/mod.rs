@@ -38,6 +38,23 @@ fn missing() -> Option<String> {
     Some(reason)
 }
 
+/// Lends a program of the machine to a test, or says that the test was left out.
+///
+/// # Panics
+/// When it is missing and `REQUIRE_ALL` is set.
+pub fn need_tool(name: &str, test: impl FnOnce(&str)) {
+    let is_there = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
+    if is_there {
+        return test(name);
+    }
+    assert!(
+        std::env::var_os("REQUIRE_ALL").is_none(),
+        "this test may not be left out: no {name}"
+    );
+    eprintln!("LEFT OUT: no {name}");
+}
+
 /// Runs `tests/scenarios/NAME.py` with the built program on a private machine.
 ///
 /// # Panics
@@ -62,7 +79,8 @@ fn scenario_with(program: &Path, name: &str, arguments: &[&str]) {
             "--fork",
             "--kill-child",
         ])
-        .arg("/usr/bin/python3")
+        // The shell is the machine's process 1 and takes leave of orphans; python would not.
+        .args(["sh", "-c", "\"$@\"; exit $?", "sh", "/usr/bin/python3"])
         .arg(project().join("tests/support/stage.py"))
         .arg(program)
         .arg(name)
