@@ -285,9 +285,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             Routed::Refused(refusal) => {
                 self.summary.refused += 1;
                 self.complain(refusal.code, refusal.enhanced, &refusal.text);
-                let Some(user) = refusal.listed_as.clone() else {
-                    return None;
-                };
+                let user = refusal.listed_as.clone()?;
                 self.summary.exit.get_or_insert(refusal.exit);
                 recipient.refused_as = Some(user);
                 RecipientState::Failed(self.status_of(&refusal))

@@ -12,6 +12,7 @@ use crate::logging::record::Severity;
 use crate::mta::{Mta, Workspace};
 use crate::queue::{CommitError, LockedEntry, LockedEnvelope};
 use crate::smtp::ExitStatus;
+use crate::text::interval::format_interval;
 
 use super::ledger::first_failure;
 use super::reports;
@@ -55,6 +56,7 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
     }
     finish.waiting = envelope.open_recipients();
     let recorded = if finish.waiting == 0 {
+        log_done(mta, &envelope);
         entry.remove()
     } else {
         envelope.message_status = waiting_reason(&envelope);
@@ -65,6 +67,17 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
         complain(mta, &envelope, &error);
     }
     finish
+}
+
+/// Writes the line that ends the history of a message.
+fn log_done(mta: &Mta, envelope: &Envelope) {
+    let delay = format_interval(mta.clock.now().since(envelope.created));
+    mta.log.syslog(
+        10,
+        Severity::Info,
+        Some(envelope.id_for_log()),
+        format_args!("done; delay={delay}, ntries={}", envelope.attempts),
+    );
 }
 
 /// The reason mailq shows: that of a recipient refused for good, else that of the last one deferred.

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 
 use crate::config::options::{EightBitMode, HeaderOptions};
 use crate::envelope::{Envelope, EnvelopeFlags};
-use crate::mailer::Mailer;
+use crate::mailer::{Invocation, Mailer};
 use crate::message::address_lines::format_address_header;
 use crate::message::header::{Expansion, FlagLetters};
 use crate::message::line_writer::{LineForm, LineRole, LineWriter};
@@ -281,11 +281,10 @@ fn write_body(
     match form.conversion {
         Conversion::None => {
             writer.end()?;
-            // A program gets a last line without line feed as it is; a server needs the end.
-            let last = if form.from_line {
-                LastLine::AsItIs
-            } else {
-                LastLine::Ended
+            // In a mailbox the line feed after the message ends its last line.
+            let last = match message.mailer.invocation() {
+                Invocation::File => LastLine::AsItIs,
+                Invocation::Program | Invocation::Network => LastLine::Ended,
             };
             write_plain_body(&envelope.body, last, writer)
         }
@@ -437,11 +436,11 @@ mod tests {
         let envelope = envelope(b"S: x\n", b"From a\nend");
         assert_eq!(
             written(b"E", &envelope),
-            "From me now\nS: x\n\n>From a\nend"
+            "From me now\nS: x\n\n>From a\nend\n"
         );
         assert_eq!(
             written(b"U", &envelope),
-            "From ann  now remote from far\nS: x\n\nFrom a\nend"
+            "From ann  now remote from far\nS: x\n\nFrom a\nend\n"
         );
     }
 

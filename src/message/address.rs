@@ -373,12 +373,11 @@ pub fn next_address(list: &[u8], old_style: bool) -> Option<(&[u8], &[u8])> {
                     && old_style
                     && !quoted
                     && comment == 0
-                    && angle == 0 =>
+                    && angle == 0
+                    && !touches_at_sign(list, at) =>
             {
-                if !touches_at_sign(list, at) {
-                    end = at;
-                    break;
-                }
+                end = at;
+                break;
             }
             _ => {}
         }

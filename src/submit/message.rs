@@ -71,6 +71,16 @@ pub fn submit_message(
         Stdout.say(b"Recipient names must be specified");
         return Submission::refused(ExitStatus::Usage);
     }
+    let caller = Submitter::of(arguments.uid, &*mta.users).name;
+    mta.log.syslog(
+        10,
+        log::Level::Info,
+        Some(b"NOQUEUE"),
+        format_args!(
+            "connect from {}@localhost",
+            crate::text::bytes::printable(&caller)
+        ),
+    );
     let entry = mta.queue.new_entry(0, &*mta.clock);
     let mut desk = Desk::new(mta, workspace, arguments, entry.id().clone());
     desk.settle_sender();

@@ -17,8 +17,10 @@ impl ContentType {
     /// Reads the value of a field; what cannot be read is left empty.
     pub fn parse(value: &[u8]) -> ContentType {
         let mut words = Words { rest: value };
-        let mut parsed = ContentType::default();
-        parsed.kind = words.next().unwrap_or_default();
+        let mut parsed = ContentType {
+            kind: words.next().unwrap_or_default(),
+            ..ContentType::default()
+        };
         let mut word = words.next();
         if word.as_deref() == Some(b"/") {
             parsed.subtype = words.next().unwrap_or_default();

@@ -160,8 +160,7 @@ impl QuotedEncoder {
     }
 
     fn must_encode(&self, byte: u8) -> bool {
-        byte < 0x20
-            || byte >= 0x7f
+        !(0x20..0x7f).contains(&byte)
             || byte == b'='
             || (self.ebcdic_safe && b"!\"#$@[\\]^`{|}~".contains(&byte))
     }
