@@ -174,8 +174,10 @@ impl Site {
     /// Expands and returns narration and errors, exit status, and the final recipients.
     fn expand(&self, given: &[&str]) -> Expanded {
         let mailers = mailers();
-        let mut envelope = Envelope::default();
-        envelope.recipients = given.iter().map(|text| Recipient::new(*text)).collect();
+        let mut envelope = Envelope {
+            recipients: given.iter().map(|text| Recipient::new(*text)).collect(),
+            ..Envelope::default()
+        };
         let (mut narrator, mut complaints) = (Kept::default(), Kept::default());
         let log = MailLog::recording(0).0;
         let summary = expand_recipients(

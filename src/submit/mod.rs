@@ -8,7 +8,7 @@
 //! - [`message`]: one submission from flags to committed entries;
 //! - `header`: what the header says and lacks;
 //! - `commit`: into the queue;
-//! - [`verify`]: -bv.
+//! - [`verify`]: verify mode.
 
 pub mod arguments;
 mod commit;
