@@ -169,11 +169,54 @@ impl RewriteContext<'_> {
         if let (true, Resolution::Mailer(triple)) = (is_deferred, &resolution) {
             resolution = Resolution::Deferred(triple.clone());
         }
+        if traced || self.trace.level(24) >= 4 {
+            self.trace_resolved(given, &resolution);
+        }
         Resolved {
             resolution,
             end,
             skips_ruleset_5,
         }
+    }
+
+    /// Tells what became of an address.
+    ///
+    /// Most of what the reference shows there is not known yet and shows as empty.
+    fn trace_resolved(&mut self, given: &[u8], resolution: &Resolution) {
+        if self.trace.level(24) >= 4 {
+            let line = [b"allocaddr(flags=0, paddr=".as_slice(), given, b", ad=1)\n"].concat();
+            self.trace.write(&line);
+        }
+        let (triple, state) = match resolution {
+            Resolution::Mailer(triple) => (triple, "OK"),
+            Resolution::Deferred(triple) => (triple, "QUEUEUP"),
+            Resolution::Error(_) => return,
+        };
+        if self.trace.level(20) == 0 {
+            return;
+        }
+        let mailer = &self.mailers.get(triple.mailer).name;
+        let text = [
+            b"parseaddr-->0x7ffd0000abc0=".as_slice(),
+            given,
+            format!(":\n\tmailer {} (", triple.mailer.index()).as_bytes(),
+            mailer,
+            b"), host `",
+            &triple.host,
+            b"'\n\tuser `",
+            &triple.user,
+            b"', ruser `<null>'\n\tstate=",
+            state.as_bytes(),
+            b", next=0x0, alias 0x0, uid 0, gid 0\n\
+              \tflags=100180<QPINGONFAILURE,QPINGONDELAY,QSECURE>\n\
+              \towner=(none), home=\"(none)\", fullname=\"(none)\"\n\
+              \torcpt=\"(none)\", statmta=(none), status=(none)\n\
+              \tfinalrcpt=\"(none)\"\n\
+              \trstatus=\"(none)\"\n\
+              \tstatdate=(none)\n",
+        ]
+        .concat();
+        self.trace.write(&text);
     }
 
     fn set_address_type(&mut self, how: Resolving) {
