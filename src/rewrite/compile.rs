@@ -168,10 +168,10 @@ impl RuleBook {
 fn unclosed_name(text: &[u8], end: usize) -> Option<usize> {
     let head = text.get(..end)?;
     let open = head.iter().rposition(|&c| c == b'{')?;
-    let is_name = match head.get(..open)? {
-        [.., b'$'] | [.., b'$', b'=' | b'~' | b'&' | b'?'] => true,
-        _ => false,
-    };
+    let is_name = matches!(
+        head.get(..open)?,
+        [.., b'$'] | [.., b'$', b'=' | b'~' | b'&' | b'?']
+    );
     (is_name && !head.get(open..)?.contains(&b'}')).then_some(open)
 }
 

@@ -24,6 +24,9 @@ pub mod rename;
 pub mod resolve;
 pub mod trace;
 
+#[cfg(test)]
+mod tests;
+
 pub use crate::token::RulesetId;
 pub use book::{RuleBook, RulesetName};
 pub use check::check;

@@ -1,0 +1,190 @@
+//! Whole rulesets over literal configurations; results observed: 8.17.1.9.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::dns::FixedResolver;
+use crate::logging::record::MailLog;
+use crate::macros::{Classes, MacroNames, MacroTable, Macros};
+use crate::mailer::{Mailer, MailerTable};
+use crate::map::{LookupMode, MapServices, MapSet};
+use crate::message::address::PhraseRules;
+use crate::smtp::{ExitStatus, Verdict};
+use crate::sys::identity::FixedUsers;
+use crate::sys::privilege::Unprivileged;
+use crate::token::AddressSyntax;
+
+const RULES: &[(&str, &[&str])] = &[
+    ("Words", &["hello\tbye"]),
+    ("Split", &["$-@$*\t$@ juan@$2"]),
+    ("Steps", &["x\ty", "y\tz", "z\ta"]),
+    ("Shortest", &["$* . $*\t$@ <$1> <$2>"]),
+    ("Loop", &["$*\t$1"]),
+    ("Inner", &["$- % $+\t$@ $2", "$-\t$: single $1"]),
+    ("Outer", &["$- % $-\t$: $>Inner $1 % $>Inner $2"]),
+    ("Deep", &["$*\t$: $>Deep $1"]),
+    ("Class", &["$=x\t$@ in", "$*\t$@ out"]),
+    ("Found", &["$*\t$: $#local $: $1", "$*\t$@ never"]),
+    (
+        "parse=0",
+        &[
+            "$* @ here\t$#local $: $1",
+            "no\t$#error $@ 5.1.1 $: \"550 no such user\"",
+        ],
+    ),
+    (
+        "check_mail",
+        &[
+            "bad\t$#error $@ 5.7.1 $: \"550 go away\"",
+            "later\t$#error $@ 4.7.1 $: \"451 come back\"",
+            "drop\t$#discard $: x",
+            "keep\t$#error $@ quarantine $: looks odd",
+            "$*\t$@ OK",
+        ],
+    ),
+    ("check_relay", &["$* $| $*\t$#error $: \"550 \" $2"]),
+];
+
+/// Builds everything from [`RULES`] and lends a context to `work`.
+fn with<R>(work: impl FnOnce(&mut RewriteContext<'_>) -> R) -> (R, Kept) {
+    let mut names = MacroNames::new();
+    let (base, mut front, mut scratch) = (MacroTable::new(), MacroTable::new(), MacroTable::new());
+    let syntax = AddressSyntax::new(b".:%@!^/[]+", 10);
+    let mut rules = RuleBook::new();
+    let mut errors = Vec::new();
+    for (name, lines) in RULES {
+        let ruleset = rules.enter(name.as_bytes(), &mut errors).unwrap().id;
+        for line in *lines {
+            let mut source = RuleSource {
+                macros: &Macros::new(&mut scratch, None, &base),
+                names: &mut names,
+                syntax: &syntax,
+                line: 1,
+            };
+            rules.add_rule(ruleset, line.as_bytes(), &mut source, &mut errors);
+        }
+    }
+    assert!(errors.is_empty(), "{errors:?}");
+    let mut classes = Classes::new();
+    classes.insert(crate::macros::ClassId::letter(b'x'), b"one.two");
+    let mut mailers = MailerTable::default();
+    let mut local = Mailer::new(b"local", b"/bin/false");
+    local.flags.insert(b'l');
+    mailers.insert(local);
+    let maps = MapSet::new(
+        &[],
+        MapServices {
+            resolver: Arc::new(FixedResolver::default()),
+            users: Arc::new(FixedUsers::default()),
+            privileged: Arc::new(Unprivileged),
+            file_rules: MapServices::MAP_FILE_RULES,
+            alias_file_rules: MapServices::ALIAS_FILE_RULES,
+            alias_wait: Duration::ZERO,
+            log: MailLog::new(0),
+            service_switch_file: PathBuf::from("/nonexistent"),
+            program_user: None,
+            aliases: Vec::new(),
+        },
+    );
+    let (mut kept, mut workspace) = (Kept::default(), RewriteWorkspace::new());
+    let mut cx = RewriteContext {
+        rules: &rules,
+        classes: &classes,
+        syntax: &syntax,
+        names: &names,
+        mailers: &mailers,
+        maps: &maps,
+        macros: Macros::new(&mut front, None, &base),
+        phrases: PhraseRules::default(),
+        lookup_mode: LookupMode::Usual,
+        trace: &mut kept,
+        workspace: &mut workspace,
+    };
+    let result = work(&mut cx);
+    (result, kept)
+}
+
+fn rewritten(ruleset: &str, address: &str) -> (String, Vec<String>) {
+    let (out, kept) = with(|cx| {
+        let id = cx.rules.find(ruleset.as_bytes()).unwrap();
+        cx.rewritten(address.as_bytes(), id).unwrap_or_default()
+    });
+    let said = kept.complaints.iter();
+    (
+        String::from_utf8(out).unwrap(),
+        said.map(|c| String::from_utf8_lossy(&c.text).into_owned())
+            .collect(),
+    )
+}
+
+#[test]
+fn rulesets_give_what_the_reference_gives() {
+    for (ruleset, address, result) in [
+        ("Words", "hello", "bye"),
+        ("Words", "Hello", "bye"),
+        ("Words", "hello world", "hello world"),
+        ("Split", "al001010@alumail.uji.es", "juan@alumail.uji.es"),
+        ("Steps", "x", "a"),
+        ("Steps", "z", "a"),
+        ("Shortest", "a.b.c", "<a><b.c>"),
+        ("Outer", "a%b", "single b"),
+        ("Class", "ONE.two", "in"),
+        ("Class", "one", "out"),
+        ("Found", "a", "$#local$:a"),
+    ] {
+        assert_eq!(rewritten(ruleset, address).0, result, "{ruleset} {address}");
+    }
+}
+
+#[test]
+fn runaway_rules_are_stopped_with_a_message() {
+    assert_eq!(
+        rewritten("Loop", "a"),
+        (
+            "a".to_owned(),
+            vec!["554 5.3.5 Infinite loop in ruleset Loop, rule 1".to_owned()]
+        )
+    );
+    let (_, said) = rewritten("Deep", "a");
+    assert_eq!(
+        said,
+        ["554 5.3.5 rewrite: excessive recursion (max 50), ruleset Deep"]
+    );
+}
+
+#[test]
+fn addresses_resolve_or_are_refused() {
+    let resolve =
+        |address: &str| with(|cx| resolve_address(address.as_bytes(), Role::Recipient, cx)).0;
+    match resolve("Joe@here") {
+        Resolution::Mailer(triple) => assert_eq!(triple.user, b"joe"),
+        other => panic!("{other:?}"),
+    }
+    match resolve("no") {
+        Resolution::Error(error) => {
+            assert_eq!(error.reply.code.number(), 550);
+            assert_eq!(error.exit, ExitStatus::NoUser);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(resolve("nobody"), Resolution::Error(_)));
+    assert!(matches!(resolve(""), Resolution::Error(_)));
+}
+
+#[test]
+fn hooks_answer_with_verdicts() {
+    let ask = |value: &str| with(|cx| check(b"check_mail", &[value.as_bytes()], cx)).0;
+    assert!(matches!(ask("bad"), Verdict::Reject(_)));
+    assert!(matches!(ask("later"), Verdict::Defer(_)));
+    assert!(matches!(ask("drop"), Verdict::Discard));
+    assert!(matches!(ask("keep"), Verdict::Quarantine(reason) if reason == b"looks odd"));
+    assert!(matches!(ask("good"), Verdict::Accept));
+    let two = with(|cx| check(b"check_relay", &[b"host", b"address"], cx)).0;
+    assert!(matches!(two, Verdict::Reject(reply) if reply.text() == b"address"));
+    assert!(matches!(
+        with(|cx| check(b"check_nothing", &[b"x"], cx)).0,
+        Verdict::Accept
+    ));
+}
