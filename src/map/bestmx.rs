@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::flags::MapFlags;
-use super::lookup::{LookupContext, Map, MapAnswer};
+use super::lookup::{LookupContext, Map, MapAnswer, STATUS_NOT_FOUND, STATUS_UNAVAILABLE};
 use super::set::MapServices;
 use crate::dns::mx::{MxFailure, MxRules, mail_exchangers};
 use crate::dns::resolver::{Patience, Resolver};
@@ -37,7 +37,8 @@ impl Map for BestMx {
             Err(MxFailure::Lookup(failure)) if failure.is_temporary() => {
                 return MapAnswer::temporary();
             }
-            Err(_) => return MapAnswer::missing(),
+            Err(MxFailure::NullMx) => return MapAnswer::failed(STATUS_UNAVAILABLE),
+            Err(_) => return MapAnswer::failed(STATUS_NOT_FOUND),
         };
         let mut hosts = found
             .exchangers

@@ -7,6 +7,10 @@ use super::flags::MapFlags;
 use super::lookup::{LookupContext, Map, MapAnswer, STATUS_NOT_FOUND};
 use super::set::MapServices;
 use crate::dns::resolver::{Patience, ResolveFailure, Resolver};
+use crate::text::bytes::shorten;
+
+/// Longest part of a name in a remark. Observed: 8.17.1.9.
+const MAX_SHOWN_NAME: usize = 33;
 
 /// Asks the resolver, which follows the service switch.
 pub(super) struct HostMap {
@@ -24,7 +28,7 @@ impl HostMap {
 }
 
 impl Map for HostMap {
-    fn lookup(&self, key: &[u8], arguments: &[&[u8]], _: &mut LookupContext<'_>) -> MapAnswer {
+    fn lookup(&self, key: &[u8], arguments: &[&[u8]], cx: &mut LookupContext<'_>) -> MapAnswer {
         let found = if let Some(inside) = key.strip_prefix(b"[") {
             let Some(end) = inside.iter().position(|&octet| octet == b']') else {
                 return MapAnswer::missing();
@@ -40,7 +44,12 @@ impl Map for HostMap {
         match found {
             // A percent sign in a name means nothing; only -m, -a and the key count.
             Ok(name) => MapAnswer::found(self.flags.value(key, &name, arguments)),
-            Err(failure) if failure.is_temporary() => MapAnswer::temporary(),
+            Err(failure) if failure.is_temporary() => {
+                let shown = shorten(key, MAX_SHOWN_NAME);
+                cx.host
+                    .narrate(&[&shown, b": Name server timeout".as_slice()].concat());
+                MapAnswer::temporary()
+            }
             Err(_) => MapAnswer::failed(STATUS_NOT_FOUND),
         }
     }
