@@ -61,6 +61,25 @@ impl Rebuild<'_> {
         }
     }
 
+    /// Tells whether the text of a database is newer than the database.
+    pub fn is_any_stale(&self) -> bool {
+        let changed = |path: &[u8]| std::fs::metadata(path_of(path)).and_then(|m| m.modified());
+        self.services
+            .aliases
+            .iter()
+            .filter(|definition| definition.valid && definition.class.is_built())
+            .filter_map(|definition| {
+                let database = NewDatabase::new(definition.class, &definition.file, false)?;
+                Some((&definition.file, database.path().to_vec()))
+            })
+            .any(
+                |(text, database)| match (changed(text), changed(&database)) {
+                    (Ok(text), Ok(database)) => text > database,
+                    _ => false,
+                },
+            )
+    }
+
     fn one(&self, definition: &MapDefinition, host: &mut dyn RebuildHost) {
         let file = &definition.file;
         let request = OpenRequest::read(path_of(file))

@@ -188,6 +188,7 @@ impl Program {
             println!("can not chdir({}/): {error}", directory.path().display());
             return Err(ExitStatus::Config);
         }
+        tools::newaliases::run_if_stale(&mta);
         Ok(Arc::new(mta))
     }
 

@@ -25,6 +25,7 @@ use crate::sys::file::{is_terminal, path_of};
 use crate::sys::privilege::{Direct, Privileged, Unprivileged};
 use crate::sys::process::{self, effective_user, real_user};
 use crate::sys::syslog::Syslog;
+use crate::tools::newaliases;
 
 use super::arguments::{Arguments, ConfigurationChoice};
 use super::mode::OperationMode;
@@ -330,9 +331,10 @@ impl CommandLine {
     }
 
     fn open(&self, config: Config, lifetime: Arc<Lifetime>) -> Result<Arc<Mta>, String> {
-        Mta::open(Arc::new(config), lifetime, &self.listeners)
-            .map(Arc::new)
-            .map_err(|error| error.to_string())
+        let mta = Mta::open(Arc::new(config), lifetime, &self.listeners)
+            .map_err(|error| error.to_string())?;
+        newaliases::run_if_stale(&mta);
+        Ok(Arc::new(mta))
     }
 }
 

@@ -139,7 +139,7 @@ fn printed(value: &[u8]) -> Vec<u8> {
 fn find<'a>(text: OptionText<'a>, out: &mut Diagnostics) -> Found<'a> {
     match text {
         OptionText::Letter(b'M', value) => Found::Macro(value),
-        OptionText::Letter(b'D', _) => Found::Nothing,
+        OptionText::Letter(b'D', value) => Found::Option(&AUTO_REBUILD_ALIASES, None, value),
         OptionText::Letter(letter, value) => {
             let mut all = OPTIONS.iter().chain(LETTERS_ONLY);
             match all.find(|spec| spec.has_letter(letter)) {
@@ -169,8 +169,8 @@ fn find_named<'a>(text: &'a [u8], out: &mut Diagnostics) -> Found<'a> {
         Some(at) => (&name[..at], Some(&name[at + 1..])),
         None => (name, None),
     };
-    if name.eq_ignore_ascii_case(AUTO_REBUILD_ALIASES.as_bytes()) {
-        return Found::Nothing;
+    if name.eq_ignore_ascii_case(AUTO_REBUILD_ALIASES.name.as_bytes()) {
+        return Found::Option(&AUTO_REBUILD_ALIASES, None, value);
     }
     match look_up(name, out) {
         Some(spec) => Found::Option(spec, suboption, value),

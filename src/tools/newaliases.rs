@@ -11,13 +11,13 @@ use crate::map::AliasName;
 use crate::mta::Mta;
 use crate::rewrite::{Kept, RewriteWorkspace};
 use crate::smtp::ExitStatus;
+use crate::sys::process::effective_user;
 use crate::text::bytes::printable;
 
 /// Rebuilds every database of option AliasFile; `by` is the login name of whoever asked.
 ///
 /// Returns the exit status: faults of an alias text do not stop the rebuild, but they show.
 pub fn run(mta: &Mta, by: &[u8], out: &mut dyn Write) -> ExitStatus {
-    let options = &mta.config.options;
     let mut host = Host {
         mta,
         by,
@@ -26,7 +26,24 @@ pub fn run(mta: &Mta, by: &[u8], out: &mut dyn Write) -> ExitStatus {
         buffers: RewriteWorkspace::new(),
         exit: ExitStatus::Ok,
     };
-    let rebuild = Rebuild {
+    rebuild(mta, by).all(&mut host);
+    host.exit
+}
+
+/// Rebuilds the databases if one is older than its text and AutoRebuildAliases is set.
+///
+/// Done at the start and at each reload, with root's rights only, in the same safe way as
+/// newaliases: a new file that takes the place of the old one when it is complete.
+pub fn run_if_stale(mta: &Mta) {
+    let wanted = mta.config.options.delivering.auto_rebuild_aliases;
+    if wanted && effective_user() == 0 && rebuild(mta, b"").is_any_stale() {
+        run(mta, b"AutoRebuildAliases", &mut std::io::sink());
+    }
+}
+
+fn rebuild<'a>(mta: &'a Mta, by: &[u8]) -> Rebuild<'a> {
+    let options = &mta.config.options;
+    Rebuild {
         services: mta.aliases.services(),
         checks_values: options.delivering.check_aliases,
         trusted_user: options
@@ -35,9 +52,7 @@ pub fn run(mta: &Mta, by: &[u8], out: &mut dyn Write) -> ExitStatus {
             .as_ref()
             .map(|account| account.uid),
         by: by.to_vec(),
-    };
-    rebuild.all(&mut host);
-    host.exit
+    }
 }
 
 struct Host<'a> {

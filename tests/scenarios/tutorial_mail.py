@@ -88,6 +88,7 @@ def run(stage):
             os.unlink("/var/spool/mqueue/" + name)
         example(stage)
         print("ok", example.__name__)
+    auto_rebuild(stage)
 
 
 def configure(stage, options="", sender="$?x$x <$g>$|$g$.", local_flags=""):
@@ -370,6 +371,20 @@ def flags_are_taken(stage):                                                     
     for line in ("V8", "K0", "N0", "B7BIT", "$rUUCP", "$shost", "Zenvelope1", "RPNS:ann", "."):
         assert line in lines, (line, lines)
     assert any(line.startswith("F") and "d" in line for line in lines), lines
+
+
+def auto_rebuild(stage):
+    """What the tutorial names and the real program has dropped: a stale database is made anew."""
+    for option in ("O AutoRebuildAliases=True", "ODTrue"):
+        write("/etc/mail/aliases", "luisa: ann\n")
+        stage.run(["newaliases"], check=0)
+        write("/etc/mail/aliases", "luisa: bob\n")
+        later = os.stat("/etc/mail/aliases.db").st_mtime + 60
+        os.utime("/etc/mail/aliases", (later, later))
+        configure(stage)
+        assert sendmail(stage, "-bv", "luisa").stdout.startswith(b"ann..."), "rebuilt unasked"
+        configure(stage, options=option)
+        assert sendmail(stage, "-bv", "luisa").stdout.startswith(b"bob..."), option
 
 
 def greeting_conditional(stage):                                                    # E17

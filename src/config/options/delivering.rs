@@ -16,6 +16,9 @@ pub struct Delivering {
     pub alias_wait: Duration,
     /// Check the right sides when the aliases are rebuilt.
     pub check_aliases: bool,
+    /// Rebuild a database older than its text at the start (AutoRebuildAliases, gone from the
+    /// reference since 8.12).
+    pub auto_rebuild_aliases: bool,
     /// Deepest nesting of aliases.
     pub max_alias_recursion: u32,
     /// Colon-separated list of .forward paths, expanded for each user; `None` is no forwarding.
@@ -78,6 +81,7 @@ impl Default for Delivering {
             alias_file: Vec::new(),
             alias_wait: Duration::ZERO,
             check_aliases: false,
+            auto_rebuild_aliases: false,
             max_alias_recursion: 10,
             forward_path: None,
             me_too: true,

@@ -486,7 +486,9 @@ pub const OPTIONS: &[OptionSpec] = &[
 /// Options of old releases that have a letter only.
 pub const LETTERS_ONLY: &[OptionSpec] = &[letter(b'g', "", default_group)];
 
-/// Option of old releases that is accepted and means nothing any more.
+/// Option of old releases that the reference refuses by name since 8.12 and passes over by letter.
 ///
-/// Aliases are never rebuilt unasked; the reference refuses the name since 8.12.
-pub const AUTO_REBUILD_ALIASES: &str = "AutoRebuildAliases";
+/// Here it works: see [`super::Delivering::auto_rebuild_aliases`].
+pub const AUTO_REBUILD_ALIASES: OptionSpec = letter(b'D', "AutoRebuildAliases", |s| {
+    s.options.delivering.auto_rebuild_aliases = s.truth()
+});
