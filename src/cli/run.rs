@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::alias::database::map_services;
 use crate::config::Config;
+use crate::config::options::PrivacyFlags;
 use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::logging::record::MailLog;
@@ -18,9 +19,10 @@ use crate::server::standard;
 use crate::smtp::ExitStatus;
 use crate::submit::{Next, submit_message, verify_addresses};
 use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::file::FileFacts;
 use crate::sys::host::error_text;
 use crate::sys::identity::SystemUsers;
-use crate::sys::process::{self, Forked, fork_background, real_user};
+use crate::sys::process::{self, Forked, effective_user, fork_background, real_group, real_user};
 use crate::test_mode::{Surroundings as TestSurroundings, TestMode};
 use crate::text::bytes::printable;
 
@@ -132,6 +134,10 @@ fn database_tool(program: Personality, arguments: &[Vec<u8>]) -> ExitStatus {
 /// Source: guide 2.3.1.
 const PERSISTENT_PAUSE: Duration = Duration::from_secs(1);
 
+/// Said when a program without its rights cannot enter the queue. Observed: 8.17.1.9.
+const NEEDS_PRIVILEGES: &str =
+    "Program mode requires special privileges, e.g., root or TrustedUser.";
+
 /// What the modes share.
 struct Program {
     words: Vec<Vec<u8>>,
@@ -176,6 +182,9 @@ impl Program {
         let mta = Mta::open(Arc::new(config), lifetime, &self.listeners).map_err(|error| {
             println!("{error}");
             log::error!("NOQUEUE: SYSERR(root): {error}");
+            if effective_user() != 0 {
+                eprintln!("{NEEDS_PRIVILEGES}");
+            }
             ExitStatus::Config
         })?;
         if let Some(directory) = mta
@@ -185,7 +194,11 @@ impl Program {
             .and_then(|g| g.directories.first())
             && let Err(error) = process::change_directory(directory.path())
         {
-            println!("can not chdir({}/): {error}", directory.path().display());
+            let reason = error_text(&error);
+            println!("can not chdir({}/): {reason}", directory.path().display());
+            if effective_user() != 0 {
+                eprintln!("{NEEDS_PRIVILEGES}");
+            }
             return Err(ExitStatus::Config);
         }
         tools::newaliases::run_if_stale(&mta);
@@ -226,6 +239,14 @@ impl Program {
     }
 
     fn verify(&self, config: Config) -> ExitStatus {
+        let privacy = config.options.security.privacy_options;
+        if privacy.contains(PrivacyFlags::RESTRICT_EXPAND) && real_user() != 0 {
+            println!("Notice: -bv may give misleading output for non-privileged user");
+            if let Err(error) = process::drop_set_ids() {
+                eprintln!("cannot give up rights: {error}");
+                return ExitStatus::OsError;
+            }
+        }
         let mta = match self.open(config) {
             Ok(mta) => mta,
             Err(status) => return status,
@@ -308,6 +329,12 @@ impl Program {
             Ok(mta) => mta,
             Err(status) => return status,
         };
+        if is_restricted(&mta, PrivacyFlags::RESTRICT_QRUN, |facts| {
+            facts.uid == real_user()
+        }) {
+            println!("You do not have permission to process the queue");
+            return ExitStatus::NoPermission;
+        }
         let run = self.arguments.queue_run.as_ref();
         let group = run.and_then(|run| run.selection.group.as_deref());
         if let Some(name) = group.filter(|name| mta.queue.find(name).is_none()) {
@@ -384,6 +411,12 @@ impl Program {
             Ok(mta) => mta,
             Err(status) => return status,
         };
+        if is_restricted(&mta, PrivacyFlags::RESTRICT_MAILQ, |facts| {
+            facts.gid == real_group()
+        }) {
+            println!("You are not permitted to see the queue\n\t\tTotal requests: 0");
+            return ExitStatus::Ok;
+        }
         tools::mailq::run(&mta, &self.selection(), &mut io::stdout().lock())
     }
 
@@ -400,6 +433,23 @@ impl Program {
         let login = user.map_or_else(|| real_user().to_string().into_bytes(), |user| user.name);
         tools::newaliases::run(&mta, &login, &mut io::stdout().lock())
     }
+}
+
+/// Tells whether a privacy flag keeps the caller from the queue.
+///
+/// Root may always; `is_allowed` says who else, by the facts of the queue directory.
+/// Source: guide 5.6, PrivacyOptions; observed: 8.17.1.9.
+fn is_restricted(mta: &Mta, flag: PrivacyFlags, is_allowed: impl Fn(&FileFacts) -> bool) -> bool {
+    if real_user() == 0 || !mta.config.options.security.privacy_options.contains(flag) {
+        return false;
+    }
+    let directory = mta
+        .queue
+        .groups()
+        .first()
+        .and_then(|group| group.directories.first());
+    let facts = directory.and_then(|directory| FileFacts::at(directory.path()).ok());
+    !facts.is_some_and(|facts| is_allowed(&facts))
 }
 
 fn is_trusted_user(config: &Config) -> bool {

@@ -82,7 +82,8 @@ fn reported(exit: ExitStatus) -> EnhancedStatus {
         | ExitStatus::Protocol
         | ExitStatus::Config => code(5, 5, 0),
         ExitStatus::Ok => code(2, 0, 0),
-        ExitStatus::TempFail | ExitStatus::IoError | ExitStatus::OsError => code(4, 0, 0),
+        ExitStatus::TempFail => code(4, 2, 0),
+        ExitStatus::IoError | ExitStatus::OsError => code(4, 0, 0),
         ExitStatus::Other(_) => code(5, 0, 0),
     }
 }
@@ -144,7 +145,7 @@ mod tests {
             (
                 75,
                 "x@alpha.via... Deferred: alpha mailer (/bin/lmail) exited with EX_TEMPFAIL",
-                "4.0.0",
+                "4.2.0",
             ),
             (
                 77,
