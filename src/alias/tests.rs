@@ -160,7 +160,7 @@ impl Site {
                 expensive_last: false,
                 is_root: false,
                 old_style: false,
-                host_name: b"mx.kit.test".to_vec(),
+                host_name: b"mx.lab.test".to_vec(),
             },
         }
     }
@@ -366,7 +366,7 @@ fn forward_files_name_programs_for_their_user() {
     assert!(prog.primary && prog.from_alias);
     assert_eq!(
         prog.final_address.as_deref(),
-        Some(&b"rfc822; prog@mx.kit.test"[..])
+        Some(&b"rfc822; prog@mx.lab.test"[..])
     );
 }
 
@@ -392,13 +392,13 @@ fn lists_are_read_line_by_line() {
     let two = site.homes.path().join("two");
     let (one, two) = (one.display().to_string(), two.display().to_string());
     fs::write(&one, format!("# c\nbob\n\nann, dan # x\n:include:{two}\n")).unwrap();
-    fs::write(&two, "cid\nfay@kit.test\n").unwrap();
+    fs::write(&two, "cid\nfay@lab.test\n").unwrap();
     let site = Site {
         aliases: Aliases([(b"list".to_vec(), format!(":include:{one}").into())].into()),
         ..site
     };
     let expanded = site.expand(&["list"]);
-    assert_eq!(expanded.pending(), ["bob", "ann", "cid", "fay@kit.test"]);
+    assert_eq!(expanded.pending(), ["bob", "ann", "cid", "fay@lab.test"]);
     assert_eq!(
         expanded.errors,
         [format!("{one}: line 4: dan # x... User unknown")]

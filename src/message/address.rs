@@ -519,7 +519,7 @@ mod tests {
                 "\"Ann \\\"The\\\" Example\" <ann> (home)",
                 "\"Ann \\\"The\\\" Example\" <X> (home)",
             ),
-            ("@kit.test:cid@far.test", "\"@kit.test\":X"),
+            ("@lab.test:cid@far.test", "\"@lab.test\":X"),
             ("\"B (x)\" <b@k> (comment)", "\"B (x)\" <X> (comment)"),
             ("\"quo ted\"@b", "X"),
             ("a@b (open", "X (open)"),

@@ -37,7 +37,7 @@ fn recipient(mailers: &MailerTable, address: &str, mailer: &str, user: &str) -> 
             host: Vec::new(),
             user: user.as_bytes().to_vec(),
         }),
-        final_address: Some(format!("RFC822; {user}@mx.kit.test").into_bytes()),
+        final_address: Some(format!("RFC822; {user}@mx.lab.test").into_bytes()),
         ..Recipient::new(address)
     }
 }
@@ -81,7 +81,7 @@ fn envelope(recipients: Vec<Recipient>) -> Envelope {
 fn written(envelope: &Envelope, mailers: &MailerTable, mime: bool, rules: &NoticeRules) -> String {
     let view = ReportView {
         came_from: Some(b"root@localhost"),
-        ..ReportView::new(envelope, mailers, b"mx.kit.test", NOW)
+        ..ReportView::new(envelope, mailers, b"mx.lab.test", NOW)
     };
     let notice = notices_for(envelope, rules, None).remove(0);
     let mut out = Vec::new();
@@ -91,7 +91,7 @@ fn written(envelope: &Envelope, mailers: &MailerTable, mime: bool, rules: &Notic
     };
     match mime {
         true => view
-            .write_mime(&notice, b"ID.1/mx.kit.test", &mut sink)
+            .write_mime(&notice, b"ID.1/mx.lab.test", &mut sink)
             .unwrap(),
         false => view.write_plain(&notice, &mut sink).unwrap(),
     }
@@ -114,7 +114,7 @@ fn a_failure_is_told_in_three_parts() {
     let envelope = envelope(vec![unknown_user(&mailers)]);
     let expected = "This is a MIME-encapsulated message
 
---ID.1/mx.kit.test
+--ID.1/mx.lab.test
 
 The original message was received at DATE
 from root@localhost
@@ -126,20 +126,20 @@ nosuchuser
    ----- Transcript of session follows -----
 550 5.1.1 nosuchuser... User unknown
 
---ID.1/mx.kit.test
+--ID.1/mx.lab.test
 Content-Type: message/delivery-status
 
-Reporting-MTA: dns; mx.kit.test
+Reporting-MTA: dns; mx.lab.test
 Arrival-Date: DATE
 
-Final-Recipient: RFC822; nosuchuser@mx.kit.test
-X-Actual-Recipient: rfc822; nosuchuser@mx.kit.test
+Final-Recipient: RFC822; nosuchuser@mx.lab.test
+X-Actual-Recipient: rfc822; nosuchuser@mx.lab.test
 Action: failed
 Status: 5.1.1
 Diagnostic-Code: X-Unix; 550 5.1.1 User unknown
 Last-Attempt-Date: DATE
 
---ID.1/mx.kit.test
+--ID.1/mx.lab.test
 Content-Type: message/rfc822
 
 Return-Path: <ann>
@@ -148,7 +148,7 @@ Bcc:
 
 body
 
---ID.1/mx.kit.test--
+--ID.1/mx.lab.test--
 
 ";
     assert_eq!(
@@ -218,7 +218,7 @@ fn successes_stand_below_failures() {
     let notify = Notify::parse(b"SUCCESS,FAILURE").unwrap();
     let mut failed = unknown_user(&mailers);
     failed.notify = notify;
-    let mut bob = recipient(&mailers, "<bob@kit.test>", "local", "bob");
+    let mut bob = recipient(&mailers, "<bob@lab.test>", "local", "bob");
     bob.notify = notify;
     bob.original = Some(OriginalRecipient::new(&b"rfc822;original+40elsewhere"[..]));
     bob.state = RecipientState::Delivered(status(ExitStatus::Ok, "2.1.5", None));
@@ -232,11 +232,11 @@ fn successes_stand_below_failures() {
     let text = written(&envelope, &mailers, true, &NoticeRules::default());
     let people = "    (reason: 550 5.1.1 User unknown)\n\n   \
         ----- The following addresses had successful delivery notifications -----\n\
-        <bob@kit.test>  (successfully delivered to mailbox)\n\
+        <bob@lab.test>  (successfully delivered to mailbox)\n\
         joe@plain.test  (relayed to non-DSN-aware mailer)\n\n";
     assert!(text.contains(people), "{text}");
     let programs = "Original-Recipient: rfc822;original@elsewhere\n\
-        Final-Recipient: RFC822; bob@mx.kit.test\nX-Actual-Recipient: rfc822; bob@mx.kit.test\n\
+        Final-Recipient: RFC822; bob@mx.lab.test\nX-Actual-Recipient: rfc822; bob@mx.lab.test\n\
         Action: delivered (to mailbox)\nStatus: 2.1.5\nLast-Attempt-Date: DATE\n";
     assert!(text.contains(programs), "{text}");
     let relayed = "Action: relayed (to non-DSN-aware mailer)\nStatus: 2.0.0\n\
@@ -260,10 +260,10 @@ fn lists_with_owners_are_mentioned_while_nothing_was_tried() {
     list.primary = false;
     let envelope = envelope(vec![alias, list, unknown_user(&mailers)]);
     let text = written(&envelope, &mailers, true, &NoticeRules::default());
-    let expanded = "X-Actual-Recipient: rfc822; b1@mx.kit.test\n\
+    let expanded = "X-Actual-Recipient: rfc822; b1@mx.lab.test\n\
         Action: expanded (to multi-recipient alias)\nStatus: 2.0.0\nLast-Attempt-Date: DATE\n";
     assert!(text.contains(expanded), "{text}");
-    assert!(!text.contains("l1@mx.kit.test"), "{text}");
+    assert!(!text.contains("l1@mx.lab.test"), "{text}");
 }
 
 #[test]

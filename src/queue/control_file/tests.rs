@@ -5,15 +5,15 @@ use crate::envelope::RecipientState;
 
 const FROM_CLIENT: &[u8] = b"V8\nT1795323987\nK0\nN0\nP60044\nB7BIT\nFdns\n\
 $_client.far.test [127.0.1.7]\n$rESMTP\n$sclient.far.test\n${daemon_flags}\n\
-S<x@far.test>\nZe1\nQrfc822;b@else.test\nrRFC822; bob@kit.test\nRPNS:<bob@kit.test>\n\
-rRFC822; cid@kit.test\nRPN:<cid@kit.test>\nH?P?Return-Path: <\x81g>\n\
-H??Received: from client.far.test (client.far.test [127.0.1.7])\n\tby mx.kit.test\n\
+S<x@far.test>\nZe1\nQrfc822;b@else.test\nrRFC822; bob@lab.test\nRPNS:<bob@lab.test>\n\
+rRFC822; cid@lab.test\nRPN:<cid@lab.test>\nH?P?Return-Path: <\x81g>\n\
+H??Received: from client.far.test (client.far.test [127.0.1.7])\n\tby mx.lab.test\n\
 H?D?Date: Sun, 22 Nov 2026 05:06:27 GMT\nH??From: X <x@far.test>\n.\n";
 
 const FROM_LIST: &[u8] = b"V8\nT1795323987\nK1795323990\nN3\nP120000\nI0/40/97\n\
 MDeferred: Connection refused by mx1.far.test.\nFw8bdns\n$_root@localhost\n\
-${daemon_flags}c u\nqfor a reason\nSfay\nZmyid\nAann@mx.kit.test\n!\x12 1200\n\
-Clist:8:0:list\nrRFC822; all@mx.kit.test\nRFDA:joe@far.test\nC\nRPFD:cid\n\
+${daemon_flags}c u\nqfor a reason\nSfay\nZmyid\nAann@mx.lab.test\n!\x12 1200\n\
+Clist:8:0:list\nrRFC822; all@mx.lab.test\nRFDA:joe@far.test\nC\nRPFD:cid\n\
 H??Subject: x\n.\n";
 
 fn parse(text: &[u8]) -> Result<ParsedControlFile, ControlFileFault> {
@@ -107,7 +107,7 @@ fn recipients_that_are_done_are_not_written() {
     let text = ControlFileFormat::default().write(&envelope, BodyPlace::default());
     let text = String::from_utf8_lossy(&text);
     assert!(
-        !text.contains("<bob@") && text.contains("RPN:<cid@kit.test>"),
+        !text.contains("<bob@") && text.contains("RPN:<cid@lab.test>"),
         "{text}"
     );
 }
