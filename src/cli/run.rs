@@ -39,20 +39,18 @@ use super::submission::submission;
 
 /// Runs the program and returns its exit status.
 pub fn run(words: Vec<OsString>) -> ExitStatus {
-    let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
-    let name = words.first().map_or(&b"sendmail"[..], Vec::as_slice);
-    let mode = match Personality::from_program_name(name) {
+    let mut words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
+    let mode = match Personality::from_program_name(name_of(&words)) {
         Personality::Sendmail(mode) => mode,
-        Personality::RunQueue => OperationMode::Deliver,
+        Personality::RunQueue => {
+            words.insert(1, b"-q".to_vec());
+            OperationMode::Deliver
+        }
         program @ (Personality::MakeMap | Personality::EditMap | Personality::PrintAliases) => {
             return database_tool(program, words.get(1..).unwrap_or(&[]));
         }
         Personality::MailStatistics => return mail_statistics(&words),
     };
-    let mut words = words;
-    if Personality::from_program_name(name_of(&words)) == Personality::RunQueue {
-        words.insert(1, b"-q".to_vec());
-    }
     let arguments = match parse(&words, mode) {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
@@ -262,12 +260,7 @@ impl Program {
             Err(status) => return status,
         };
         let mut workspace = self.workspace(&mta);
-        let login = mta
-            .users
-            .user_by_uid(real_user())
-            .ok()
-            .flatten()
-            .map_or_else(|| real_user().to_string().into_bytes(), |user| user.name);
+        let login = callers_login(&mta);
         let outlet = DirectOutlet::new(Arc::clone(&mta));
         standard::serve(mta, &login, &mut workspace, &outlet)
     }
@@ -429,10 +422,14 @@ impl Program {
             Ok(mta) => mta,
             Err(status) => return status,
         };
-        let user = mta.users.user_by_uid(real_user()).ok().flatten();
-        let login = user.map_or_else(|| real_user().to_string().into_bytes(), |user| user.name);
-        tools::newaliases::run(&mta, &login, &mut io::stdout().lock())
+        tools::newaliases::run(&mta, &callers_login(&mta), &mut io::stdout().lock())
     }
+}
+
+/// The login name of whoever runs the program; the number of a user without an account.
+fn callers_login(mta: &Mta) -> Vec<u8> {
+    let user = mta.users.user_by_uid(real_user()).ok().flatten();
+    user.map_or_else(|| real_user().to_string().into_bytes(), |user| user.name)
 }
 
 /// Tells whether a privacy flag keeps the caller from the queue.
