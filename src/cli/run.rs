@@ -302,11 +302,13 @@ impl Program {
     fn run_daemon(self, config: Config, smtp: bool, foreground: bool) -> ExitStatus {
         let queue = self.queue_runs();
         let command_line = self.words.join(&b' ');
+        let workers = config.options.receiving.session_workers;
         let source = CommandLine::new(self.arguments, self.listeners, config);
         daemon::run(DaemonPlan {
             source: Box::new(source),
             smtp,
             foreground,
+            workers,
             queue,
             command_line,
             deliver: deliver_for_daemon,

@@ -5,7 +5,7 @@
 use super::compiled::Config;
 use super::diagnostics::Diagnostics;
 use super::options::setting::{Origin, Setting, macro_definition};
-use super::options::table::{AUTO_REBUILD_ALIASES, LETTERS_ONLY, OPTIONS, OptionSpec};
+use super::options::table::{AUTO_REBUILD_ALIASES, LETTERS_ONLY, OPTIONS, OWN_OPTIONS, OptionSpec};
 use super::options::value;
 use super::overrides::Overrides;
 use super::source::FileSource;
@@ -169,8 +169,9 @@ fn find_named<'a>(text: &'a [u8], out: &mut Diagnostics) -> Found<'a> {
         Some(at) => (&name[..at], Some(&name[at + 1..])),
         None => (name, None),
     };
-    if name.eq_ignore_ascii_case(AUTO_REBUILD_ALIASES.name.as_bytes()) {
-        return Found::Option(&AUTO_REBUILD_ALIASES, None, value);
+    let is_own = |spec: &&OptionSpec| spec.name.as_bytes().eq_ignore_ascii_case(name);
+    if let Some(spec) = OWN_OPTIONS.iter().find(is_own) {
+        return Found::Option(spec, None, value);
     }
     match look_up(name, out) {
         Some(spec) => Found::Option(spec, suboption, value),
@@ -228,5 +229,49 @@ fn look_up(name: &[u8], out: &mut Diagnostics) -> Option<&'static OptionSpec> {
             out.note([b"Option ".as_slice(), name, text.as_bytes()].concat());
             Some(only)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::overrides::OverrideSetting;
+    use super::super::source::FixedSource;
+    use super::*;
+
+    /// Loads a file with nothing in it and one option on the command line.
+    fn with_option(text: &str) -> (usize, String) {
+        let mut overrides = Overrides::only_file("/x.cf");
+        let setting = OverrideSetting::Named(text.as_bytes().to_vec());
+        overrides.settings.push(setting);
+        let mut source = FixedSource::with_file("/x.cf", b"");
+        let config = Config::load(&overrides, &mut source).unwrap();
+        let said = String::from_utf8(config.diagnostics.printed(false)).unwrap();
+        (config.options.receiving.session_workers, said)
+    }
+
+    #[test]
+    fn session_workers_are_a_number_within_bounds() {
+        for (text, workers) in [
+            ("SessionWorkers=4", 4),
+            ("sessionworkers = 1024", 1_024),
+            ("SessionWorkers=1", 1),
+        ] {
+            let (read, said) = with_option(text);
+            assert_eq!(read, workers, "{text}");
+            assert!(!said.contains("SessionWorkers"), "{text}: {said}");
+        }
+        for text in ["0", "1025", "-1", "4x", "", "99999999999999999999"] {
+            let (read, said) = with_option(&format!("SessionWorkers={text}"));
+            assert_eq!(read, 24, "{text}");
+            let wanted = format!("SessionWorkers: {text} is not a number from 1 to 1024");
+            assert!(said.contains(&wanted), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn our_own_options_are_no_abbreviations() {
+        let (read, said) = with_option("SessionWorker=4");
+        assert_eq!(read, 24);
+        assert!(said.contains("unknown option name SessionWorker"), "{said}");
     }
 }

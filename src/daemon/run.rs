@@ -42,8 +42,6 @@ use crate::sys::process::{
 use crate::sys::signal;
 use crate::text::interval::format_interval;
 
-/// How many workers there are, unless fewer sessions are allowed.
-const WORKERS: usize = 24;
 /// The most delivery threads when MaxQueueChildren says nothing.
 const DELIVERERS: usize = 40;
 /// Descriptors kept back for the queue, maps and deliveries.
@@ -92,6 +90,10 @@ pub struct DaemonPlan {
     pub smtp: bool,
     /// Whether to stay in the foreground (`-bD`).
     pub foreground: bool,
+    /// How many threads give sessions their turns, unless fewer sessions are allowed.
+    ///
+    /// A reload does not change it.
+    pub workers: usize,
     /// When to run the queue (`-q15m`, `-qp`).
     pub queue: Option<QueueRuns>,
     /// The command line, words joined by blanks, for the pid file and the log.
@@ -319,14 +321,7 @@ fn serve(
     let running = Arc::new(AtomicUsize::new(0));
     let deliverers = deliverers(plan.deliver, &current, &running, &doorbell, descriptors);
     let workers = if plan.smtp {
-        start_workers(
-            plan.deliver,
-            &current,
-            &deliverers,
-            &ready,
-            &doorbell,
-            max_sessions,
-        )?
+        start_workers(plan, &current, &deliverers, &ready, &doorbell, max_sessions)?
     } else {
         Vec::new()
     };
@@ -424,7 +419,7 @@ fn deliverers(
 }
 
 fn start_workers(
-    deliver: Deliver,
+    plan: &DaemonPlan,
     current: &Arc<Current>,
     deliverers: &Deliverers<MailJob>,
     ready: &Receiver<worker::Ready<Session>>,
@@ -438,12 +433,13 @@ fn start_workers(
     let outlet = Arc::new(DeliveryOutlet::new(
         Arc::clone(current),
         deliverers.clone(),
-        deliver,
+        plan.deliver,
     ));
     let make_tools = move || SessionTools::new(Arc::clone(&outlet));
     let bell = doorbell.clone();
     let report = move |outcome: Outcome<Session>| bell.ring(Event::Session(outcome));
-    worker::start(WORKERS.min(allowed).max(1), ready, &make_tools, &report)
+    let count = plan.workers.min(allowed).max(1);
+    worker::start(count, ready, &make_tools, &report)
 }
 
 /// Removes what a crash may have left in the queue, on a thread of its own.

@@ -176,7 +176,7 @@ def main():
     sys.path[:0] = ["/project/tests/support", "/project/tests/scenarios"]
     sys.argv[:] = sys.argv[2:]
     import tools
-    stage = tools.Stage(SystemLog())
+    stage = tools.Stage(SystemLog(), is_real="/peers/root/" in program)
     status = 1
     try:
         module = __import__(scenario)

@@ -120,8 +120,10 @@ class NameServer:
 class Stage:
     """The private machine, seen from a scenario."""
 
-    def __init__(self, log):
+    def __init__(self, log, is_real):
         self.log = log
+        # Whether the scenario is being tried with the real program.
+        self.is_real = is_real
         self.children = []
         # Zone of the stage's name server; scenarios add to it.
         self.zone = {

@@ -13,6 +13,7 @@ use crate::text::interval::IntervalUnit;
 
 use super::headers::{EightBitMode, NoRecipientAction};
 use super::queueing::{DeliveryMode, QueueSortOrder};
+use super::receiving::MAX_SESSION_WORKERS;
 use super::security::PrivacyFlags;
 use super::setting::Setting;
 use super::value::{self, Interval};
@@ -45,6 +46,24 @@ pub fn delivery_mode(setting: &mut Setting<'_>) {
                 .out
                 .error([b"Unknown delivery mode ".as_slice(), &[letter]].concat());
             setting.out.stop(ExitStatus::Usage);
+        }
+    }
+}
+
+/// Reads SessionWorkers, a plain number within bounds; anything else is an error.
+pub fn session_workers(setting: &mut Setting<'_>) {
+    let text = setting.value.trim_ascii();
+    let number = std::str::from_utf8(text)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse::<usize>().ok())
+        .filter(|number| (1..=MAX_SESSION_WORKERS).contains(number));
+    match number {
+        Some(number) => setting.options.receiving.session_workers = number,
+        None => {
+            let bounds = format!(" is not a number from 1 to {MAX_SESSION_WORKERS}");
+            let text = [b"SessionWorkers: ".as_slice(), text, bounds.as_bytes()];
+            setting.out.error(text.concat());
         }
     }
 }

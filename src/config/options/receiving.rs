@@ -6,6 +6,12 @@ use std::time::Duration;
 
 use crate::macros::Template;
 
+/// How many session threads there are when nobody says: more than any small host has
+/// processors, because a turn may wait for a map, a name server or the disk.
+const DEFAULT_SESSION_WORKERS: usize = 24;
+/// The most session threads; each has a stack of a mebibyte, and sessions that wait need none.
+pub const MAX_SESSION_WORKERS: usize = 1_024;
+
 /// Options about the SMTP server.
 #[derive(Debug, Clone)]
 pub struct Receiving {
@@ -19,6 +25,8 @@ pub struct Receiving {
     pub connection_rate_window_size: Duration,
     /// Most children of the daemon; zero is no limit.
     pub max_daemon_children: u32,
+    /// Threads that give SMTP sessions their turns, our own option SessionWorkers.
+    pub session_workers: usize,
     /// Largest message in bytes; zero is no limit.
     pub max_message_size: u64,
     /// Most recipients of a message; zero is no limit.
@@ -55,6 +63,7 @@ impl Default for Receiving {
             connection_rate_throttle: 0,
             connection_rate_window_size: Duration::from_secs(60),
             max_daemon_children: 0,
+            session_workers: DEFAULT_SESSION_WORKERS,
             max_message_size: 0,
             max_recipients_per_message: 0,
             max_hop_count: 25,

@@ -486,6 +486,15 @@ pub const OPTIONS: &[OptionSpec] = &[
 /// Options of old releases that have a letter only.
 pub const LETTERS_ONLY: &[OptionSpec] = &[letter(b'g', "", default_group)];
 
+/// Options the reference does not know, found by their full name only.
+///
+/// They never stand for an abbreviation and never make one ambiguous, so a file
+/// written for the reference means the same here.
+pub const OWN_OPTIONS: &[OptionSpec] = &[
+    AUTO_REBUILD_ALIASES,
+    option(0, "SessionWorkers", parsers::session_workers),
+];
+
 /// Option of old releases that the reference refuses by name since 8.12 and passes over by letter.
 ///
 /// Here it works: see [`super::Delivering::auto_rebuild_aliases`].
