@@ -32,6 +32,8 @@ pub(super) struct Draft<'a> {
     pub(super) now: Timestamp,
     /// The boundary of a MIME report; none for plain text.
     pub(super) boundary: Option<&'a [u8]>,
+    /// The queue group it waits in.
+    pub(super) queue_group: usize,
     /// Whom it goes to, resolved.
     pub(super) recipients: Vec<Recipient>,
 }
@@ -82,7 +84,7 @@ impl Draft<'_> {
                 true => self.parent.size.saturating_add(REPORT_ALLOWANCE),
                 false => 0,
             },
-            queue_group: self.parent.queue_group,
+            queue_group: self.queue_group,
             recipients: self.recipients,
             ..Envelope::default()
         };

@@ -294,10 +294,15 @@ impl Post<'_> {
     ) -> Result<LockedEnvelope, CommitError> {
         let config = &*self.mta.config;
         let now = self.mta.clock.now();
-        let mut entry = self
-            .mta
-            .queue
-            .new_entry(envelope.queue_group, &*self.mta.clock);
+        // A report waits in the queue group of whom it goes to. Observed: 8.17.1.9.
+        let mut scratch = Envelope {
+            recipients,
+            ..Envelope::default()
+        };
+        let buffers = &mut self.workspace.rewrite;
+        self.mta.settle_queue_group(&mut scratch, buffers);
+        let (recipients, queue_group) = (scratch.recipients, scratch.queue_group);
+        let mut entry = self.mta.queue.new_entry(queue_group, &*self.mta.clock);
         let id = entry.id().clone();
         self.log_notice(envelope, id.as_bytes(), notice);
         let host = config.expanded_macro(MacroId::J);
@@ -317,6 +322,7 @@ impl Post<'_> {
             now,
             boundary: is_mime.then_some(&boundary),
             recipients,
+            queue_group,
         };
         // A report is queued completely before what it is about is struck, so it is never kept
         // in memory only.

@@ -14,7 +14,7 @@ use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::logging::record::MailLog;
 use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta, Workspace};
-use crate::queue::{Scan, ScanLimits, Selection, set_quarantine};
+use crate::queue::{QueueGroup, Scan, ScanLimits, Selection, set_quarantine};
 use crate::server::standard;
 use crate::smtp::ExitStatus;
 use crate::submit::{Next, submit_message, verify_addresses};
@@ -361,13 +361,19 @@ impl Program {
             QuarantineRequest::Hold(reason) => Some(reason.as_slice()),
             QuarantineRequest::Release => None,
         };
+        let selection = self.selection();
+        let is_selected = |group: &&QueueGroup| {
+            let name = selection.group.as_ref();
+            name.is_none_or(|name| name.eq_ignore_ascii_case(&group.name))
+        };
         let directories: Vec<_> = mta
             .queue
             .groups()
             .iter()
+            .filter(is_selected)
             .flat_map(|group| group.directories.clone())
             .collect();
-        let scan = match Scan::of(&directories, &self.selection(), &ScanLimits::default()) {
+        let scan = match Scan::of(&directories, &selection, &ScanLimits::default()) {
             Ok(scan) => scan,
             Err(error) => {
                 println!("cannot read the queue: {error}");

@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::Deliver;
 use super::control::Current;
 use crate::delivery::run::{Occasion, end_of_run};
-use crate::envelope::{after_attempt, should_queue};
+use crate::envelope::{Envelope, after_attempt, should_queue};
 use crate::logging::record::Severity;
 use crate::mta::{Mta, Workspace};
 use crate::queue::{
@@ -90,11 +90,12 @@ pub fn run_once(
     summary
 }
 
+/// Tells whether a run of the command line goes through a group: one without runners only by name.
 fn is_selected(group: &QueueGroup, selection: &Selection) -> bool {
-    selection
-        .group
-        .as_ref()
-        .is_none_or(|name| name.eq_ignore_ascii_case(&group.name))
+    match &selection.group {
+        Some(name) => name.eq_ignore_ascii_case(&group.name),
+        None => group.runners > 0,
+    }
 }
 
 /// Lists what a run of one group works on, in order.
@@ -205,7 +206,11 @@ pub(super) fn take_up(
     name: &EntryName,
 ) -> Option<LockedEnvelope> {
     let (complaints, message) = match name.take() {
-        Ok(taken) => (taken.complaints, Some(taken.message)),
+        Ok(taken) => {
+            let mut message = taken.message;
+            stay_in_group(mta, &mut message.envelope, name);
+            (taken.complaints, Some(message))
+        }
         Err(error) => {
             if matches!(error, TakeError::Busy) {
                 mta.log.syslog(
@@ -225,6 +230,15 @@ pub(super) fn take_up(
         complain(mta, workspace, name, complaint);
     }
     message
+}
+
+/// Keeps a message that was read in the queue group it was found in. Observed: 8.17.1.9.
+fn stay_in_group(mta: &Mta, envelope: &mut Envelope, name: &EntryName) {
+    let group = mta.queue.group_holding(&name.directory);
+    envelope.queue_group = group;
+    for recipient in &mut envelope.recipients {
+        recipient.queue_group = Some(group);
+    }
 }
 
 /// Ages a message by one attempt.
@@ -316,7 +330,9 @@ impl Runs {
         while !self.is_over() {
             let mta = self.current.get();
             let mut found = 0;
-            for group in 0..mta.queue.groups().len() {
+            for (group, _) in
+                (mta.queue.groups().iter().enumerate()).filter(|(_, group)| group.runners > 0)
+            {
                 found += self.run_group(&mta, group).tried;
             }
             let rest = if found == 0 {
@@ -340,7 +356,7 @@ impl Runs {
             due.resize(groups.len(), Instant::now());
             let now = Instant::now();
             for (number, group) in groups.iter().enumerate() {
-                if due[number] <= now {
+                if group.runners > 0 && due[number] <= now {
                     let interval = group
                         .interval
                         .unwrap_or(interval)
@@ -349,10 +365,13 @@ impl Runs {
                     self.begin(&mta, number);
                 }
             }
-            let Some(next) = due.iter().min().copied() else {
-                return;
-            };
-            if wait(wake, next) {
+            let with_runners = due
+                .iter()
+                .zip(groups)
+                .filter(|(_, group)| group.runners > 0);
+            let next = with_runners.map(|(due, _)| *due).min();
+            // Without any runner there is only a reload or the end to wait for.
+            if wait(wake, next.unwrap_or(now + interval.max(EMPTY_REST))) {
                 return;
             }
         }

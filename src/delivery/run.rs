@@ -106,6 +106,10 @@ fn deliver_one(
         Err(finish) => return finish,
     };
     let mut total = Finish::default();
+    let parts = match split_by_group(mta, workspace, parts) {
+        Ok(parts) => parts,
+        Err(finish) => return finish,
+    };
     for mut part in parts {
         revive_sender(mta, workspace, &mut part.envelope);
         // The first list of recipients is gone through as it stood: a recipient that
@@ -262,6 +266,54 @@ fn split_by_owner(
         },
     );
     Ok(made)
+}
+
+/// Puts recipients of other queue groups, or too many of one, into entries of their own.
+fn split_by_group(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    messages: Vec<LockedEnvelope>,
+) -> Result<Vec<LockedEnvelope>, Finish> {
+    let mut all = Vec::with_capacity(messages.len());
+    for message in messages {
+        let LockedEnvelope { envelope, entry } = message;
+        let mut parts = mta
+            .split_by_queue_group(envelope, &mut workspace.rewrite)
+            .into_iter();
+        let Some(envelope) = parts.next() else {
+            continue;
+        };
+        let mut original = LockedEnvelope { envelope, entry };
+        let mut made = Vec::new();
+        let mut done = Ok(());
+        for part in parts {
+            let directory = mta.queue.directory_for(part.queue_group, &*mta.clock);
+            match original.split_off(directory, part) {
+                Ok(part) => made.push(part),
+                Err(error) => {
+                    done = Err(error);
+                    break;
+                }
+            }
+        }
+        // The copies are safe before the original forgets their recipients.
+        if done.is_ok() && !made.is_empty() {
+            done = original.entry.rewrite(&original.envelope);
+        }
+        if let Err(error) = done {
+            // The original on disk still has all recipients: nobody is to get two copies.
+            for message in made {
+                if let Err(error) = message.entry.remove() {
+                    log::warn!("a part of a split message stays in the queue: {error}");
+                }
+            }
+            let LockedEnvelope { envelope, entry } = original;
+            return Err(finish::stuck(mta, envelope, entry, &error));
+        }
+        all.push(original);
+        all.extend(made);
+    }
+    Ok(all)
 }
 
 /// Carries out all transactions of a message; returns the status of the first failure.

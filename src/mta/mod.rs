@@ -8,6 +8,7 @@
 mod header_forms;
 mod memory;
 pub mod open;
+mod queue_groups;
 pub mod resolver;
 pub mod routing;
 

@@ -20,11 +20,11 @@
 //! steps; one that was delivered may be delivered again.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::sync::Arc;
 
 use super::directory::{FileKind, QueueDirectory};
-use super::durability::{CommitError, Committed, Durability};
+use super::durability::{CommitError, Committed, Durability, failure};
 use super::locked::{LockedEntry, MemoryBody, Stored, StoredBody};
 use super::store::{MadeFile, store_control};
 use crate::envelope::{Envelope, QueueId};
@@ -51,6 +51,29 @@ pub struct LockedEnvelope {
     pub envelope: Envelope,
     /// Its entry.
     pub entry: LockedEntry,
+}
+
+impl LockedEnvelope {
+    /// Makes an entry for a part of the message, which has its own identifier, with the same body.
+    ///
+    /// # Errors
+    /// The step that failed, or that the part has no identifier; this message is untouched.
+    pub fn split_off(
+        &self,
+        directory: &Arc<QueueDirectory>,
+        mut part: Envelope,
+    ) -> Result<LockedEnvelope, CommitError> {
+        let Some(id) = part.id.clone() else {
+            let source = io::ErrorKind::InvalidInput.into();
+            return Err(failure("name", directory.path().to_path_buf(), source));
+        };
+        let entry = self.entry.split(directory, id, &part)?;
+        part.body = entry.body()?;
+        Ok(LockedEnvelope {
+            envelope: part,
+            entry,
+        })
+    }
 }
 
 /// A message that is being received; nothing of it survives unless it is committed.
@@ -111,6 +134,39 @@ impl NewEntry {
                 .map_err(|source| made.failed("write", source))?;
             *length += bytes.len() as u64;
         }
+        Ok(())
+    }
+
+    /// Puts the message into another directory, when its queue group is known at last.
+    ///
+    /// # Errors
+    /// When a body that is on disk cannot be copied; the message then stays where it was.
+    pub fn move_to(&mut self, directory: &Arc<QueueDirectory>) -> Result<(), CommitError> {
+        if self.directory.path() == directory.path() {
+            return Ok(());
+        }
+        if let PendingBody::File { .. } = self.body {
+            let body = self.body()?;
+            let mut moved = NewEntry::create(directory, self.id.clone());
+            let mut reader = body.reader();
+            let mut block = vec![0; MEMORY_BODY_BYTES];
+            loop {
+                let count = reader.read(&mut block).map_err(|source| {
+                    failure(
+                        "read",
+                        self.directory.path_of(FileKind::Body, &self.id),
+                        source,
+                    )
+                })?;
+                if count == 0 {
+                    break;
+                }
+                moved.write(block.get(..count).unwrap_or_default())?;
+            }
+            // The old file goes with what it is replaced in.
+            self.body = moved.body;
+        }
+        self.directory = Arc::clone(directory);
         Ok(())
     }
 

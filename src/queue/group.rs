@@ -17,9 +17,8 @@ use super::directory::{DirectorySync, FileKind, QueueDirectory};
 use super::entry::NewEntry;
 use super::id::QueueIdSource;
 use crate::config::{Config, QueueGroupDefinition};
-use crate::envelope::{PriorityFactors, Recipient};
+use crate::envelope::PriorityFactors;
 use crate::macros::{ClassId, MacroId};
-use crate::mailer::MailerTable;
 use crate::sys::clock::Clock;
 use crate::sys::file::Directory;
 use crate::token::ClassSet;
@@ -63,6 +62,18 @@ pub enum QueueOpenError {
         reason: String,
         /// The error itself.
         source: io::Error,
+    },
+    /// The directory of a group is not given from the root.
+    #[error("QueuePath {0} not absolute: No such file or directory")]
+    NotAbsolute(String),
+    /// The directory of a group is not below the queue directory: a program that works in
+    /// the one could not reach the other.
+    #[error("QueuePath {path} not subpath of QueueDirectory {base}: No such file or directory")]
+    NotBelow {
+        /// The directory of the group.
+        path: String,
+        /// The queue directory, with a slash at its end as the reference prints it.
+        base: String,
     },
     /// A path with `*` stands for nothing.
     #[error("QueuePath {0} not valid")]
@@ -175,15 +186,20 @@ impl Queue {
         &group.directories[chance % group.directories.len()]
     }
 
-    /// Tells the queue group of a recipient: chosen for it, or by its mailer, or the default.
-    ///
-    /// Source: guide 5.10: the ruleset `queuegroup`, the mailer's `Q=`, then the default.
-    pub fn group_of(&self, recipient: &Recipient, mailers: &MailerTable) -> usize {
-        let by_mailer = || {
-            let mailer = mailers.get(recipient.triple.as_ref()?.mailer);
-            self.find(mailer.queue_group.as_deref()?)
+    /// Tells the group a directory belongs to; the default group for one that is gone.
+    pub fn group_holding(&self, directory: &QueueDirectory) -> usize {
+        let holds = |group: &QueueGroup| {
+            let mut directories = group.directories.iter();
+            directories.any(|own| own.path() == directory.path())
         };
-        recipient.queue_group.or_else(by_mailer).unwrap_or(0)
+        self.groups.iter().position(holds).unwrap_or(0)
+    }
+
+    /// Gives the most recipients of an envelope in a group, 0 for no limit.
+    pub fn max_recipients(&self, group: usize) -> usize {
+        self.groups
+            .get(group)
+            .map_or(0, |group| group.max_recipients)
     }
 }
 
@@ -256,9 +272,18 @@ impl Opener<'_> {
 
     /// Finds the directories a path stands for, in the order the system lists them.
     fn paths(&self, path: &[u8]) -> Result<Vec<PathBuf>, QueueOpenError> {
-        let path = self.base.join(std::ffi::OsStr::from_bytes(path));
+        let path = Path::new(std::ffi::OsStr::from_bytes(path));
+        if !path.starts_with(&self.base) {
+            let shown = path.display().to_string();
+            return Err(if path.is_absolute() {
+                let base = self.base.join("").display().to_string();
+                QueueOpenError::NotBelow { path: shown, base }
+            } else {
+                QueueOpenError::NotAbsolute(shown)
+            });
+        }
         let Some(beginning) = path.as_os_str().as_bytes().strip_suffix(b"*") else {
-            return Ok(vec![path]);
+            return Ok(vec![path.to_path_buf()]);
         };
         let slash = beginning
             .iter()

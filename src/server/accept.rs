@@ -15,6 +15,7 @@ use crate::envelope::{Envelope, EnvelopeFlags};
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, Macros};
 use crate::message::{BodyType, HeaderField, HeaderTraits, Headers};
+use crate::mta::Mta;
 use crate::queue::{CommitError, Committed, Durability, LockedEnvelope, NewEntry, QueueFault};
 use crate::smtp::dot::BareOctet;
 use crate::smtp::{ExitStatus, Reply, Verdict};
@@ -229,17 +230,19 @@ impl Session {
             envelope.body_type = Some(BodyType::SevenBit);
         }
         let kept = self.keep_for_log(&envelope);
-        if !self.is_interactive() {
-            forget_routes(&mut envelope);
-        }
         self.mta
             .note_stored_headers(&mut envelope, &mut call.workspace.rewrite);
         let quarantined = envelope.quarantine.is_some();
         let id = envelope.id_for_log().to_vec();
         let durability = Durability::of(self.mta.config.options.queueing.super_safe, mode);
-        let (message, committed) = match entry.commit_envelope(envelope, durability) {
+        let mta = std::sync::Arc::clone(&self.mta);
+        let mut parts = mta.split_by_queue_group(envelope, &mut call.workspace.rewrite);
+        if !self.is_interactive() {
+            parts.iter_mut().for_each(forget_routes);
+        }
+        let (messages, committed) = match commit_parts(&mta, entry, parts, durability) {
             Ok(done) => done,
-            Err((_, error)) => {
+            Err(error) => {
                 *self.envelope = kept;
                 return Err(self.queue_refusal(&error));
             }
@@ -252,20 +255,24 @@ impl Session {
         }
         match mode {
             DeliveryMode::Interactive => {
-                let exit = call.outlet.deliver_before_reply(message, call.workspace);
-                // A status outside of the table is an unknown mailer error.
-                self.remember_exit(match exit {
-                    ExitStatus::Other(_) => ExitStatus::Unavailable,
-                    known => known,
-                });
+                for message in messages {
+                    let exit = call.outlet.deliver_before_reply(message, call.workspace);
+                    // A status outside of the table is an unknown mailer error.
+                    self.remember_exit(match exit {
+                        ExitStatus::Other(_) => ExitStatus::Unavailable,
+                        known => known,
+                    });
+                }
                 self.say(call, &message_accepted(&id, &committed));
             }
             DeliveryMode::Background => {
                 self.say(call, &message_accepted(&id, &committed));
-                call.outlet.deliver(unexpanded(message));
+                for message in messages {
+                    call.outlet.deliver(unexpanded(message));
+                }
             }
             DeliveryMode::QueueOnly | DeliveryMode::Deferred => {
-                drop(message);
+                drop(messages);
                 self.say(call, &message_accepted(&id, &committed));
             }
         }
@@ -412,6 +419,38 @@ impl Session {
             ),
         );
     }
+}
+
+/// Makes all parts of a message durable, or none: the client keeps it then.
+fn commit_parts(
+    mta: &Mta,
+    entry: NewEntry,
+    parts: Vec<Envelope>,
+    durability: Durability,
+) -> Result<(Vec<LockedEnvelope>, Committed), CommitError> {
+    let mut parts = parts.into_iter();
+    // A split has at least the original.
+    let original = parts.next().unwrap_or_default();
+    let (first, committed) = entry
+        .commit_envelope(original, durability)
+        .map_err(|(_, error)| error)?;
+    let mut messages = vec![first];
+    for part in parts {
+        let directory = mta.queue.directory_for(part.queue_group, &*mta.clock);
+        let made = messages[0].split_off(directory, part);
+        match made {
+            Ok(message) => messages.push(message),
+            Err(error) => {
+                for message in messages {
+                    if let Err(error) = message.entry.remove() {
+                        log::warn!("an entry that was refused stays in the queue: {error}");
+                    }
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok((messages, committed))
 }
 
 /// Leaves recipients that were only verified to be resolved and expanded at delivery.

@@ -12,7 +12,25 @@ use crate::text::bytes::printable;
 use crate::text::interval::format_interval;
 
 impl Desk<'_> {
-    pub(super) fn commit(mut self, entry: NewEntry) -> Submission {
+    /// Puts the entry into the queue group of the first recipient known by now.
+    ///
+    /// Before the text is read where the command line names them, so that a large text
+    /// is written in its place; those of the header (`-t`) are known only afterwards.
+    pub(super) fn settle_place(&mut self, entry: &mut NewEntry) -> Result<(), CommitError> {
+        let before = self.envelope.queue_group;
+        let buffers = &mut self.workspace.rewrite;
+        self.mta.settle_queue_group(&mut self.envelope, buffers);
+        let group = self.envelope.queue_group;
+        if group == before {
+            return Ok(());
+        }
+        entry.move_to(self.mta.queue.directory_for(group, &*self.mta.clock))
+    }
+
+    pub(super) fn commit(mut self, mut entry: NewEntry) -> Submission {
+        if let Err(error) = self.settle_place(&mut entry) {
+            return self.cannot_store(&error);
+        }
         let options = &self.mta.config.options;
         let durability =
             Durability::of(options.queueing.super_safe, options.queueing.delivery_mode);
@@ -27,24 +45,25 @@ impl Desk<'_> {
         let Some(first) = parts.next() else {
             return Submission::refused(ExitStatus::Software);
         };
+        let buffers = &mut self.workspace.rewrite;
+        let mut pieces = self.mta.split_by_queue_group(first, buffers).into_iter();
+        let Some(first) = pieces.next() else {
+            return Submission::refused(ExitStatus::Software);
+        };
         let first = match entry.commit_envelope(first, durability) {
             Ok((locked, _)) => locked,
             Err((_, error)) => return self.cannot_store(&error),
         };
         let mut messages = vec![first];
-        for part in parts {
-            match self.commit_part(&messages[0], part) {
-                Ok(locked) => messages.push(locked),
-                Err(error) => {
-                    self.cannot_store(&error);
-                    self.summary.exit = Some(ExitStatus::OsError);
-                }
-            }
+        for piece in pieces {
+            let made = self.commit_piece(&messages[0], piece);
+            self.keep_part(made.map(|piece| vec![piece]), &mut messages);
         }
-        let is_settled = |recipient: &Recipient| {
-            !recipient.state.is_open() && !matches!(recipient.state, RecipientState::Failed(_))
-        };
-        if messages.len() > 1 && messages[0].envelope.recipients.iter().all(is_settled) {
+        for part in parts {
+            let made = self.commit_part(&messages[0], part);
+            self.keep_part(made, &mut messages);
+        }
+        if messages.len() > 1 && !messages[0].envelope.recipients.iter().any(is_left) {
             // Everybody has gone to a part of his own.
             let first = messages.remove(0);
             if let Err(error) = first.entry.remove() {
@@ -88,16 +107,38 @@ impl Desk<'_> {
         }
     }
 
-    /// Gives the recipients of an owned list an entry that shares the body.
+    /// Adds entries to those made already, or tells why there are none.
+    fn keep_part(
+        &mut self,
+        made: Result<Vec<LockedEnvelope>, CommitError>,
+        messages: &mut Vec<LockedEnvelope>,
+    ) {
+        match made {
+            Ok(made) => messages.extend(made),
+            Err(error) => {
+                self.cannot_store(&error);
+                self.summary.exit = Some(ExitStatus::OsError);
+            }
+        }
+    }
+
+    /// Gives one queue group's recipients an entry that shares the body.
+    fn commit_piece(
+        &self,
+        first: &LockedEnvelope,
+        piece: Envelope,
+    ) -> Result<LockedEnvelope, CommitError> {
+        let directory = (self.mta.queue).directory_for(piece.queue_group, &*self.mta.clock);
+        first.split_off(directory, piece)
+    }
+
+    /// Gives the recipients of an owned list an entry that shares the body, or one for each
+    /// queue group.
     fn commit_part(
         &mut self,
         first: &LockedEnvelope,
         mut part: Envelope,
-    ) -> Result<LockedEnvelope, CommitError> {
-        let directory = self
-            .mta
-            .queue
-            .directory_for(part.queue_group, &*self.mta.clock);
+    ) -> Result<Vec<LockedEnvelope>, CommitError> {
         let id = self.mta.queue.ids().next(&*self.mta.clock);
         let owner = part.sender.address.clone();
         self.envelope.macros = part.macros;
@@ -128,12 +169,14 @@ impl Desk<'_> {
                 crate::text::bytes::printable(&owner)
             ),
         );
-        let entry = first.entry.split(directory, id, &part)?;
-        part.body = entry.body()?;
-        Ok(LockedEnvelope {
-            envelope: part,
-            entry,
-        })
+        let buffers = &mut self.workspace.rewrite;
+        let pieces = self.mta.split_by_queue_group(part, buffers);
+        // A list whose members all wait elsewhere needs no entry of its own.
+        let is_empty = |piece: &Envelope| !piece.recipients.iter().any(is_left);
+        let needed = pieces.into_iter().filter(|piece| !is_empty(piece));
+        needed
+            .map(|piece| self.commit_piece(first, piece))
+            .collect()
     }
 
     pub(super) fn cannot_store(&mut self, error: &CommitError) -> Submission {
@@ -149,4 +192,9 @@ impl Desk<'_> {
         );
         Submission::refused(ExitStatus::OsError)
     }
+}
+
+/// Tells whether a recipient is still to be delivered to or reported.
+fn is_left(recipient: &Recipient) -> bool {
+    recipient.state.is_open() || matches!(recipient.state, RecipientState::Failed(_))
 }

@@ -81,11 +81,15 @@ pub fn submit_message(
             crate::text::bytes::printable(&caller)
         ),
     );
-    let entry = mta.queue.new_entry(0, &*mta.clock);
+    let mut entry = mta.queue.new_entry(0, &*mta.clock);
     let mut desk = Desk::new(mta, workspace, arguments, entry.id().clone());
     desk.settle_sender();
     desk.add_operands();
-    desk.take_in(entry, source)
+    let settled = desk.settle_place(&mut entry);
+    match settled {
+        Ok(()) => desk.take_in(entry, source),
+        Err(error) => desk.cannot_store(&error),
+    }
 }
 
 /// Reply code, enhanced status and text of a refusal.

@@ -39,6 +39,9 @@ impl Session {
             return Flow::Close;
         }
         self.say_go_ahead(call);
+        // The text is written where its first recipient's mail waits.
+        let mta = std::sync::Arc::clone(&self.mta);
+        mta.settle_queue_group(&mut self.envelope, &mut call.workspace.rewrite);
         self.begin_collecting();
         Flow::Collect
     }
@@ -51,7 +54,10 @@ impl Session {
 
     fn begin_collecting(&mut self) {
         let clock = self.mta.clock.as_ref();
-        let directory = self.mta.queue.directory_for(0, clock);
+        let directory = self
+            .mta
+            .queue
+            .directory_for(self.envelope.queue_group, clock);
         let id = match &self.envelope.id {
             Some(id) => id.clone(),
             None => self.mta.lifetime.queue_ids.next(clock),
