@@ -123,6 +123,10 @@ pub struct Limits {
     pub expensive_last: bool,
     /// Whether we hold root's rights, so that programs can run as their users.
     pub is_root: bool,
+    /// Errors are logged: in recipients named by the command line and by RCPT.
+    pub logs_errors: bool,
+    /// Users who do not exist get a `to=` line: outside of SMTP and of `-bv`.
+    pub logs_unknown_users: bool,
     /// OldStyleHeaders: spaces separate addresses too.
     pub old_style: bool,
     /// Our name, for messages about shells.
@@ -160,8 +164,6 @@ pub struct Summary {
     pub exit: Option<ExitStatus>,
     /// Number of errors told.
     pub errors: u32,
-    /// How many of them the sender's list itself has: bad syntax, or refused by the rules.
-    pub refused: u32,
 }
 
 impl Summary {

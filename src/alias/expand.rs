@@ -263,7 +263,6 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             list.to_vec()
         });
         for refusal in told {
-            self.summary.refused += 1;
             self.complain(refusal.code, refusal.enhanced, &refusal.text);
         }
         self.about = Some(recipient.address.clone());
@@ -283,7 +282,6 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             }
             Routed::Discarded => RecipientState::Dropped,
             Routed::Refused(refusal) => {
-                self.summary.refused += 1;
                 self.complain(refusal.code, refusal.enhanced, &refusal.text);
                 let user = refusal.listed_as.clone()?;
                 self.summary.exit.get_or_insert(refusal.exit);
@@ -546,6 +544,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                     ExitStatus::NoUser,
                     b"User unknown",
                 );
+                self.log_unknown_user(&entry);
                 self.entries[index] = entry;
                 return;
             }

@@ -6,7 +6,10 @@
 use super::context::Refusal;
 use super::expand::{Entry, Expansion, Work};
 use crate::envelope::{DeliveryStatus, RecipientState};
+use crate::logging::record::Severity;
 use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::text::bytes::escape_for_display;
+use crate::text::interval::format_interval;
 
 /// Longest alias or list line quoted in a message.
 const MAX_QUOTED_BYTES: usize = 203;
@@ -77,10 +80,55 @@ impl Expansion<'_, '_, '_> {
         self.summary.errors += 1;
         let line = self.prefixed(text);
         self.cx.complaints.say(&line);
+        if self.cx.limits.logs_errors {
+            let id = self.envelope.id_for_log();
+            let shown = escape_for_display(&line);
+            let log = self.cx.log;
+            log.syslog(4, Severity::Notice, Some(id), format_args!("{shown}"));
+        }
+        self.envelope.note_trouble(code / 100 == 5, &line);
         let number = format!("{code} {enhanced} ");
         self.envelope
             .transcript
             .push_line(&[number.as_bytes(), &line].concat());
+    }
+
+    /// Writes the `to=` line of a user who does not exist, in the name of what listed him.
+    pub(super) fn log_unknown_user(&mut self, entry: &Entry) {
+        let Work::Settled(RecipientState::Failed(status)) = &entry.work else {
+            return;
+        };
+        self.envelope.note_trouble(true, &status.text);
+        if !self.cx.limits.logs_unknown_users {
+            return;
+        }
+        let mut line = format!("to={}", escape_for_display(&entry.recipient.address));
+        if let Some(parent) = entry.parent.and_then(|parent| self.entries.get(parent)) {
+            let shown = escape_for_display(&parent.recipient.address);
+            line.push_str(&format!(", ctladdr={shown}"));
+            if let Some(who) = &parent.identity {
+                line.push_str(&format!(" ({}/{})", who.uid, who.gid));
+            }
+        }
+        let delay = format_interval(self.cx.now.since(self.envelope.created));
+        line.push_str(&format!(", delay={delay}"));
+        if let Some(triple) = &entry.recipient.triple {
+            let name = &self.cx.mailers.get(triple.mailer).name;
+            line.push_str(&format!(", mailer={}", escape_for_display(name)));
+        }
+        line.push_str(&format!(", pri={}", self.envelope.shown_priority()));
+        let host = entry.recipient.triple.as_ref().map(|triple| &triple.host);
+        if let Some(host) = host.filter(|host| !host.is_empty()) {
+            line.push_str(&format!(", relay={}", escape_for_display(host)));
+        }
+        line.push_str(&format!(", dsn={}", status.enhanced));
+        if let Some(reply) = &status.reply {
+            line.push_str(&format!(", reply={}", escape_for_display(reply)));
+        }
+        line.push_str(&format!(", stat={}", escape_for_display(&status.text)));
+        let id = self.envelope.id_for_log();
+        let log = self.cx.log;
+        log.syslog(7, Severity::Info, Some(id), format_args!("{line}"));
     }
 
     pub(super) fn prefixed(&self, text: &[u8]) -> Vec<u8> {

@@ -156,6 +156,8 @@ impl Site {
                 me_too: true,
                 no_alias: false,
                 plain_only: false,
+                logs_errors: false,
+                logs_unknown_users: false,
                 verify_only: false,
                 expensive_last: false,
                 is_root: false,

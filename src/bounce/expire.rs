@@ -116,6 +116,7 @@ fn give_up(envelope: &mut Envelope, times: &QueueTimes, now: Timestamp) -> Expir
         .transcript
         .push_line(b"Message will be deleted from queue");
     let told = format!("Cannot send message for {long}");
+    envelope.note_trouble(true, told.as_bytes());
     let enhanced = EnhancedStatus::new(4, 4, 7);
     for recipient in &mut envelope.recipients {
         if !recipient.state.is_open() {

@@ -7,8 +7,7 @@
 //!
 //! Source: RFC 3461 section 5.2; guide 4.1.1 and 5.6; observed: 8.17.1.9.
 
-use crate::envelope::split::owner_of;
-use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, Recipient, RecipientState};
+use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::smtp::ExitStatus;
 
 /// What kind of report it is: subject, flags and text follow from it.
@@ -37,8 +36,8 @@ pub struct Notice {
     pub returns_body: bool,
     /// The word of the log line between both identifiers, such as `DSN`.
     pub log_word: &'static str,
-    /// The text of the log line.
-    pub reason: Vec<u8>,
+    /// The text of the log line; `None` is what went wrong last.
+    pub reason: Option<Vec<u8>>,
 }
 
 /// What the configuration says about reports.
@@ -51,9 +50,6 @@ pub struct NoticeRules {
     /// PrivacyOptions=nobodyreturn.
     pub never_returns_body: bool,
 }
-
-/// Logged when nobody said why. Observed: 8.17.1.9.
-const NO_REASON: &[u8] = b"Unable to deliver mail";
 
 /// Tells which reports are owed after an attempt.
 ///
@@ -98,7 +94,7 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
             subject: warning.to_owned(),
             returns_body: returns_body(envelope, rules),
             log_word: log_word(envelope),
-            reason: warning.as_bytes().to_vec(),
+            reason: Some(warning.as_bytes().to_vec()),
         });
     } else if any(is_receipt) {
         notices.push(Notice {
@@ -107,7 +103,7 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
             subject: "Return receipt".to_owned(),
             returns_body: false,
             log_word: log_word(envelope),
-            reason: b"Return receipt".to_vec(),
+            reason: Some(b"Return receipt".to_vec()),
         });
     }
     notices
@@ -120,7 +116,7 @@ fn failure(envelope: &Envelope, rules: &NoticeRules) -> Notice {
         subject: "Returned mail: see transcript for details".to_owned(),
         returns_body: returns_body(envelope, rules),
         log_word: log_word(envelope),
-        reason: reason(envelope),
+        reason: None,
     }
 }
 
@@ -136,7 +132,7 @@ pub(super) fn double_bounce(envelope: &Envelope, rules: &NoticeRules) -> Notice 
         subject: "Postmaster notify: see transcript for details".to_owned(),
         returns_body: returns_body(envelope, rules),
         log_word,
-        reason: reason(envelope),
+        reason: None,
     }
 }
 
@@ -155,28 +151,6 @@ fn log_word(envelope: &Envelope) -> &'static str {
     } else {
         "DSN"
     }
-}
-
-/// Gives the text of what went wrong first, since the message was split off for a list's owner.
-fn reason(envelope: &Envelope) -> Vec<u8> {
-    let is_older_than_split = |recipient: &Recipient| {
-        let unknown =
-            |status: &DeliveryStatus| status.exit == ExitStatus::NoUser && status.remote.is_none();
-        recipient.state.status().is_some_and(unknown) && owner_of(envelope, recipient).is_some()
-    };
-    let here = envelope
-        .recipients
-        .iter()
-        .filter(|recipient| !is_older_than_split(recipient));
-    let trouble = here.filter_map(|recipient| match &recipient.state {
-        RecipientState::Failed(status) | RecipientState::Deferred(status) => Some(status),
-        RecipientState::Pending
-        | RecipientState::Expanded
-        | RecipientState::Delivered(_)
-        | RecipientState::Dropped => None,
-    });
-    let first = trouble.min_by_key(|status| status.at);
-    first.map_or_else(|| NO_REASON.to_vec(), |status| status.text.clone())
 }
 
 /// Tells whether the sender wants to hear that this recipient failed.
@@ -216,7 +190,7 @@ pub(super) fn is_delayed(recipient: &Recipient) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::Notify;
+    use crate::envelope::{DeliveryStatus, Notify};
     use crate::smtp::EnhancedStatus;
     use crate::sys::clock::Timestamp;
 

@@ -29,12 +29,10 @@ pub fn deliver_submission(
         .into_iter()
         .partition(|message| next == Next::Deliver && !waits(mta, &message.envelope));
     for message in later {
-        record::queued(
-            &mta.log,
-            &message.envelope,
-            &mta.config.mailers,
-            mta.clock.now(),
-        );
+        if next == Next::Deliver {
+            let mailers = &mta.config.mailers;
+            record::queued(&mta.log, &message.envelope, mailers, mta.clock.now());
+        }
         let failed = |r: &Recipient| matches!(r.state, RecipientState::Failed(_));
         if message.envelope.recipients.iter().any(failed) {
             settle(mta, workspace, message);

@@ -6,12 +6,13 @@
 //! - [`mode`]: operation modes.
 //! - [`arguments`]: the words of the command line.
 //! - [`identity`]: what the program says about itself.
-//! - [`start`]: descriptors, rights, log, configuration.
+//! - [`start`]: descriptors, rights, log, configuration; [`complaints`]: what is wrong with it.
 //! - [`run`]: one arm for each mode; [`submission`], [`deliveries`]: messages from here.
 
 pub mod arguments;
 #[cfg(test)]
 mod arguments_tests;
+pub mod complaints;
 pub mod deliveries;
 pub mod identity;
 pub mod mode;

@@ -30,6 +30,7 @@ use crate::text::bytes::escape_for_display;
 use crate::tools;
 
 use super::arguments::{Arguments, Output, QuarantineRequest, Refusal, parse};
+use super::complaints;
 use super::deliveries::{DirectOutlet, deliver_for_daemon, deliver_submission};
 use super::identity;
 use super::mode::OperationMode;
@@ -149,7 +150,7 @@ impl Program {
         match self.arguments.mode {
             OperationMode::Test => self.test(config),
             OperationMode::CheckConfiguration => {
-                start::tell_queue_fault(&config, &self.arguments).unwrap_or(ExitStatus::Ok)
+                complaints::tell_queue_fault(&config, &self.arguments).unwrap_or(ExitStatus::Ok)
             }
             OperationMode::Daemon | OperationMode::ForegroundDaemon => self.daemon(config),
             OperationMode::Deliver
@@ -176,15 +177,19 @@ impl Program {
     }
 
     fn open(&self, config: Config) -> Result<Arc<Mta>, ExitStatus> {
-        let lifetime = Arc::new(Lifetime::new(start::direct_privileges()));
-        let mta = Mta::open(Arc::new(config), lifetime, &self.listeners).map_err(|error| {
-            println!("{error}");
-            log::error!("NOQUEUE: SYSERR(root): {error}");
+        let log_level = config.options.running.log_level;
+        let cannot_start = |text: &str| {
+            let mut fault = crate::config::Diagnostics::default();
+            fault.system_error(text);
+            complaints::tell(&fault, &self.arguments, log_level);
             if effective_user() != 0 {
                 eprintln!("{NEEDS_PRIVILEGES}");
             }
             ExitStatus::Config
-        })?;
+        };
+        let lifetime = Arc::new(Lifetime::new(start::direct_privileges()));
+        let mta = Mta::open(Arc::new(config), lifetime, &self.listeners)
+            .map_err(|error| cannot_start(&error.to_string()))?;
         if let Some(directory) = mta
             .queue
             .groups()
@@ -192,12 +197,8 @@ impl Program {
             .and_then(|g| g.directories.first())
             && let Err(error) = process::change_directory(directory.path())
         {
-            let reason = error_text(&error);
-            println!("can not chdir({}/): {reason}", directory.path().display());
-            if effective_user() != 0 {
-                eprintln!("{NEEDS_PRIVILEGES}");
-            }
-            return Err(ExitStatus::Config);
+            let (path, reason) = (directory.path().display(), error_text(&error));
+            return Err(cannot_start(&format!("can not chdir({path}/): {reason}")));
         }
         tools::newaliases::run_if_stale(&mta);
         Ok(Arc::new(mta))
@@ -300,6 +301,9 @@ impl Program {
     }
 
     fn run_daemon(self, config: Config, smtp: bool, foreground: bool) -> ExitStatus {
+        if let Some(status) = complaints::tell_queue_fault(&config, &self.arguments) {
+            return status;
+        }
         let queue = self.queue_runs();
         let command_line = self.words.join(&b' ');
         let workers = config.options.receiving.session_workers;

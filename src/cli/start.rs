@@ -4,17 +4,17 @@
 //! a set-id program are given up if the caller said anything that could turn them
 //! against their owner, and only then a file is opened.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::LevelFilter;
 
+use crate::config::Config;
 use crate::config::options::DeliveryMode;
 use crate::config::options::running::TimeZoneSpec;
 use crate::config::overrides::Overrides;
 use crate::config::source::SystemSource;
-use crate::config::{Config, Diagnostics};
 use crate::daemon::Source;
 use crate::logging::debug::DebugFlags;
 use crate::logging::traffic::TrafficLog;
@@ -28,6 +28,7 @@ use crate::sys::syslog::Syslog;
 use crate::tools::newaliases;
 
 use super::arguments::{Arguments, ConfigurationChoice};
+use super::complaints;
 use super::mode::OperationMode;
 
 /// The configuration of the daemon, and of everybody without a submit.cf.
@@ -182,7 +183,7 @@ pub fn config_path(arguments: &Arguments) -> PathBuf {
     }
 }
 
-/// Reads the configuration and prints what is to be said about it.
+/// Reads the configuration; what is to be said about it is printed and logged.
 ///
 /// # Errors
 /// The exit status when the configuration cannot be used.
@@ -190,18 +191,20 @@ pub fn load_config(arguments: &Arguments) -> Result<Config, ExitStatus> {
     let overrides = overrides(arguments);
     match Config::load(&overrides, &mut SystemSource::default()) {
         Ok(mut config) => {
-            tell(&config.diagnostics, arguments);
+            let log_level = config.options.running.log_level;
+            complaints::warn_of_writable(&config.path, log_level);
+            complaints::tell(&config.diagnostics, arguments, log_level);
             watch(&mut config, arguments);
             process::set_time_zone(tell_mailers_the_zone(&mut config).as_deref());
             match config.diagnostics.status() {
                 ExitStatus::Ok => Ok(config),
                 // Test mode is for finding out what is wrong.
                 _ if arguments.mode == OperationMode::Test => Ok(config),
-                status => Err(tell_queue_fault(&config, arguments).unwrap_or(status)),
+                status => Err(complaints::tell_queue_fault(&config, arguments).unwrap_or(status)),
             }
         }
         Err(failure) => {
-            tell(&failure.diagnostics, arguments);
+            complaints::tell(&failure.diagnostics, arguments, failure.log_level);
             Err(failure.status())
         }
     }
@@ -221,32 +224,6 @@ fn tell_mailers_the_zone(config: &mut Config) -> Option<Vec<u8>> {
         config.environment.insert(0, (b"TZ".to_vec(), zone.clone()));
     }
     zone
-}
-
-/// Tells that there is no queue to work in; gives the exit status then.
-///
-/// A faulty file does not keep the reference from this check.
-pub fn tell_queue_fault(config: &Config, arguments: &Arguments) -> Option<ExitStatus> {
-    let mut diagnostics = Diagnostics::default();
-    match &config.options.queueing.queue_directory {
-        None => diagnostics.error("QueueDirectory (Q) option must be set"),
-        Some(directory) => {
-            let fixed = directory
-                .split(|&byte| byte == b'*')
-                .next()
-                .unwrap_or_default();
-            if let Err(error) = std::fs::read_dir(path_of(fixed)) {
-                let name = String::from_utf8_lossy(directory);
-                let reason = crate::sys::host::error_text(&error);
-                diagnostics.system_error(format!("can not chdir({name}/): {reason}"));
-            }
-        }
-    }
-    if diagnostics.messages().is_empty() {
-        return None;
-    }
-    tell(&diagnostics, arguments);
-    Some(ExitStatus::Config)
 }
 
 /// Makes a run with -v what its user expects: deliveries happen before his eyes.
@@ -271,13 +248,6 @@ fn overrides(arguments: &Arguments) -> Overrides {
             OperationMode::Test | OperationMode::CheckConfiguration
         ),
     }
-}
-
-fn tell(diagnostics: &Diagnostics, arguments: &Arguments) {
-    let text = diagnostics.printed(arguments.mode.speaks_smtp());
-    let mut stdout = io::stdout().lock();
-    // Nobody to tell is no reason to stop.
-    let _ = stdout.write_all(&text).and_then(|()| stdout.flush());
 }
 
 /// What the command line adds to any configuration.

@@ -62,9 +62,18 @@ pub struct Config {
 pub struct ConfigFailure {
     /// What was said until then, the reason last.
     pub diagnostics: Diagnostics,
+    /// LogLevel as far as it is known.
+    pub log_level: u8,
 }
 
 impl ConfigFailure {
+    fn of(builder: Builder<'_>) -> Self {
+        ConfigFailure {
+            log_level: builder.config.options.running.log_level,
+            diagnostics: builder.out,
+        }
+    }
+
     /// Gives the exit status the program ends with.
     pub fn status(&self) -> ExitStatus {
         self.diagnostics.status()
@@ -97,9 +106,7 @@ impl Config {
         for setting in &overrides.settings {
             builder.apply(setting);
             if builder.out.is_stopped() {
-                return Err(ConfigFailure {
-                    diagnostics: builder.out,
-                });
+                return Err(ConfigFailure::of(builder));
             }
         }
         let name = overrides.path.as_os_str().as_bytes();
@@ -122,9 +129,7 @@ impl Config {
             builder.finish();
         }
         if builder.out.is_stopped() {
-            return Err(ConfigFailure {
-                diagnostics: builder.out,
-            });
+            return Err(ConfigFailure::of(builder));
         }
         let mut config = builder.config;
         config.diagnostics = builder.out;

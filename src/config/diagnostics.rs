@@ -17,6 +17,8 @@ pub enum Kind {
     UserError,
     /// A remark with its place.
     Note,
+    /// A remark only for who asked for words (`-v`) or tries the configuration out.
+    Hint,
     /// A warning without place and code.
     Warning,
 }
@@ -40,7 +42,7 @@ impl Message {
             (true, Kind::Error) => b"554 5.0.0 ",
             (true, Kind::SystemError) => b"451 4.0.0 ",
             (true, Kind::UserError) => b"550 ",
-            (true, Kind::Note) => b"050 ",
+            (true, Kind::Note | Kind::Hint) => b"050 ",
         };
         let end: &[u8] = match code {
             [] => b"\n",
@@ -103,6 +105,11 @@ impl Diagnostics {
         self.add(Kind::Note, text.as_ref());
     }
 
+    /// Adds a hint; the exit status stays.
+    pub fn hint(&mut self, text: impl AsRef<[u8]>) {
+        self.add(Kind::Hint, text.as_ref());
+    }
+
     /// Adds a warning without a place; the exit status stays.
     pub fn warning(&mut self, text: impl AsRef<[u8]>) {
         self.messages.push(Message {
@@ -139,8 +146,14 @@ impl Diagnostics {
 
     /// Gives what is to be printed, line by line.
     pub fn printed(&self, smtp: bool) -> Vec<u8> {
+        self.printed_with_hints(smtp, true)
+    }
+
+    /// Like [`Diagnostics::printed`], but with hints only if they are wanted.
+    pub fn printed_with_hints(&self, smtp: bool, hints: bool) -> Vec<u8> {
         self.messages
             .iter()
+            .filter(|message| hints || message.kind != Kind::Hint)
             .flat_map(|message| message.line(smtp))
             .collect()
     }

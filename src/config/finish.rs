@@ -139,7 +139,7 @@ impl Builder<'_> {
         }
         self.check_host_status();
         if level < MAX_LEVEL {
-            self.out.note(format!(
+            self.out.hint(format!(
                 "Warning: .cf file is out of date: sendmail {VERSION} supports version \
                  {MAX_LEVEL}, .cf file is version {level}"
             ));

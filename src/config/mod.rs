@@ -35,7 +35,7 @@ pub mod source;
 pub mod startup;
 
 pub use compiled::{Config, ConfigFailure};
-pub use diagnostics::Diagnostics;
+pub use diagnostics::{Diagnostics, Kind as DiagnosticKind};
 pub use filter_line::{FilterDefinition, FilterFailure};
 pub use header_line::{HeaderCheck, HeaderRule};
 pub use options::Options;

@@ -100,7 +100,8 @@ impl<'a> Attempt<'a> {
         }
         let first = transaction.recipients.first();
         let recipient = first.and_then(|index| envelope.recipients.get(*index));
-        let owner = recipient.and_then(|recipient| controlling(envelope, recipient));
+        let owner =
+            recipient.and_then(|recipient| controlling(envelope, recipient, &mta.config.mailers));
         let mut macros = MacroTable::new();
         let sender = sender_for(mta, envelope, mailer, &mut macros, buffers);
         macros.set_text(MacroId::G, &sender);

@@ -1,6 +1,6 @@
 //! Whose rights a delivery has.
 //!
-//! A program or file runs with the rights of the user whose .forward or list
+//! A program or file (F=o) runs with the rights of the user whose .forward or list
 //! named it, other mail with those of the local user who sent it, and everything
 //! else as DefaultUser. Root's rights are never used for a recipient: root's own
 //! mail runs as DefaultUser as well, unless the mailer has F=S.
@@ -12,7 +12,7 @@ use std::io;
 use crate::config::options::AccountSpec;
 use crate::config::options::Security;
 use crate::envelope::{ControllingUser, Envelope, Recipient};
-use crate::mailer::{Invocation, Mailer};
+use crate::mailer::{Invocation, Mailer, MailerTable};
 use crate::sys::identity::{Credentials, User, UserDatabase};
 
 /// The user a delivery is made for, and how the log shows him.
@@ -43,25 +43,24 @@ impl From<&ControllingUser> for Controlling {
 }
 
 /// Finds the user a recipient's delivery is made for.
-pub fn controlling(envelope: &Envelope, recipient: &Recipient) -> Option<Controlling> {
-    let own = recipient.controlling_user.as_ref().filter(|user| {
-        // A plain local user does not control the delivery to his own mailbox.
-        let is_himself = recipient
-            .triple
-            .as_ref()
-            .is_some_and(|triple| names_user(&triple.user, &user.name));
-        !is_himself
-    });
-    own.or(envelope.sender.controlling.as_ref())
-        .map(Controlling::from)
-}
-
-/// Tells whether a mailer's user is this login name; a backslash only stops aliasing.
-fn names_user(user: &[u8], name: &[u8]) -> bool {
-    user.iter()
-        .filter(|byte| **byte != b'\\')
-        .map(u8::to_ascii_lowercase)
-        .eq(name.iter().map(u8::to_ascii_lowercase))
+///
+/// Mailers with F=o run in the name of whoever listed the recipient, or of the recipient
+/// himself; all others in the name of a local sender, but programs and files in nobody's.
+pub fn controlling(
+    envelope: &Envelope,
+    recipient: &Recipient,
+    mailers: &MailerTable,
+) -> Option<Controlling> {
+    let id = recipient.triple.as_ref()?.mailer;
+    let sender = envelope.sender.controlling.as_ref();
+    let owner = if mailers.get(id).has(b'o') {
+        recipient.controlling_user.as_ref().or(sender)
+    } else if [mailers.program(), mailers.file()].contains(&Some(id)) {
+        None
+    } else {
+        sender
+    };
+    owner.map(Controlling::from)
 }
 
 /// Resolves the credentials a mailer runs with; `None` keeps those of this program (F=S).
@@ -90,6 +89,7 @@ pub fn credentials(
         return Ok(None);
     }
     if mailer.has(b'o')
+        && mailer.has(b'w')
         && !mailer.has(b'S')
         && let Some(user) = users.user_by_name(recipient_user)?
         && user.uid != 0
@@ -163,7 +163,7 @@ fn plain(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mailer::{MailerFlags, MailerTable, MailerTriple};
+    use crate::mailer::{MailerFlags, MailerTriple};
     use crate::sys::identity::FixedUsers;
     use std::path::PathBuf;
 
@@ -189,6 +189,11 @@ mod tests {
     }
 
     fn local() -> (Mailer, MailerTriple) {
+        let (_, mailer, triple) = table();
+        (mailer, triple)
+    }
+
+    fn table() -> (MailerTable, Mailer, MailerTriple) {
         let mut table = MailerTable::default();
         let mailer = Mailer::new(b"local", b"/bin/mail");
         let id = table.insert(mailer.clone()).unwrap();
@@ -197,22 +202,23 @@ mod tests {
             host: Vec::new(),
             user: b"bob".to_vec(),
         };
-        (mailer, triple)
+        (table, mailer, triple)
     }
 
     #[test]
-    fn the_local_sender_controls_a_plain_delivery() {
-        let (_, triple) = local();
+    fn the_local_sender_controls_whatever_is_no_program() {
+        let (mailers, _, triple) = table();
         let mut envelope = Envelope::default();
         envelope.sender.controlling = Some(ann());
         let mut recipient = Recipient::new(&b"bob"[..]);
         recipient.triple = Some(triple);
         recipient.controlling_user = Some(ControllingUser {
-            name: b"bob".to_vec(),
-            uid: 1002,
+            name: b"cid".to_vec(),
+            uid: 1003,
             ..ann()
         });
-        assert_eq!(controlling(&envelope, &recipient).unwrap().uid, 1001);
+        let found = controlling(&envelope, &recipient, &mailers);
+        assert_eq!(found.unwrap().uid, 1001);
     }
 
     #[test]

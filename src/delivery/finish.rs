@@ -7,7 +7,7 @@
 //!
 //! Source: guide 4.3 and 4.4.
 
-use crate::envelope::{Envelope, RecipientState};
+use crate::envelope::Envelope;
 use crate::logging::record::Severity;
 use crate::mta::{Mta, Workspace};
 use crate::queue::{CommitError, LockedEntry, LockedEnvelope};
@@ -59,7 +59,6 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
         log_done(mta, &envelope);
         entry.remove()
     } else {
-        envelope.message_status = waiting_reason(&envelope);
         let mut entry = entry;
         entry.rewrite(&envelope)
     };
@@ -78,25 +77,6 @@ fn log_done(mta: &Mta, envelope: &Envelope) {
         Some(envelope.id_for_log()),
         format_args!("done; delay={delay}, ntries={}", envelope.attempts),
     );
-}
-
-/// The reason mailq shows: that of a recipient refused for good, else that of the last one deferred.
-///
-/// Source: observed: 8.17.1.9; servers hear of the recipients from last to first.
-fn waiting_reason(envelope: &Envelope) -> Option<Vec<u8>> {
-    let states = || envelope.recipients.iter().map(|recipient| &recipient.state);
-    let mut refused = states().filter_map(|state| match state {
-        RecipientState::Failed(status) => Some(&status.text),
-        _ => None,
-    });
-    let mut deferred = states().rev().filter_map(|state| match state {
-        RecipientState::Deferred(status) => {
-            Some(status.waiting_because.as_ref().unwrap_or(&status.text))
-        }
-        _ => None,
-    });
-    let reason = refused.next().or_else(|| deferred.next());
-    reason.or(envelope.message_status.as_ref()).cloned()
 }
 
 /// The queue cannot record what happened: the entry stays as it was and is tried again.

@@ -45,6 +45,8 @@ pub struct Ledger<'a> {
 pub struct Result {
     /// New states by the recipient's index in the envelope; a later one replaces an earlier one.
     states: Vec<(usize, RecipientState)>,
+    /// What went wrong, in order, and whether for good.
+    troubles: Vec<(bool, Vec<u8>)>,
     /// Lines for the transcript.
     transcript: Vec<Vec<u8>>,
     /// Status of the first failure.
@@ -56,6 +58,9 @@ impl Result {
     pub fn apply(self, envelope: &mut Envelope) {
         for line in &self.transcript {
             envelope.transcript.push_line(line);
+        }
+        for (is_permanent, text) in &self.troubles {
+            envelope.note_trouble(*is_permanent, text);
         }
         for (index, state) in self.states {
             if let Some(recipient) = envelope.recipients.get_mut(index) {
@@ -122,6 +127,14 @@ impl<'a> Ledger<'a> {
     pub fn settle(&mut self, places: &[usize], status: DeliveryStatus) {
         if status.exit != ExitStatus::Ok {
             self.result.exit = first_failure(self.result.exit, Some(status.exit));
+        }
+        match status.exit {
+            ExitStatus::Ok => {}
+            exit if exit.is_temporary() => {
+                let why = status.waiting_because.as_ref().unwrap_or(&status.text);
+                self.result.troubles.push((false, why.clone()));
+            }
+            _ => self.result.troubles.push((true, status.text.clone())),
         }
         let addresses = self.addresses(places);
         let line = transcript_line(&addresses.join(&b','), &status);

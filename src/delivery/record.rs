@@ -57,7 +57,7 @@ pub fn delivery(
         ", mailer={}",
         escape_for_display(&attempt.mailer.name)
     ));
-    line.push_str(&format!(", pri={}", shown_priority(envelope)));
+    line.push_str(&format!(", pri={}", envelope.shown_priority()));
     if let Some(relay) = attempt.relay {
         line.push_str(&format!(", relay={}", escape_for_display(relay)));
     }
@@ -90,7 +90,7 @@ pub fn queued(log: &MailLog, envelope: &Envelope, mailers: &MailerTable, now: Ti
             let name = &mailers.get(mailer).name;
             line.push_str(&format!(", mailer={}", escape_for_display(name)));
         }
-        line.push_str(&format!(", pri={}", shown_priority(envelope)));
+        line.push_str(&format!(", pri={}", envelope.shown_priority()));
         if let Some(status) = recipient.state.status() {
             line.push_str(&format!(", dsn={}", status.enhanced));
         }
@@ -101,65 +101,6 @@ pub fn queued(log: &MailLog, envelope: &Envelope, mailers: &MailerTable, now: Ti
             Some(envelope.id_for_log()),
             format_args!("{line}"),
         );
-    }
-}
-
-/// Writes the lines of users who turned out not to exist when recipients were expanded;
-/// `before` holds those told of already.
-pub fn unknown_users(
-    log: &MailLog,
-    envelope: &Envelope,
-    mailers: &MailerTable,
-    before: &[Vec<u8>],
-    now: Timestamp,
-) {
-    for recipient in &envelope.recipients {
-        let RecipientState::Failed(status) = &recipient.state else {
-            continue;
-        };
-        let (Some(triple), Some(reply)) = (&recipient.triple, &status.reply) else {
-            continue;
-        };
-        if status.exit != ExitStatus::NoUser || before.contains(&recipient.address) {
-            continue;
-        }
-        let id = Some(envelope.id_for_log());
-        let (address, text) = (
-            escape_for_display(&recipient.address),
-            escape_for_display(&status.text),
-        );
-        log.syslog(5, Severity::Notice, id, format_args!("{address}... {text}"));
-        let line = format!(
-            "{}, mailer={}, pri={}, dsn={}, reply={}, stat={text}",
-            opening(envelope, &[&recipient.address], None, now),
-            escape_for_display(&mailers.get(triple.mailer).name),
-            shown_priority(envelope),
-            status.enhanced,
-            escape_for_display(reply),
-        );
-        log.syslog(FAILED_LEVEL, Severity::Info, id, format_args!("{line}"));
-    }
-}
-
-/// Returns the addresses that failed already.
-pub fn failed_addresses(envelope: &Envelope) -> Vec<Vec<u8>> {
-    let failed = |r: &&Recipient| matches!(r.state, RecipientState::Failed(_));
-    envelope
-        .recipients
-        .iter()
-        .filter(failed)
-        .map(|r| r.address.clone())
-        .collect()
-}
-
-/// The priority as the log shows it.
-///
-/// Observed: 8.17.1.9 prints the greatest number for a negative one.
-fn shown_priority(envelope: &Envelope) -> i64 {
-    if envelope.priority < 0 {
-        i64::MAX
-    } else {
-        envelope.priority
     }
 }
 

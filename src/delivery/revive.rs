@@ -17,6 +17,8 @@ pub fn revive_message(mta: &Mta, envelope: &mut Envelope) {
         .get(b"precedence")
         .map(|field| field.text());
     envelope.class = class.map_or(0, |word| mta.config.precedences.class_of(word));
+    // Every attempt has its own troubles.
+    envelope.message_status = None;
     let now = mta.clock.now();
     let dates = [
         (MacroId::A, rfc5322_date(envelope.created)),

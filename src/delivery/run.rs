@@ -194,7 +194,8 @@ fn expand(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
         return;
     }
     let mut macros = envelope.macros.clone();
-    let limits = mta.expansion_limits(ExpansionFlags::default());
+    let mut limits = mta.expansion_limits(ExpansionFlags::default());
+    limits.logs_unknown_users = true;
     let mut routing = Routing::new(mta, &mut macros, &mut workspace.rewrite);
     let mut nobody = Silent;
     let mut cx = mta.expand_context(
@@ -203,15 +204,7 @@ fn expand(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
         workspace.narrator.as_mut(),
         &mut nobody,
     );
-    let before = record::failed_addresses(envelope);
     expand_recipients(envelope, &mut cx);
-    record::unknown_users(
-        &mta.log,
-        envelope,
-        &mta.config.mailers,
-        &before,
-        mta.clock.now(),
-    );
 }
 
 /// Puts recipients of lists with an owner into envelopes of their own, sharing the body.

@@ -79,7 +79,7 @@ pub struct Envelope {
     pub flags: EnvelopeFlags,
     /// Why it is quarantined, if it is (`q` line).
     pub quarantine: Option<Vec<u8>>,
-    /// What mailq shows as the reason for waiting (`M` line).
+    /// What went wrong last: the reason for waiting in mailq (`M` line) and in the log of a report.
     pub message_status: Option<Vec<u8>>,
     /// What was said in the sessions of this attempt.
     pub transcript: Transcript,
@@ -93,6 +93,26 @@ impl Envelope {
     /// Gives the identifier as bytes, `NOQUEUE` before one was drawn.
     pub fn id_for_log(&self) -> &[u8] {
         self.id.as_ref().map_or(b"NOQUEUE", QueueId::as_bytes)
+    }
+
+    /// Notes trouble as what went wrong last; what is only temporary hides nothing older.
+    ///
+    /// Observed: 8.17.1.9.
+    pub fn note_trouble(&mut self, is_permanent: bool, text: &[u8]) {
+        if is_permanent || self.message_status.is_none() {
+            self.message_status = Some(text.to_vec());
+        }
+    }
+
+    /// The priority as the log shows it.
+    ///
+    /// Observed: 8.17.1.9 prints the greatest number for a negative one.
+    pub fn shown_priority(&self) -> i64 {
+        if self.priority < 0 {
+            i64::MAX
+        } else {
+            self.priority
+        }
     }
 
     /// Counts the recipients that still have to be delivered to.

@@ -38,6 +38,7 @@ pub fn by_owner(mut original: Envelope) -> Vec<Envelope> {
         for recipient in &mut part.recipients {
             recipient.notify = without_success(recipient.notify);
         }
+        part.message_status = None;
         part.sender = Sender {
             address: owner.clone(),
             ..Sender::default()

@@ -184,6 +184,8 @@ impl Mta {
             no_alias: flags.no_alias,
             verify_only: flags.verify_only,
             plain_only: false,
+            logs_errors: false,
+            logs_unknown_users: false,
             expensive_last: options.delivering.hold_expensive,
             is_root: crate::sys::process::effective_user() == 0,
             old_style: options.headers.old_style_headers,

@@ -8,6 +8,7 @@
 use super::collect::{CollectFault, CollectedMessage, Collector};
 use super::session::{Call, Flow, Session};
 use super::wording;
+use crate::config::HeaderRule;
 use crate::config::options::DeliveryMode;
 use crate::envelope::prepare::prepare;
 use crate::envelope::priority::should_queue;
@@ -94,9 +95,13 @@ impl Session {
     fn check_header(&mut self, field: &HeaderField, call: &mut Call<'_>) -> Verdict {
         let mta = std::sync::Arc::clone(&self.mta);
         let rules = &mta.config.headers;
-        let own = rules.iter().find(|rule| field.is(&rule.name));
-        let rule = own.or_else(|| rules.iter().find(|rule| rule.name == b"*"));
-        let Some(check) = rule.and_then(|rule| rule.check) else {
+        // A field may have several H lines; the last ruleset named by one of them counts.
+        let last = |is_meant: &dyn Fn(&HeaderRule) -> bool| {
+            let meant = rules.iter().rev().filter(|rule| is_meant(rule));
+            meant.filter_map(|rule| rule.check).next()
+        };
+        let own = last(&|rule| field.is(&rule.name));
+        let Some(check) = own.or_else(|| last(&|rule| rule.name == b"*")) else {
             return Verdict::Accept;
         };
         let value = field

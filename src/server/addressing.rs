@@ -88,8 +88,8 @@ impl Session {
         }
     }
 
-    /// Notes a recipient nobody knows.
-    pub(super) fn log_unknown(&self, text: &[u8]) {
+    /// Notes why a recipient is refused.
+    pub(super) fn log_refusal(&self, text: &[u8]) {
         self.log(
             4,
             Severity::Notice,

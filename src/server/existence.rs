@@ -24,9 +24,15 @@ impl Session {
     ) -> Option<Reply> {
         let address = recipient.address.clone();
         let mut envelope = std::mem::take(&mut *self.envelope);
-        let complaint = self.run_expansion(&mut envelope, depth, call, |expansion| {
+        // Who is refused leaves nobody behind, and the reply to come notes what went wrong.
+        let (before, trouble) = (envelope.recipients.clone(), envelope.message_status.clone());
+        let is_logged = true;
+        let complaint = self.run_expansion(&mut envelope, depth, is_logged, call, |expansion| {
             expansion.add(recipient, true);
         });
+        if complaint.is_some() {
+            (envelope.recipients, envelope.message_status) = (before, trouble);
+        }
         *self.envelope = envelope;
         complaint.map(|reply| shorten_address(reply, &address))
     }
@@ -44,7 +50,7 @@ impl Session {
             macros: self.envelope.macros.clone(),
             ..Envelope::default()
         };
-        let complaint = self.run_expansion(&mut envelope, depth, call, |expansion| {
+        let complaint = self.run_expansion(&mut envelope, depth, false, call, |expansion| {
             expansion.add_list_text(list, &Recipient::new(Vec::new()));
         });
         (envelope.recipients, complaint)
@@ -54,6 +60,7 @@ impl Session {
         &mut self,
         envelope: &mut Envelope,
         depth: Depth,
+        logs_errors: bool,
         call: &mut Call<'_>,
         work: impl FnOnce(&mut Expansion<'_, '_, '_>),
     ) -> Option<Reply> {
@@ -64,7 +71,8 @@ impl Session {
             verify_only: depth == Depth::Verify,
             ..ExpansionFlags::default()
         };
-        let limits = mta.expansion_limits(flags);
+        let mut limits = mta.expansion_limits(flags);
+        limits.logs_errors = logs_errors;
         let (mut narrator, mut complaints) = (Silent, Silent);
         let mut router = Routing::new(&mta, &mut macros, &mut call.workspace.rewrite);
         let mut cx = mta.expand_context(&mut router, &limits, &mut narrator, &mut complaints);

@@ -98,6 +98,9 @@ impl Session {
         };
         let (checked, _) =
             self.with_rules(call.workspace, |cx| cx.check(&name, &[value], comments));
+        if !checked.exit.is_temporary() {
+            self.remember_exit(checked.exit);
+        }
         let hook = escape_for_display(&name);
         self.note_verdict(&hook, &[value], checked, b"")
     }

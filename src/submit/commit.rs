@@ -3,7 +3,7 @@
 use super::message::{Desk, Next, Submission};
 use super::sender::resolve_sender;
 use crate::envelope::prepare::log_sender;
-use crate::envelope::{Envelope, Recipient, RecipientState, split};
+use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState, split};
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, Macros};
 use crate::queue::{CommitError, Durability, LockedEnvelope, NewEntry};
@@ -34,13 +34,13 @@ impl Desk<'_> {
         let options = &self.mta.config.options;
         let durability =
             Durability::of(options.queueing.super_safe, options.queueing.delivery_mode);
-        let living = self.counted_recipients();
-        let mut own = std::mem::take(&mut self.envelope.macros);
-        let macros = Macros::new(&mut own, None, &self.mta.config.macros);
-        log_sender(&self.mta.log, &self.envelope, &macros, living);
-        self.envelope.macros = own;
+        self.log_received();
         self.log_refusal();
-        let envelope = std::mem::take(&mut self.envelope);
+        let mut envelope = std::mem::take(&mut self.envelope);
+        if self.next == Next::ReportAndHold {
+            // Observed: what nobody has looked at for delivery was not split either.
+            envelope.flags.remove(EnvelopeFlags::SPLIT);
+        }
         let mut parts = split::by_owner(envelope).into_iter();
         let Some(first) = parts.next() else {
             return Submission::refused(ExitStatus::Software);
@@ -77,8 +77,18 @@ impl Desk<'_> {
         }
     }
 
+    /// Writes the `from=` line.
+    pub(super) fn log_received(&mut self) {
+        let living = self.counted_recipients();
+        let mut own = std::mem::take(&mut self.envelope.macros);
+        let macros = Macros::new(&mut own, None, &self.mta.config.macros);
+        log_sender(&self.mta.log, &self.envelope, &macros, living);
+        self.envelope.macros = own;
+    }
+
     /// Logs what a message that cannot be taken means for its operands.
     fn log_refusal(&self) {
+        self.log_hops();
         let limit = self.mta.config.options.receiving.max_message_size;
         let (log, id) = (&self.mta.log, Some(self.envelope.id_for_log()));
         if limit > 0 && self.envelope.size > limit {
@@ -104,6 +114,27 @@ impl Desk<'_> {
                     ),
                 );
             }
+        }
+    }
+
+    /// Logs that a message has gone round in circles.
+    fn log_hops(&self) {
+        if self.envelope.hop_count <= self.mta.config.options.receiving.max_hop_count {
+            return;
+        }
+        let failed = self
+            .envelope
+            .recipients
+            .iter()
+            .find_map(|r| match &r.state {
+                RecipientState::Failed(status) => Some(printable(&status.text)),
+                _ => None,
+            });
+        if let Some(text) = failed {
+            let by = printable(&self.submitter.name);
+            let id = Some(self.envelope.id_for_log());
+            let line = format_args!("SYSERR({by}): {text}");
+            self.mta.log.syslog(1, Severity::Critical, id, line);
         }
     }
 
@@ -142,6 +173,7 @@ impl Desk<'_> {
         let id = self.mta.queue.ids().next(&*self.mta.clock);
         let owner = part.sender.address.clone();
         self.envelope.macros = part.macros;
+        self.envelope.macros.set_text(MacroId::I, id.as_bytes());
         let resolved = resolve_sender(
             &owner,
             None,
@@ -156,6 +188,8 @@ impl Desk<'_> {
         part.macros = std::mem::take(&mut self.envelope.macros);
         part.sender = resolved.sender;
         part.id = Some(id.clone());
+        // What went wrong so far is the original's affair.
+        part.message_status = None;
         for recipient in &mut part.recipients {
             recipient.owner = None;
         }

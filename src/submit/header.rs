@@ -1,11 +1,11 @@
 //! The header of a submission: what it says about the message, and what it lacks.
 
 use super::input::Input;
-use super::message::Desk;
+use super::message::{Desk, Origin};
 use super::submitter::full_name_as_given;
 use crate::config::options::PrivacyFlags;
 use crate::envelope::prepare::{is_resent, prepare};
-use crate::envelope::{DeliveryStatus, EnvelopeFlags, RecipientState};
+use crate::envelope::{DeliveryStatus, EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::{MacroId, Macros};
 use crate::message::address::PhraseRules;
 use crate::message::{BodyType, HeaderField, HeaderTraits};
@@ -101,7 +101,7 @@ impl Desk<'_> {
 
     fn take_recipients_from_header(&mut self) {
         let resent = is_resent(&self.envelope);
-        let fields: Vec<(Vec<u8>, bool)> = self
+        let fields: Vec<(Vec<u8>, Origin)> = self
             .envelope
             .headers
             .iter()
@@ -116,11 +116,15 @@ impl Desk<'_> {
                     .iter()
                     .map(|byte| if *byte == b'\n' { b' ' } else { *byte })
                     .collect();
-                (one_line, field.traits().has(HeaderTraits::BLIND_COPY))
+                let origin = match field.traits().has(HeaderTraits::BLIND_COPY) {
+                    true => Origin::BlindHeader,
+                    false => Origin::Header,
+                };
+                (one_line, origin)
             })
             .collect();
-        for (list, bcc) in fields {
-            self.expand(&[list], bcc);
+        for (list, origin) in fields {
+            self.expand(&[list], origin);
         }
     }
 
@@ -171,9 +175,21 @@ impl Desk<'_> {
     /// Counts the recipients for log and priority: all but those replaced by others.
     pub(super) fn counted_recipients(&self) -> usize {
         let recipients = self.envelope.recipients.iter();
-        recipients
-            .filter(|r| r.state.is_open() || matches!(r.state, RecipientState::Failed(_)))
-            .count()
+        recipients.filter(|r| self.is_counted(r)).count()
+    }
+
+    /// Tells whether a recipient made it to the list at all; observed: 8.17.1.9.
+    fn is_counted(&self, recipient: &Recipient) -> bool {
+        let RecipientState::Failed(status) = &recipient.state else {
+            return recipient.state.is_open();
+        };
+        let is = |detail| EnhancedStatus::new(5, detail, 1) == Some(status.enhanced);
+        let is_loop = EnhancedStatus::new(5, 4, 6) == Some(status.enhanced);
+        match &recipient.triple {
+            None => false,
+            Some(triple) if Some(triple.mailer) == self.mta.config.mailers.program() => !is(7),
+            Some(_) => !is_loop,
+        }
     }
 
     /// Fails all recipients of a message that has gone round in circles.
@@ -208,6 +224,7 @@ impl Desk<'_> {
         let (class, subject, detail) = enhanced;
         let line = format!("{code} {class}.{subject}.{detail} {text}");
         self.envelope.transcript.push_line(line.as_bytes());
+        self.envelope.note_trouble(true, text.as_bytes());
         self.fail_open(NO_DETAIL, ExitStatus::Unavailable, text.as_bytes());
     }
 

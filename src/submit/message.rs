@@ -15,7 +15,6 @@ use super::submitter::{Submitter, full_name_as_given};
 use crate::alias::context::Summary;
 use crate::alias::expand::Expansion;
 use crate::config::options::{EightBitMode, ErrorMode};
-use crate::delivery::record;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::macros::MacroId;
@@ -90,6 +89,17 @@ pub fn submit_message(
         Ok(()) => desk.take_in(entry, source),
         Err(error) => desk.cannot_store(&error),
     }
+}
+
+/// Where recipients are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// On the command line.
+    Operands,
+    /// In a field of the header that everybody sees.
+    Header,
+    /// In a `Bcc:` field.
+    BlindHeader,
 }
 
 /// Reply code, enhanced status and text of a refusal.
@@ -243,11 +253,11 @@ impl<'a> Desk<'a> {
     /// Expands the operands.
     fn add_operands(&mut self) {
         let lists = self.arguments.recipients.clone();
-        self.expand(&lists, false);
+        self.expand(&lists, Origin::Operands);
         self.operand_errors = self.summary.errors;
     }
 
-    pub(super) fn expand(&mut self, lists: &[Vec<u8>], bcc: bool) {
+    pub(super) fn expand(&mut self, lists: &[Vec<u8>], origin: Origin) {
         if lists.is_empty() {
             return;
         }
@@ -255,7 +265,7 @@ impl<'a> Desk<'a> {
         self.given.extend_from_slice(&lists);
         let template = Recipient {
             notify: self.arguments.notify,
-            bcc,
+            bcc: origin == Origin::BlindHeader,
             ..Recipient::new(Vec::new())
         };
         let flags = ExpansionFlags {
@@ -264,7 +274,8 @@ impl<'a> Desk<'a> {
         };
         let mut limits = self.mta.expansion_limits(flags);
         limits.plain_only = self.mta.config.options.running.use_msp;
-        let before = record::failed_addresses(&self.envelope);
+        limits.logs_errors = origin == Origin::Operands;
+        limits.logs_unknown_users = true;
         let mut macros = std::mem::take(&mut self.envelope.macros);
         let mut routing = Routing::new(self.mta, &mut macros, &mut self.workspace.rewrite);
         let mut cx = self.mta.expand_context(
@@ -282,11 +293,7 @@ impl<'a> Desk<'a> {
         macros.remove(MacroId::U);
         macros.remove(MacroId::H);
         self.envelope.macros = macros;
-        let now = self.mta.clock.now();
-        let (log, mailers) = (&self.mta.log, &self.mta.config.mailers);
-        record::unknown_users(log, &self.envelope, mailers, &before, now);
         self.summary.errors += summary.errors;
-        self.summary.refused += summary.refused;
         self.summary.exit = self.summary.exit.or(summary.exit);
     }
 
@@ -310,17 +317,19 @@ impl<'a> Desk<'a> {
             Err(InputFault::Store(error)) => return self.cannot_store(&error),
         };
         let fault = self.input_fault(&input, &rules);
-        let told_before = self.summary.refused;
+        let told_before = self.summary.errors;
         self.take_header(input);
         if let Some((code, enhanced, text)) = fault {
             self.refuse_all(code, enhanced, &text);
-        } else if self.summary.refused > told_before {
+        } else if self.summary.errors > told_before {
             self.refuse_bad_header();
         }
         if self.envelope.recipients.is_empty() {
             if self.arguments.recipients_from_header && self.summary.errors == 0 {
                 Stdout.say(b"No recipient addresses found in header");
             }
+            self.complete();
+            self.log_received();
             return Submission {
                 exit: self.exit(),
                 ..Submission::default()
@@ -383,9 +392,9 @@ impl<'a> Desk<'a> {
         self.envelope
             .transcript
             .push_line(&[codes, &about, plain].concat());
-        if self.envelope.message_status.is_none() {
-            self.envelope.message_status = Some([&about[..], plain].concat());
-        }
+        let is_permanent = codes.first() != Some(&b'4');
+        self.envelope
+            .note_trouble(is_permanent, &[&about[..], plain].concat());
     }
 }
 

@@ -5,11 +5,13 @@
 
 use super::submitter::{Submitter, full_name_from_gecos};
 use crate::envelope::{ControllingUser, Sender};
+use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable};
 use crate::mailer::{Mailer, MailerTriple};
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::rename::{Renaming, Surroundings};
 use crate::rewrite::{Kept, Place, Resolution, Role, resolve_address};
+use crate::text::bytes::escape_for_display;
 
 /// A sender with what follows from him.
 #[derive(Debug, Clone)]
@@ -38,6 +40,7 @@ pub fn resolve_sender(
     let (address, triple) = match resolve(&given, macros, mta, workspace, &mut complaints) {
         Some(triple) => (given, triple),
         None => {
+            log_bad_sender(&given, macros, mta);
             let mut ignored = Vec::new();
             let own = submitter.name.clone();
             let triple = resolve(&own, macros, mta, workspace, &mut ignored);
@@ -50,6 +53,21 @@ pub fn resolve_sender(
     finish(
         address, triple, full_name, submitter, macros, mta, workspace, complaints,
     )
+}
+
+/// Logs a sender that cannot be taken.
+fn log_bad_sender(given: &[u8], macros: &MacroTable, mta: &Mta) {
+    let came_from = macros.text(MacroId::UNDERSCORE).unwrap_or(b"localhost");
+    mta.log.syslog(
+        3,
+        Severity::Notice,
+        macros.text(MacroId::I),
+        format_args!(
+            "setsender: {}: invalid or unparsable, received from {}",
+            escape_for_display(given),
+            escape_for_display(came_from)
+        ),
+    );
 }
 
 /// The last resort: the name of the error daemon.

@@ -27,6 +27,7 @@ pub fn verify_addresses(
         return ExitStatus::Usage;
     }
     let mut envelope = Envelope {
+        id: Some(mta.queue.ids().next(&*mta.clock)),
         macros: arguments.macros.clone(),
         ..Envelope::default()
     };
@@ -45,6 +46,7 @@ pub fn verify_addresses(
     };
     let mut limits = mta.expansion_limits(flags);
     limits.old_style = false;
+    limits.logs_errors = true;
     let mut routing = Routing::new(mta, &mut macros, &mut workspace.rewrite);
     let mut errors = Stdout;
     let mut cx = mta.expand_context(&mut routing, &limits, &mut *workspace.narrator, &mut errors);

@@ -149,6 +149,8 @@ impl Session {
 
     fn take_mail_parameters(&mut self, text: &[u8]) -> Result<(), Reply> {
         let policy = self.parameter_policy();
+        // Observed: 8.17.1.9 keeps all parameters of a refused MAIL but this one.
+        self.transaction.parameters.size = None;
         let mut result = Ok(());
         for parameter in parameter::split(text) {
             result =

@@ -23,7 +23,7 @@ const BAD_RECIPIENT_DELAY: Duration = Duration::from_secs(1);
 /// Why a recipient is refused.
 struct Refusal {
     reply: Reply,
-    /// Whether the log tells it too: what aliases and the list of users say, not what rules say.
+    /// Whether it is still to be logged: rulesets and expansion log their own refusals.
     is_logged: bool,
 }
 
@@ -31,7 +31,7 @@ impl From<Reply> for Refusal {
     fn from(reply: Reply) -> Self {
         Self {
             reply,
-            is_logged: false,
+            is_logged: true,
         }
     }
 }
@@ -65,7 +65,7 @@ impl Session {
                     .set_text(MacroId::NBADRCPTS, count.as_bytes());
                 self.say(call, &refusal.reply);
                 if refusal.is_logged {
-                    self.log_unknown(refusal.reply.text());
+                    self.log_refusal(refusal.reply.text());
                 }
             }
         }
@@ -129,7 +129,10 @@ impl Session {
             Verdict::Accept => {}
             Verdict::Discard => self.transaction.discards = true,
             Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
-            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply.into()),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => {
+                let is_logged = false;
+                return Err(Refusal { reply, is_logged });
+            }
         }
         self.transaction.named_recipients = self.transaction.named_recipients.saturating_add(1);
         let Some(triple) = parsed.triple else {
@@ -234,7 +237,7 @@ impl Session {
         match complaint {
             None => Ok(address.to_vec()),
             Some(reply) => Err(Refusal {
-                is_logged: reply.code.number() == 550,
+                is_logged: false,
                 reply,
             }),
         }

@@ -1,0 +1,92 @@
+//! What is said before there is anything to work with: faults of configuration and queue.
+//!
+//! A fault goes to standard output and, unless LogLevel is 0, to the log as well.
+//! Observed: 8.17.1.9.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::config::{Config, DiagnosticKind, Diagnostics};
+use crate::logging::record::{MailLog, Severity};
+use crate::smtp::ExitStatus;
+use crate::sys::file::path_of;
+use crate::sys::identity::{SystemUsers, UserDatabase};
+use crate::sys::process::real_user;
+use crate::text::bytes::escape_for_display;
+
+use super::arguments::Arguments;
+use super::mode::OperationMode;
+
+/// Permission bits of others than the owner that make a configuration file dangerous.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Prints what was said while the configuration was read, and logs the faults.
+pub fn tell(diagnostics: &Diagnostics, arguments: &Arguments, log_level: u8) {
+    let is_talkative = arguments.verbose || arguments.mode == OperationMode::Test;
+    let text = diagnostics.printed_with_hints(arguments.mode.speaks_smtp(), is_talkative);
+    let mut stdout = io::stdout().lock();
+    // Nobody to tell is no reason to stop.
+    let _ = stdout.write_all(&text).and_then(|()| stdout.flush());
+    for message in diagnostics.messages() {
+        match message.kind {
+            DiagnosticKind::Error | DiagnosticKind::SystemError => {
+                log_fault(&message.text, log_level);
+            }
+            DiagnosticKind::UserError
+            | DiagnosticKind::Note
+            | DiagnosticKind::Hint
+            | DiagnosticKind::Warning => {}
+        }
+    }
+}
+
+/// Tells that there is no queue to work in; gives the exit status then.
+///
+/// A faulty file does not keep the reference from this check.
+pub fn tell_queue_fault(config: &Config, arguments: &Arguments) -> Option<ExitStatus> {
+    let mut diagnostics = Diagnostics::default();
+    match &config.options.queueing.queue_directory {
+        None => diagnostics.error("QueueDirectory (Q) option must be set"),
+        Some(directory) => {
+            let fixed = directory
+                .split(|&byte| byte == b'*')
+                .next()
+                .unwrap_or_default();
+            if let Err(error) = std::fs::read_dir(path_of(fixed)) {
+                let name = String::from_utf8_lossy(directory);
+                let reason = crate::sys::host::error_text(&error);
+                diagnostics.system_error(format!("can not chdir({name}/): {reason}"));
+            }
+        }
+    }
+    if diagnostics.messages().is_empty() {
+        return None;
+    }
+    tell(&diagnostics, arguments, config.options.running.log_level);
+    Some(ExitStatus::Config)
+}
+
+/// Logs a fault of the system or of the configuration, in the name of the caller.
+pub fn log_fault(text: &[u8], log_level: u8) {
+    let uid = real_user();
+    let caller = match SystemUsers.user_by_uid(uid) {
+        Ok(Some(user)) => escape_for_display(&user.name).to_string(),
+        Ok(None) | Err(_) => uid.to_string(),
+    };
+    MailLog::new(log_level).syslog(
+        1,
+        Severity::Critical,
+        Some(b"NOQUEUE"),
+        format_args!("SYSERR({caller}): {}", escape_for_display(text)),
+    );
+}
+
+/// Logs that others than the owner may write the configuration file.
+pub fn warn_of_writable(path: &Path, log_level: u8) {
+    use std::os::unix::fs::MetadataExt;
+    let is_writable = |facts: std::fs::Metadata| facts.mode() & WRITABLE_BY_OTHERS != 0;
+    if std::fs::metadata(path).is_ok_and(is_writable) {
+        let text = format_args!("{}: WARNING: dangerous write permissions", path.display());
+        MailLog::new(log_level).syslog(1, Severity::Critical, None, text);
+    }
+}
