@@ -282,13 +282,17 @@ impl Program {
             resolver: &*resolver,
             debug: start::debug_flags(&self.arguments),
         };
-        let mut session = TestMode::new(&config, surroundings);
+        let configured = config.diagnostics.status();
+        let mut session = TestMode::new(config, surroundings);
         let mut output = io::stdout().lock();
-        match session.run(&mut io::stdin().lock(), &mut output) {
-            Ok(ExitStatus::Ok) => config.diagnostics.status(),
+        let status = match session.run(&mut io::stdin().lock(), &mut output) {
+            Ok(ExitStatus::Ok) => configured,
             Ok(status) => status,
             Err(_) => ExitStatus::IoError,
-        }
+        };
+        // The process ends here: to give a whole configuration back piece by piece is work for nobody.
+        std::mem::forget(session);
+        status
     }
 
     fn daemon(self, config: Config) -> ExitStatus {

@@ -161,7 +161,7 @@ impl<'a> Builder<'a> {
             return;
         }
         let mut errors = Vec::new();
-        Template::parse_reporting(line, &mut self.config.names, &mut errors);
+        Template::check_names(line, &mut self.config.names, &mut errors);
         errors.iter().for_each(|error| self.out.error(error));
     }
 

@@ -133,6 +133,7 @@ impl Config {
         }
         let mut config = builder.config;
         config.diagnostics = builder.out;
+        config.rules.link();
         Ok(config)
     }
 

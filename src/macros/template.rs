@@ -8,6 +8,8 @@
 //! A conditional without `$.` runs to the end of the text, and `$|` or `$.`
 //! outside of one is a plain symbol (observed: 8.17.1.9).
 
+use std::ops::Range;
+
 use super::id::MacroId;
 use super::names::MacroNames;
 use super::table::{MacroValue, Macros};
@@ -39,18 +41,94 @@ pub struct Template {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
-    /// Plain octets.
-    Text(Vec<u8>),
+    /// Plain octets: a piece of the source.
+    Text(Range<u32>),
     /// A symbol with its argument, among them `$x`, `$?x`, `$|` and `$.`.
     Symbol(Mark, u16),
 }
 
-/// Where an expansion stands among conditionals.
-#[derive(Default)]
-struct Conditionals {
+/// An expansion on its way, and where it stands among conditionals.
+struct Expansion<'a, 'm> {
+    macros: &'a Macros<'m>,
+    out: &'a mut Vec<u8>,
+    limit: usize,
+    result: Result<(), RecursionTooDeep>,
     depth: u32,
     skipping: bool,
     skipped_depth: i64,
+}
+
+impl<'a, 'm> Expansion<'a, 'm> {
+    fn new(macros: &'a Macros<'m>, out: &'a mut Vec<u8>) -> Expansion<'a, 'm> {
+        Expansion {
+            limit: out.len() + MAX_EXPANSION,
+            macros,
+            out,
+            result: Ok(()),
+            depth: 0,
+            skipping: false,
+            skipped_depth: 0,
+        }
+    }
+
+    fn template(&mut self, template: &Template, nesting: u32) {
+        for part in &template.parts {
+            self.part(part, &template.source, nesting);
+        }
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        let room = self.limit.saturating_sub(self.out.len());
+        push_plain(text.get(..room).unwrap_or(text), self.out);
+    }
+
+    fn part(&mut self, part: &Part, source: &[u8], nesting: u32) {
+        match part {
+            Part::Text(_) if self.skipping => {}
+            Part::Text(piece) => self.text(text_of(source, piece)),
+            Part::Symbol(Mark::If, macro_number) => {
+                self.depth += 1;
+                if self.skipping {
+                    self.skipped_depth += 1;
+                } else {
+                    self.skipping = !self.macros.is_set(MacroId::from_number(*macro_number));
+                }
+            }
+            Part::Symbol(Mark::Else, _) if self.depth > 0 => {
+                if self.skipped_depth == 0 {
+                    self.skipping = !self.skipping;
+                }
+            }
+            Part::Symbol(Mark::EndIf, _) if self.depth > 0 => {
+                self.depth -= 1;
+                if self.skipped_depth == 0 {
+                    self.skipping = false;
+                }
+                if self.skipping {
+                    self.skipped_depth -= 1;
+                }
+            }
+            Part::Symbol(..) if self.skipping => {}
+            Part::Symbol(Mark::Macro, macro_number) => {
+                match self.macros.get(MacroId::from_number(*macro_number)) {
+                    None => {}
+                    Some(MacroValue::Text(text)) => self.text(text),
+                    Some(MacroValue::Template(template)) if nesting < MAX_DEPTH => {
+                        self.template(template, nesting + 1);
+                    }
+                    Some(MacroValue::Template(template)) => {
+                        self.result = Err(RecursionTooDeep);
+                        template.push_marked(self.out);
+                    }
+                }
+            }
+            Part::Symbol(mark, argument) => {
+                if self.out.len() < self.limit {
+                    mark.push(*argument, self.out);
+                }
+            }
+        }
+    }
 }
 
 impl Template {
@@ -61,40 +139,16 @@ impl Template {
         errors: &mut Vec<Vec<u8>>,
     ) -> Template {
         let mut parts = Vec::new();
-        let mut text = Vec::new();
-        let mut at = 0;
-        while let Some(&octet) = source.get(at) {
-            at += 1;
-            if octet != b'$' {
-                text.push(octet);
-                continue;
-            }
-            let Some(&next) = source.get(at) else {
-                text.push(octet);
-                continue;
-            };
-            if next == b'$' {
-                text.push(octet);
-                at += 1;
-                continue;
-            }
-            let rest = source.get(at..).unwrap_or(b"");
-            let (symbol, taken) = read_symbol(rest, names, errors);
-            at += taken;
-            if let Some((mark, argument)) = symbol {
-                if !text.is_empty() {
-                    parts.push(Part::Text(std::mem::take(&mut text)));
-                }
-                parts.push(Part::Symbol(mark, argument));
-            }
-        }
-        if !text.is_empty() {
-            parts.push(Part::Text(text));
-        }
+        cut(source, names, errors, &mut |part| parts.push(part));
         Template {
             parts,
             source: source.to_vec(),
         }
+    }
+
+    /// Complains about names in `source` that are none, as [`Template::parse_reporting`] does.
+    pub fn check_names(source: &[u8], names: &mut MacroNames, errors: &mut Vec<Vec<u8>>) {
+        cut(source, names, errors, &mut |_| ());
     }
 
     /// Cuts `source` and forgets what is wrong with names in it.
@@ -106,12 +160,30 @@ impl Template {
     pub fn plain(text: &[u8]) -> Template {
         let parts = match text {
             [] => Vec::new(),
-            _ => vec![Part::Text(text.to_vec())],
+            _ => vec![Part::Text(piece(0, text.len()))],
         };
         Template {
             parts,
             source: text.to_vec(),
         }
+    }
+
+    /// Expands `source` as [`Template::parse_reporting`] and [`Template::expand_marked`] would, in one go.
+    ///
+    /// # Errors
+    /// [`RecursionTooDeep`]; what was expanded up to there is in `out`.
+    pub fn expand_source(
+        source: &[u8],
+        macros: &Macros<'_>,
+        names: &mut MacroNames,
+        errors: &mut Vec<Vec<u8>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RecursionTooDeep> {
+        let mut expansion = Expansion::new(macros, out);
+        cut(source, names, errors, &mut |part| {
+            expansion.part(&part, source, 0);
+        });
+        expansion.result
     }
 
     /// Returns the text this was cut from.
@@ -154,95 +226,68 @@ impl Template {
         macros: &Macros<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), RecursionTooDeep> {
-        let mut result = Ok(());
-        let mut conditionals = Conditionals::default();
-        let limit = out.len() + MAX_EXPANSION;
-        self.expand_into(macros, 0, &mut conditionals, limit, out, &mut result);
-        result
-    }
-
-    fn expand_into(
-        &self,
-        macros: &Macros<'_>,
-        depth: u32,
-        conditionals: &mut Conditionals,
-        limit: usize,
-        out: &mut Vec<u8>,
-        result: &mut Result<(), RecursionTooDeep>,
-    ) {
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => {
-                    if !conditionals.skipping {
-                        let room = limit.saturating_sub(out.len());
-                        push_plain(text.get(..room).unwrap_or(text), out);
-                    }
-                }
-                Part::Symbol(Mark::If, macro_number) => {
-                    conditionals.depth += 1;
-                    if conditionals.skipping {
-                        conditionals.skipped_depth += 1;
-                    } else {
-                        conditionals.skipping = !macros.is_set(MacroId::from_number(*macro_number));
-                    }
-                }
-                Part::Symbol(Mark::Else, _) if conditionals.depth > 0 => {
-                    if conditionals.skipped_depth == 0 {
-                        conditionals.skipping = !conditionals.skipping;
-                    }
-                }
-                Part::Symbol(Mark::EndIf, _) if conditionals.depth > 0 => {
-                    conditionals.depth -= 1;
-                    if conditionals.skipped_depth == 0 {
-                        conditionals.skipping = false;
-                    }
-                    if conditionals.skipping {
-                        conditionals.skipped_depth -= 1;
-                    }
-                }
-                Part::Symbol(Mark::Macro, macro_number) => {
-                    if conditionals.skipping {
-                        continue;
-                    }
-                    match macros.get(MacroId::from_number(*macro_number)) {
-                        None => {}
-                        Some(MacroValue::Text(text)) => {
-                            let room = limit.saturating_sub(out.len());
-                            push_plain(text.get(..room).unwrap_or(text), out);
-                        }
-                        Some(MacroValue::Template(template)) if depth < MAX_DEPTH => {
-                            template.expand_into(
-                                macros,
-                                depth + 1,
-                                conditionals,
-                                limit,
-                                out,
-                                result,
-                            );
-                        }
-                        Some(MacroValue::Template(template)) => {
-                            *result = Err(RecursionTooDeep);
-                            template.push_marked(out);
-                        }
-                    }
-                }
-                Part::Symbol(mark, argument) => {
-                    if !conditionals.skipping && out.len() < limit {
-                        mark.push(*argument, out);
-                    }
-                }
-            }
-        }
+        let mut expansion = Expansion::new(macros, out);
+        expansion.template(self, 0);
+        expansion.result
     }
 
     /// Appends the text unexpanded, as marked text.
     pub fn push_marked(&self, out: &mut Vec<u8>) {
         for part in &self.parts {
             match part {
-                Part::Text(text) => push_plain(text, out),
+                Part::Text(piece) => push_plain(text_of(&self.source, piece), out),
                 Part::Symbol(mark, argument) => mark.push(*argument, out),
             }
         }
+    }
+}
+
+/// A piece of a source; what lies behind four gigabytes is out of reach.
+fn piece(first: usize, last: usize) -> Range<u32> {
+    let number = |at| u32::try_from(at).unwrap_or(u32::MAX);
+    number(first)..number(last)
+}
+
+fn text_of<'t>(source: &'t [u8], piece: &Range<u32>) -> &'t [u8] {
+    source
+        .get(piece.start as usize..piece.end as usize)
+        .unwrap_or(b"")
+}
+
+/// Cuts `source` and hands out its parts in order.
+fn cut(
+    source: &[u8],
+    names: &mut MacroNames,
+    errors: &mut Vec<Vec<u8>>,
+    each: &mut impl FnMut(Part),
+) {
+    let mut first = 0;
+    let mut at = 0;
+    while let Some(dollar) = memchr::memchr(b'$', source.get(at..).unwrap_or(b"")) {
+        let dollar = at + dollar;
+        at = dollar + 1;
+        let rest = source.get(at..).unwrap_or(b"");
+        let Some(&next) = rest.first() else {
+            break;
+        };
+        // Two dollar signs are one that means itself.
+        let plain_end = if next == b'$' { at } else { dollar };
+        if plain_end > first {
+            each(Part::Text(piece(first, plain_end)));
+        }
+        if next == b'$' {
+            at += 1;
+        } else {
+            let (symbol, taken) = read_symbol(rest, names, errors);
+            at += taken;
+            if let Some((mark, argument)) = symbol {
+                each(Part::Symbol(mark, argument));
+            }
+        }
+        first = at;
+    }
+    if source.len() > first {
+        each(Part::Text(piece(first, source.len())));
     }
 }
 

@@ -7,11 +7,14 @@
 //!
 //! Source: guide 5.1; numbering and messages observed: 8.17.1.9.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::gate::Gate;
+use super::lookup::strip_quotes;
 use crate::macros::{MacroId, MacroNames};
 use crate::token::print::{print_marked, print_symbol};
-use crate::token::{RulesetId, Token};
+use crate::token::{Mark, RulesetId, Token};
 
 /// First number that only named rulesets get.
 const FIRST_NAMED: u16 = RulesetId::LIMIT / 2;
@@ -23,12 +26,8 @@ pub struct Rule {
     pub(crate) replacement: std::ops::Range<u32>,
     /// Line number in the configuration file.
     pub line: u32,
-    /// One bit for each literal word the input must contain.
-    pub(crate) needs: u64,
-    /// Fewest tokens the pattern can take.
-    pub(crate) shortest: u16,
-    /// Most tokens the pattern can take.
-    pub(crate) longest: u16,
+    /// What an address must have before it is worth trying the pattern.
+    pub(super) gate: Gate,
 }
 
 /// What a ruleset name in a line of the configuration turned out to be.
@@ -101,11 +100,11 @@ impl RuleBook {
     }
 
     /// Returns the name of a ruleset, or its number if it has none.
-    pub fn name(&self, id: RulesetId) -> Vec<u8> {
-        self.names
-            .get(usize::from(id.number()))
-            .and_then(Clone::clone)
-            .unwrap_or_else(|| id.number().to_string().into_bytes())
+    pub fn name(&self, id: RulesetId) -> Cow<'_, [u8]> {
+        match self.names.get(usize::from(id.number())) {
+            Some(Some(name)) => Cow::Borrowed(name),
+            _ => Cow::Owned(id.number().to_string().into_bytes()),
+        }
     }
 
     /// Finds a ruleset by name or number for running it; messages about bad names go to `errors`.
@@ -211,6 +210,39 @@ impl RuleBook {
             return None;
         }
         RulesetId::new(next)
+    }
+}
+
+impl RuleBook {
+    /// Looks the names of all called rulesets up, as far as they are written out in the rules.
+    ///
+    /// Call this when all rulesets are there; until then names are looked up when they are needed.
+    pub fn link(&mut self) {
+        for rule in self.rulesets.iter().flatten() {
+            let range = rule.replacement.start as usize..rule.replacement.end as usize;
+            let Some(side) = self.tokens.get(range.clone()) else {
+                continue;
+            };
+            let links: Vec<(usize, u16)> = side
+                .windows(2)
+                .enumerate()
+                .filter(|(_, pair)| pair[0].mark() == Some(Mark::Call) && pair[1].mark().is_none())
+                .filter_map(|(at, pair)| {
+                    let name = strip_quotes(pair[1].bytes_in(b"", &self.text));
+                    Some((at, self.find(&name)?.number() + 1))
+                })
+                .collect();
+            for (at, link) in links {
+                if let Some(call) = self.tokens.get_mut(range.start + at) {
+                    call.argument = link;
+                }
+            }
+        }
+    }
+
+    /// Returns the ruleset a call was linked to.
+    pub(super) fn linked(call: &Token) -> Option<RulesetId> {
+        RulesetId::new(call.argument().checked_sub(1)?)
     }
 }
 
@@ -325,7 +357,7 @@ mod tests {
         assert_eq!(number("100"), None);
         assert_eq!(errors[0], b"Sub=7: ruleset changed value (old 199, new 7)");
         assert_eq!(errors[1], b"bad ruleset 100 (100 max)");
-        assert_eq!(book.name(RulesetId::CANONIFY), b"canonify");
+        assert_eq!(*book.name(RulesetId::CANONIFY), *b"canonify");
         assert_eq!(book.find(b"sub"), None);
     }
 }

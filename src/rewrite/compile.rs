@@ -6,6 +6,7 @@
 //! still be read. Source: guide 5.1; messages observed: 8.17.1.9.
 
 use super::book::{Rule, RuleBook};
+use super::gate::Gate;
 use crate::macros::{MacroNames, Macros, Template};
 use crate::token::{
     AddressSyntax, Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions,
@@ -52,7 +53,7 @@ impl RuleBook {
                     .and_then(|head| head.iter().rposition(|&c| c == b'$'))
                     .unwrap_or(0);
                 let rest = text.get(dollar..).unwrap_or(b"");
-                Template::parse_reporting(rest, source.names, errors);
+                Template::check_names(rest, source.names, errors);
                 shown = stripped(text.get(..=brace).unwrap_or(text));
                 shown.pop();
             }
@@ -98,14 +99,11 @@ impl RuleBook {
             Some(range) => check_replacement(self.slice(range), wildcards, errors),
             None => errors.push(b"R line: null RHS".to_vec()),
         }
-        let (needs, shortest, longest) = summary(self.slice(&pattern));
         let rule = Rule {
+            gate: Gate::of(self.slice(&pattern)),
             pattern,
             replacement: replacement.unwrap_or(empty),
             line: source.line,
-            needs,
-            shortest,
-            longest,
         };
         self.push_rule(ruleset, rule);
     }
@@ -123,9 +121,10 @@ impl RuleBook {
         source: &mut RuleSource<'_, '_>,
         errors: &mut Vec<Vec<u8>>,
     ) -> Option<std::ops::Range<u32>> {
-        let template = Template::parse_reporting(text, source.names, errors);
-        let mut marked = Vec::new();
-        if let Err(fault) = template.expand_marked(source.macros, &mut marked) {
+        let mut marked = Vec::with_capacity(text.len());
+        let expanded =
+            Template::expand_source(text, source.macros, source.names, errors, &mut marked);
+        if let Err(fault) = expanded {
             errors.push(fault.to_string().into_bytes());
         }
         let options = TokenizeOptions {
@@ -293,38 +292,4 @@ fn check_replacement(tokens: &[Token], wildcards: usize, errors: &mut Vec<Vec<u8
     if closing.is_some() {
         errors.push(b"missing map closing token".to_vec());
     }
-}
-
-/// Returns the bit a literal token sets in the mask of an input.
-#[inline]
-pub(crate) fn token_bit(token: &Token) -> u64 {
-    let index = match token.mark() {
-        None => token.hash ^ (token.hash >> 16),
-        Some(mark) => u32::from(mark.octet()),
-    };
-    1 << (index & 63)
-}
-
-/// What an input must have before it is worth trying the pattern.
-fn summary(pattern: &[Token]) -> (u64, u16, u16) {
-    let mut needs = 0;
-    let mut shortest = 0_u16;
-    let mut is_bounded = true;
-    for token in pattern {
-        match token.mark() {
-            Some(Mark::AnyTokens | Mark::Deferred) => is_bounded = false,
-            Some(Mark::SomeTokens | Mark::InClass) => {
-                is_bounded = false;
-                shortest = shortest.saturating_add(1);
-            }
-            Some(Mark::OneToken | Mark::NotInClass) => shortest = shortest.saturating_add(1),
-            Some(Mark::Host) => {}
-            Some(_) | None => {
-                shortest = shortest.saturating_add(1);
-                needs |= token_bit(token);
-            }
-        }
-    }
-    let longest = if is_bounded { shortest } else { u16::MAX };
-    (needs, shortest, longest)
 }

@@ -17,6 +17,8 @@ pub struct RewriteWorkspace {
     pub(super) text: Vec<u8>,
     /// Token lists that are not in use.
     spare: Vec<Vec<Token>>,
+    /// A line for the listener.
+    pub(super) line: Vec<u8>,
 }
 
 impl RewriteWorkspace {

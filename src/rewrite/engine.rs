@@ -8,7 +8,8 @@
 //! Source: guide 5.1.2; limits, messages and trace lines observed: 8.17.1.9.
 
 use super::context::RewriteContext;
-use super::matcher::{Bindings, Matching, mask};
+use super::gate::Words;
+use super::matcher::{Bindings, Matching};
 use crate::macros::MacroId;
 use crate::smtp::ExitStatus;
 use crate::token::mark::unit_at;
@@ -64,7 +65,7 @@ impl RewriteContext<'_> {
         }
         let mut status = ExitStatus::Ok;
         let mut bindings = Bindings::default();
-        let mut has = mask(tokens);
+        let mut words = Words::of(tokens);
         let mut at = 0;
         let mut repeats = 0;
         while let Some(rule) = book.rules(ruleset).get(at) {
@@ -81,10 +82,7 @@ impl RewriteContext<'_> {
                 self.tell_of_loop(ruleset, at + 1, tokens, level);
                 break;
             }
-            let possible = rule.needs & !has == 0
-                && tokens.len() >= usize::from(rule.shortest)
-                && tokens.len() <= usize::from(rule.longest);
-            let matched = if possible || level >= 2 {
+            let matched = if level >= 2 || rule.gate.lets_in(&words, tokens.len()) {
                 self.try_rule(pattern, tokens, &mut bindings, level)
             } else {
                 false
@@ -137,7 +135,7 @@ impl RewriteContext<'_> {
             }
             std::mem::swap(tokens, &mut out);
             self.workspace.give_back(out);
-            has = mask(tokens);
+            words = Words::of(tokens);
             if level >= 4 {
                 let line = self.shown_line(b"rewritten as:", tokens);
                 self.trace.write(&line);
@@ -352,7 +350,8 @@ impl RewriteContext<'_> {
     fn show_pass(&mut self, ruleset: RulesetId, what: &[u8], tokens: &[Token]) {
         let name = self.rules.name(ruleset);
         let name = name.get(..16).unwrap_or(&name);
-        let mut line = Vec::new();
+        let mut line = std::mem::take(&mut self.workspace.line);
+        line.clear();
         if !self.trace.shows_every_ruleset() {
             line.extend_from_slice(b"rewrite: ruleset ");
         }
@@ -361,6 +360,7 @@ impl RewriteContext<'_> {
         line.extend_from_slice(what);
         self.push_shown(tokens, &mut line);
         self.trace.write(&line);
+        self.workspace.line = line;
     }
 
     fn show_trial(&mut self, number: u32, pattern: &[Token], level: u8) {

@@ -5,6 +5,7 @@
 //!
 //! Source: guide 5.1.2; observed: 8.17.1.9.
 
+use super::book::RuleBook;
 use super::compile::MAX_MAP_ARGUMENTS;
 use super::context::{Host, RewriteContext};
 use crate::map::{LookupContext, MapId};
@@ -236,20 +237,16 @@ impl RewriteContext<'_> {
                 at += 1;
                 continue;
             }
-            let name = match name.mark() {
-                None => strip_quotes(self.word(name)),
-                Some(_) => self.shown_symbol(name),
-            };
-            let mut errors = Vec::new();
-            let Some(id) = self.rules.find_reporting(&name, &mut errors) else {
-                for text in errors {
-                    self.complain(text);
-                }
-                self.complain([b"554 5.3.5 Unknown ruleset ".as_slice(), &name].concat());
-                return ExitStatus::Config;
+            let id = match RuleBook::linked(token) {
+                Some(id) => id,
+                None => match self.called_ruleset(*name) {
+                    Some(id) => id,
+                    None => return ExitStatus::Config,
+                },
             };
             if self.rules.rules(id).is_empty() {
                 if self.trace.level(21) >= 3 {
+                    let name = self.called_name(name);
                     let line = format!(
                         "-----skip subr {} ({})\n",
                         String::from_utf8_lossy(&name),
@@ -267,6 +264,28 @@ impl RewriteContext<'_> {
             at += 2;
         }
         self.run_calls(&calls, out, depth)
+    }
+
+    /// Returns the name behind `$>` as it is written.
+    fn called_name(&self, name: &Token) -> Vec<u8> {
+        match name.mark() {
+            None => strip_quotes(self.word(name)),
+            Some(_) => self.shown_symbol(name),
+        }
+    }
+
+    /// Finds a called ruleset by its name; complains when there is none.
+    fn called_ruleset(&mut self, name: Token) -> Option<RulesetId> {
+        let name = self.called_name(&name);
+        let mut errors = Vec::new();
+        let id = self.rules.find_reporting(&name, &mut errors);
+        if id.is_none() {
+            for text in errors {
+                self.complain(text);
+            }
+            self.complain([b"554 5.3.5 Unknown ruleset ".as_slice(), &name].concat());
+        }
+        id
     }
 
     fn run_calls(

@@ -4,7 +4,7 @@
 //! of the pattern fails; the last one that can grow does so first. The whole
 //! input must be taken. Observed: 8.17.1.9.
 
-use super::compile::{MAX_WILDCARDS, token_bit};
+use super::compile::MAX_WILDCARDS;
 use crate::macros::{ClassId, Classes, MacroId};
 use crate::token::buffer::{HASH_START, hash_more};
 use crate::token::{AddressSyntax, Mark, Token};
@@ -57,12 +57,6 @@ pub(crate) struct Matching<'t> {
     pub syntax: &'t AddressSyntax,
     /// The raw text of a run-time macro, or none if it is not defined.
     pub macro_text: &'t dyn Fn(MacroId) -> Option<Vec<u8>>,
-}
-
-/// Returns the mask of an input, to be compared with what patterns need.
-#[inline]
-pub(crate) fn mask(input: &[Token]) -> u64 {
-    input.iter().fold(0, |mask, token| mask | token_bit(token))
 }
 
 impl Matching<'_> {

@@ -4,6 +4,7 @@
 //!
 //! - [`book`]: [`RuleBook`], all rulesets of a configuration and their names.
 //! - [`compile`]: one R line to a [`book::Rule`].
+//! - [`gate`]: is a rule worth trying at all.
 //! - [`matcher`]: does a pattern take these tokens, and which wildcard took what.
 //! - [`context`]: [`RewriteContext`], everything a chain of rewritings looks at.
 //! - [`engine`]: one ruleset applied to one address.
@@ -18,6 +19,7 @@ pub mod check;
 pub mod compile;
 pub mod context;
 pub mod engine;
+mod gate;
 pub mod lookup;
 pub mod matcher;
 pub mod rename;

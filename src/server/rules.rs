@@ -90,7 +90,7 @@ impl Session {
         value: &[u8],
         call: &mut Call<'_>,
     ) -> Verdict {
-        let name = self.mta.config.rules.name(check.ruleset);
+        let name = self.mta.config.rules.name(check.ruleset).into_owned();
         let comments = if check.keep_comments {
             Comments::Kept
         } else {

@@ -73,8 +73,7 @@ impl TestMode<'_> {
 
     /// `/parse`: resolves an address.
     pub(super) fn parse_address(&mut self, address: &[u8]) {
-        let phrases = self.phrases();
-        let cracked = AddressTemplate::of(address, &phrases.borrowed()).apply(b"$g");
+        let cracked = AddressTemplate::of(address, &self.phrases()).apply(b"$g");
         let mut line = b"Cracked address = ".to_vec();
         for octet in cracked {
             print_octet(octet, &mut line);

@@ -44,27 +44,12 @@ pub struct TestMode<'a> {
     workspace: RewriteWorkspace,
 }
 
-/// An owned copy of what the configuration says about phrases.
-pub(super) struct Phrases {
-    must_quote: Vec<u8>,
-    colon_is_ordinary: bool,
-}
-
-impl Phrases {
-    pub(super) fn borrowed(&self) -> PhraseRules<'_> {
-        PhraseRules {
-            must_quote: &self.must_quote,
-            colon_is_ordinary: self.colon_is_ordinary,
-        }
-    }
-}
-
 impl<'a> TestMode<'a> {
-    /// Makes a session on a copy of `config`.
-    pub fn new(config: &Config, surroundings: Surroundings<'a>) -> TestMode<'a> {
+    /// Makes a session on `config`, which its commands may change.
+    pub fn new(config: Config, surroundings: Surroundings<'a>) -> TestMode<'a> {
         let printed = Printed::new(surroundings.debug.clone());
         let mut session = TestMode {
-            config: config.clone(),
+            config,
             surroundings,
             printed,
             place: Place::Envelope,
@@ -159,10 +144,11 @@ impl<'a> TestMode<'a> {
         self.macros.get(id).or_else(|| self.config.macros.get(id))
     }
 
-    pub(super) fn phrases(&self) -> Phrases {
+    /// What the configuration says about phrases.
+    pub(super) fn phrases(&self) -> PhraseRules<'_> {
         let headers = &self.config.options.headers;
-        Phrases {
-            must_quote: headers.must_quote_chars.clone(),
+        PhraseRules {
+            must_quote: &headers.must_quote_chars,
             colon_is_ordinary: headers.colon_ok_in_addr,
         }
     }
@@ -172,7 +158,7 @@ impl<'a> TestMode<'a> {
         &mut self,
         work: impl FnOnce(&mut RewriteContext<'_>) -> R,
     ) -> R {
-        let phrases = self.phrases();
+        let headers = &self.config.options.headers;
         let mut cx = RewriteContext {
             rules: &self.config.rules,
             classes: &self.config.classes,
@@ -181,7 +167,10 @@ impl<'a> TestMode<'a> {
             mailers: &self.config.mailers,
             maps: self.surroundings.maps,
             macros: Macros::new(&mut self.macros, None, &self.config.macros),
-            phrases: phrases.borrowed(),
+            phrases: PhraseRules {
+                must_quote: &headers.must_quote_chars,
+                colon_is_ordinary: headers.colon_ok_in_addr,
+            },
             lookup_mode: LookupMode::Usual,
             trace: &mut self.printed,
             workspace: &mut self.workspace,

@@ -23,7 +23,8 @@ impl TestMode<'_> {
     }
 
     fn ruleset_name(&self, id: Option<RulesetId>) -> Vec<u8> {
-        self.config.rules.name(id.unwrap_or(RulesetId::PARSE))
+        let id = id.unwrap_or(RulesetId::PARSE);
+        self.config.rules.name(id).into_owned()
     }
 
     /// Returns the line of `=M` for one mailer.

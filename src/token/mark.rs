@@ -79,37 +79,63 @@ const MARKS: &[(Mark, u8)] = &[
     (Mark::Macro, 0),
 ];
 
+/// First octet that can stand for a mark; 31 more follow.
+const FIRST_OCTET: u8 = 0x80;
+
+/// The mark each octet from [`FIRST_OCTET`] on stands for, with its character.
+const BY_OCTET: [Option<(Mark, u8)>; 32] = {
+    let mut table = [None; 32];
+    let mut at = 0;
+    while at < MARKS.len() {
+        table[(MARKS[at].0.octet() & 0x1f) as usize] = Some(MARKS[at]);
+        at += 1;
+    }
+    table
+};
+
+/// The mark written as `$` and each ASCII character.
+const BY_CHARACTER: [Option<Mark>; 128] = {
+    let mut table = [None; 128];
+    let mut at = 0;
+    while at < MARKS.len() {
+        let (mark, character) = MARKS[at];
+        if character != 0 {
+            table[character as usize] = Some(mark);
+        }
+        at += 1;
+    }
+    table
+};
+
+/// Says whether an octet of marked text may be more than itself.
+#[inline]
+pub(crate) fn is_special(octet: u8) -> bool {
+    octet & 0xe0 == FIRST_OCTET || octet == QUOTE
+}
+
 impl Mark {
     /// Finds the mark written as `$` and `character`; positions are not among them.
     pub fn from_character(character: u8) -> Option<Mark> {
-        MARKS
-            .iter()
-            .find(|(_, c)| *c == character && *c != 0)
-            .map(|&(mark, _)| mark)
+        BY_CHARACTER.get(usize::from(character)).copied().flatten()
     }
 
     /// Finds the mark an octet of marked text stands for.
+    #[inline]
     pub fn from_octet(octet: u8) -> Option<Mark> {
-        if octet & 0xe0 != 0x80 {
+        if octet & 0xe0 != FIRST_OCTET {
             return None;
         }
-        MARKS
-            .iter()
-            .find(|(mark, _)| mark.octet() == octet)
-            .map(|&(mark, _)| mark)
+        BY_OCTET[usize::from(octet & 0x1f)].map(|(mark, _)| mark)
     }
 
     /// Returns the octet of marked text.
-    pub fn octet(self) -> u8 {
+    pub const fn octet(self) -> u8 {
         self as u8
     }
 
     /// Returns the character behind the dollar sign; zero for positions and plain macros.
     pub fn character(self) -> u8 {
-        MARKS
-            .iter()
-            .find(|(mark, _)| *mark == self)
-            .map_or(0, |&(_, character)| character)
+        BY_OCTET[usize::from(self.octet() & 0x1f)].map_or(0, |(_, character)| character)
     }
 
     /// Says whether an argument of two octets follows in marked text.
@@ -136,6 +162,10 @@ impl Mark {
 
 /// Appends plain `text` to marked text.
 pub fn push_plain(text: &[u8], marked: &mut Vec<u8>) {
+    if !text.iter().copied().any(is_special) {
+        marked.extend_from_slice(text);
+        return;
+    }
     for &octet in text {
         if Mark::from_octet(octet).is_some() || octet == QUOTE {
             marked.push(QUOTE);
@@ -154,8 +184,12 @@ pub enum Unit {
 }
 
 /// Reads the unit at `at` in marked text and returns it with the offset behind it.
+#[inline]
 pub fn unit_at(text: &[u8], at: usize) -> Option<(Unit, usize)> {
     let &octet = text.get(at)?;
+    if !is_special(octet) {
+        return Some((Unit::Octet(octet), at + 1));
+    }
     if octet == QUOTE {
         return match text.get(at + 1) {
             Some(&literal) => Some((Unit::Octet(literal), at + 2)),

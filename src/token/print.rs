@@ -8,7 +8,7 @@ use super::mark::{Mark, Unit, unit_at};
 ///
 /// `name` gives the name of a macro whose number is above 255.
 pub fn print_marked(text: &[u8], name: &dyn Fn(u16) -> Vec<u8>, out: &mut Vec<u8>) {
-    let mut at = 0;
+    let mut at = print_run(text, out);
     while let Some((unit, next)) = unit_at(text, at) {
         match unit {
             Unit::Octet(octet) => print_octet(octet, out),
@@ -18,12 +18,22 @@ pub fn print_marked(text: &[u8], name: &dyn Fn(u16) -> Vec<u8>, out: &mut Vec<u8
     }
 }
 
+/// Appends what is printable at the start of `text` as it is; returns its length.
+fn print_run(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let length = text
+        .iter()
+        .take_while(|octet| matches!(octet, b' '..=b'~'))
+        .count();
+    out.extend_from_slice(text.get(..length).unwrap_or(b""));
+    length
+}
+
 /// Appends a word of an address; octets that stand for symbols inside of rules show as such.
 ///
 /// A symbol that came out of a macro has an argument of two octets, the first of
 /// which is below two; octets of the address itself have arguments of one.
 pub(crate) fn print_word(text: &[u8], name: &dyn Fn(u16) -> Vec<u8>, out: &mut Vec<u8>) {
-    let mut at = 0;
+    let mut at = print_run(text, out);
     while let Some(&octet) = text.get(at) {
         at += 1;
         let Some(mark) = Mark::from_octet(octet) else {

@@ -69,6 +69,12 @@ impl AddressSyntax {
         self.kinds[usize::from(character)]
     }
 
+    /// Says whether `character` is part of a word and nothing else, however text is read.
+    #[inline]
+    pub(crate) fn is_ordinary(&self, character: u8) -> bool {
+        self.kind(character) == Kind::Atom && !matches!(character, 0 | b'\\' | 0x80..)
+    }
+
     /// Says whether a token that starts with `character` is a word.
     #[inline]
     pub fn is_atom(&self, character: u8) -> bool {

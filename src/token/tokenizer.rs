@@ -252,6 +252,26 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    /// Takes the ordinary octets of a word at once; says whether there were any.
+    ///
+    /// Whatever needs a thought is left for the scanner: symbols, quoting, the end.
+    fn take_run(&mut self) -> bool {
+        if !self.inert.is_empty() {
+            return false;
+        }
+        let rest = self.text.get(self.at..).unwrap_or(b"");
+        let is_ordinary = |c: u8| self.syntax.is_ordinary(c) && Some(c) != self.options.delimiter;
+        let length = rest.iter().take_while(|&&c| is_ordinary(c)).count();
+        if length == 0 || self.used + length > MAX_TEXT_BYTES - 5 {
+            return false;
+        }
+        self.store
+            .extend_from_slice(rest.get(..length).unwrap_or(b""));
+        self.used += length;
+        self.at += length;
+        true
+    }
+
     /// Ends the token that began at `start` in the store.
     fn finish_token(&mut self, start: usize) -> Result<(), NoTokens> {
         let Some(bytes) = self.store.get(start..) else {
@@ -303,6 +323,9 @@ impl Scanner<'_> {
             let ended = loop {
                 if let (Some(octet), false) = (kept, backslash) {
                     self.put(octet)?;
+                }
+                if state == State::Atom && !backslash && comment_depth == 0 && self.take_run() {
+                    kept = None;
                 }
                 let before = self.at;
                 let mut is_inert = false;

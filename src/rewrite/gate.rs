@@ -1,0 +1,196 @@
+//! Which rules are worth trying at all.
+//!
+//! Most rules of a real configuration do not fit most addresses, and a glance
+//! tells: a literal word of the pattern is missing, two words never stand side by
+//! side, the address is too short. The glance is four comparisons of numbers
+//! that are made once for a pattern and once for each form of an address. It may let
+//! through what does not fit, never the reverse.
+
+use crate::token::{Mark, Token};
+
+/// What an address must have before it is worth trying a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gate {
+    needs: Words,
+    /// Fewest tokens the pattern can take.
+    shortest: u16,
+    /// Most tokens the pattern can take.
+    longest: u16,
+}
+
+/// Words and neighbours, each as one bit of 64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Words {
+    /// Literal words and symbols.
+    single: u64,
+    /// Those that are there more than once.
+    twice: u64,
+    /// Literals side by side; the ends of the address count as literals.
+    pairs: u64,
+}
+
+/// Stands for the begin and the end of an address in pairs.
+const BORDER: u32 = 0x5bd1_e995;
+
+/// A number for a literal token, the same for the same word in other letter case.
+#[inline]
+fn code(token: &Token) -> u32 {
+    match token.mark() {
+        None => token.hash ^ (token.hash >> 16),
+        Some(mark) => u32::from(mark.octet()),
+    }
+}
+
+#[inline]
+fn pair(before: u32, after: u32) -> u64 {
+    let mixed = before.wrapping_mul(0x9e37_79b1) ^ after.wrapping_mul(0x85eb_ca77);
+    1 << (mixed >> 26)
+}
+
+impl Words {
+    /// Returns what an address has.
+    #[inline]
+    pub fn of(input: &[Token]) -> Words {
+        let mut words = Words::default();
+        let mut before = BORDER;
+        for token in input {
+            let code = code(token);
+            words.add(code);
+            words.pairs |= pair(before, code);
+            before = code;
+        }
+        words.pairs |= pair(before, BORDER);
+        words
+    }
+
+    #[inline]
+    fn add(&mut self, code: u32) {
+        let bit = 1 << (code & 63);
+        self.twice |= self.single & bit;
+        self.single |= bit;
+    }
+
+    #[inline]
+    fn has(&self, needed: &Words) -> bool {
+        (needed.single & !self.single) | (needed.twice & !self.twice) | (needed.pairs & !self.pairs)
+            == 0
+    }
+}
+
+impl Gate {
+    /// Returns what `pattern` needs.
+    pub fn of(pattern: &[Token]) -> Gate {
+        let mut needs = Words::default();
+        let mut shortest = 0_u16;
+        let mut is_bounded = true;
+        // The literal just before, if one stands there for certain.
+        let mut before = Some(BORDER);
+        for token in pattern {
+            let is_literal = match token.mark() {
+                Some(Mark::AnyTokens | Mark::Deferred) => {
+                    is_bounded = false;
+                    false
+                }
+                Some(Mark::SomeTokens | Mark::InClass) => {
+                    is_bounded = false;
+                    shortest = shortest.saturating_add(1);
+                    false
+                }
+                Some(Mark::OneToken | Mark::NotInClass) => {
+                    shortest = shortest.saturating_add(1);
+                    false
+                }
+                // Takes nothing: its neighbours stand side by side.
+                Some(Mark::Host) => continue,
+                Some(_) | None => {
+                    shortest = shortest.saturating_add(1);
+                    true
+                }
+            };
+            let here = is_literal.then(|| code(token));
+            if let Some(here) = here {
+                needs.add(here);
+                if let Some(before) = before {
+                    needs.pairs |= pair(before, here);
+                }
+            }
+            before = here;
+        }
+        if let Some(before) = before {
+            needs.pairs |= pair(before, BORDER);
+        }
+        Gate {
+            needs,
+            shortest,
+            longest: if is_bounded { shortest } else { u16::MAX },
+        }
+    }
+
+    /// Says whether an address of so many tokens with these words may fit.
+    #[inline]
+    pub fn lets_in(&self, words: &Words, tokens: usize) -> bool {
+        words.has(&self.needs)
+            && tokens >= usize::from(self.shortest)
+            && tokens <= usize::from(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::macros::{MacroNames, MacroTable, Macros};
+    use crate::rewrite::{RuleBook, RuleSource};
+    use crate::token::{AddressSyntax, RulesetId, TokenBuffer, TokenizeOptions, tokenize};
+
+    fn lets_in(pattern: &str, address: &str) -> bool {
+        let syntax = AddressSyntax::new(b".:%@!^/[]+", 10);
+        let mut book = RuleBook::new();
+        let mut front = MacroTable::new();
+        let base = MacroTable::new();
+        let mut source = RuleSource {
+            macros: &Macros::new(&mut front, None, &base),
+            names: &mut MacroNames::new(),
+            syntax: &syntax,
+            line: 1,
+        };
+        let line = format!("{pattern}\t$:x");
+        let mut errors = Vec::new();
+        book.add_rule(RulesetId::PARSE, line.as_bytes(), &mut source, &mut errors);
+        let mut buffer = TokenBuffer::new();
+        let _ = tokenize(
+            address.as_bytes(),
+            TokenizeOptions::ADDRESS,
+            &syntax,
+            &mut buffer,
+            &mut Vec::new(),
+        );
+        let rule = &book.rules(RulesetId::PARSE)[0];
+        let tokens = buffer.tokens();
+        rule.gate.lets_in(&Words::of(tokens), tokens.len())
+    }
+
+    #[test]
+    fn what_fits_is_let_in_and_what_clearly_does_not_is_kept_out() {
+        for (pattern, address, fits) in [
+            ("$*", "", true),
+            ("$*", "a@b.c", true),
+            ("$@", "", true),
+            ("$@", "a", false),
+            ("$-", "a", true),
+            ("$-", "a.b", false),
+            ("$+ < @ $+ >", "u<@h.d>", true),
+            ("$* < @ LocalHost > $*", "u<@localhost>", true),
+            ("$* < @ localhost > $*", "u<@example>", false),
+            ("$* < @ @ $+ >", "u<@h>", false),
+            ("$* < @ @ $+ >", "u<@@h>", true),
+            ("$* @ $* @ $*", "a@b", false),
+            ("$* @ $* @ $*", "a@b@c", true),
+            ("< $* >", "a<b>", false),
+            ("< $* >", "<b>", true),
+            ("$* $@ : $*", "a:b", true),
+            ("$* < @ $=w > $*", "u<@h>", true),
+        ] {
+            assert_eq!(lets_in(pattern, address), fits, "{pattern} and {address}");
+        }
+    }
+}
