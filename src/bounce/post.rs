@@ -327,7 +327,9 @@ impl Post<'_> {
             SuperSafe::False => Durability::Written,
             SuperSafe::True | SuperSafe::Interactive | SuperSafe::PostMilter => Durability::Synced,
         };
-        let committed = entry.commit_envelope(draft.envelope(config), durability);
+        let report = draft.envelope(config);
+        self.mta.count_message_from(&report);
+        let committed = entry.commit_envelope(report, durability);
         committed
             .map(|(message, _)| message)
             .map_err(|(_, error)| error)

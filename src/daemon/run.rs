@@ -589,6 +589,7 @@ fn end(
     if !deliverers.close(deadline) {
         log::warn!("the daemon ends before some deliveries; they stay in the queue");
     }
+    mta.post_statistics();
     let _ = change_directory(std::path::Path::new("/"));
 }
 

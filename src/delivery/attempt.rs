@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::client::{BodyRequest, MailCommand, RcptCommand, SevenBitServer, Transport};
 use crate::config::options::EightBitMode;
-use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, Recipient};
+use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
 use crate::mailer::{Invocation, Mailer};
 use crate::message::mime::{ConversionStamp, MimeClasses};
@@ -82,7 +82,19 @@ pub fn perform(
     drop(attempt);
     let exit = result.exit;
     result.apply(envelope);
+    if is_any_delivered(envelope, transaction) {
+        let (mailer, size) = (transaction.mailer.index(), envelope.size);
+        let counting = &mta.counting;
+        counting.count(|statistics| statistics.message_to(mailer, size));
+    }
     exit
+}
+
+fn is_any_delivered(envelope: &Envelope, transaction: &Transaction) -> bool {
+    transaction.recipients.iter().any(|index| {
+        let recipient = envelope.recipients.get(*index);
+        recipient.is_some_and(|one| matches!(one.state, RecipientState::Delivered(_)))
+    })
 }
 
 impl<'a> Attempt<'a> {
@@ -320,6 +332,7 @@ impl<'a> Attempt<'a> {
             options: &self.mta.config.options,
             resolver: &*self.mta.resolver,
             clock: &*self.mta.clock,
+            counting: &self.mta.counting,
             is_ourselves,
             own_name,
             is_first_attempt: self.envelope.attempts <= 1,

@@ -418,6 +418,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         }
         match connected {
             Ok((stream, address)) => {
+                call.counting.count(|all| all.connections_to += 1);
                 let mut manners = manners(call);
                 if let Some(name) = interface_name(call, &address, &stream) {
                     manners.helo_name = name;

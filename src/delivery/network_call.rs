@@ -12,6 +12,7 @@ use crate::client::{Esmtp, MailCommand, Manners, Protocol, RcptCommand};
 use crate::config::options::Options;
 use crate::config::options::daemon_port::{ClientPort, PortFamily};
 use crate::dns::{Patience, Resolver};
+use crate::logging::counting::Counting;
 use crate::mailer::{Invocation, Mailer};
 use crate::sys::clock::Clock;
 use crate::sys::host::service_port;
@@ -29,6 +30,8 @@ pub struct Call<'a> {
     pub resolver: &'a dyn Resolver,
     /// The time, for the status of hosts.
     pub clock: &'a dyn Clock,
+    /// Counts the connections made.
+    pub counting: &'a Counting,
     /// Says whether a name is one of ours (class w).
     pub is_ourselves: &'a dyn Fn(&[u8]) -> bool,
     /// Our own name (`$j`); also the name in EHLO unless `HeloName` is set.

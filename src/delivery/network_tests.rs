@@ -9,6 +9,7 @@ use crate::client::witness::tests::Notebook;
 use crate::client::{MailCommand, Outcome, RcptCommand, Witness};
 use crate::config::options::Options;
 use crate::dns::FixedResolver;
+use crate::logging::counting::Counting;
 use crate::logging::traffic::TrafficLog;
 use crate::mailer::Mailer;
 use crate::mailer::MailerFlags;
@@ -113,6 +114,7 @@ fn run_with(memory: &mut Memory, host: &str, port: u16, recipients: &[&str], fla
         options: &options,
         resolver: &resolver,
         clock: &SystemClock,
+        counting: &Counting::default(),
         is_ourselves: &|name| name.eq_ignore_ascii_case(b"me.test"),
         own_name: b"me.test",
         is_first_attempt: true,
@@ -323,6 +325,7 @@ fn a_message_that_cannot_be_read_is_never_finished() {
         options: &options,
         resolver: &FixedResolver::new(),
         clock: &SystemClock,
+        counting: &Counting::default(),
         is_ourselves: &|_| false,
         own_name: b"me.test",
         is_first_attempt: true,

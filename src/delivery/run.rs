@@ -81,6 +81,7 @@ fn deliver_reports(mta: &Mta, workspace: &mut Workspace, finish: Finish) -> Fini
         reports.extend(more.reports);
     }
     workspace.error_mode = error_mode;
+    mta.post_statistics();
     Finished {
         exit: finish.exit.unwrap_or(ExitStatus::Ok),
         waiting: finish.waiting,

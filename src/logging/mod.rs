@@ -4,8 +4,10 @@
 //! - [`debug`]: which debug categories are on (`-d`)
 //! - [`narrator`]: progress told to the caller of `-v`
 //! - [`statistics`]: counters by mailer in the statistics file
+//! - [`counting`]: what is counted on the way to that file
 //! - [`traffic`]: the log of everything said on connections (`-X`)
 
+pub mod counting;
 pub mod debug;
 pub mod narrator;
 pub mod record;

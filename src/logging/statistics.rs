@@ -6,15 +6,20 @@
 //! kilobytes from, messages to, kilobytes to, rejected, discarded, quarantined. An
 //! empty file is a fresh one; a file that does not exist is not made.
 //!
-//! Delivery and the server count here, mailstats reads.
+//! [`super::counting`] collects what is counted and adds it here, mailstats reads.
+//!
+//! A file that is something else is refused and left alone; the reference overwrites
+//! it, which is hard on an administrator whose StatusFile names the wrong file.
 //!
 //! Source: guide 1.3.13 and mailstats(8); layout observed: 8.17.1.9 on x86-64.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::sys::clock::Timestamp;
+use crate::sys::file::{Directory, FileFacts, FileKind};
 use crate::sys::lock::{FileLock, LockError};
 
 /// First four bytes.
@@ -37,7 +42,7 @@ pub struct MailerCounters {
     pub messages_from: i64,
     /// Their size, each rounded up.
     pub kilobytes_from: i64,
-    /// Messages handed to it, one for each recipient.
+    /// Messages handed to it, one for each call, however many recipients it had.
     pub messages_to: i64,
     /// Their size, each rounded up.
     pub kilobytes_to: i64,
@@ -76,6 +81,9 @@ pub enum StatisticsFault {
     /// It was written by another version.
     #[error("version {0}")]
     Version(i32),
+    /// Somebody else is writing it at this moment.
+    #[error("locked")]
+    Locked,
     /// It has another size than it says.
     #[error("file size changed.")]
     Size,
@@ -174,6 +182,37 @@ impl Statistics {
         all
     }
 
+    /// Adds all counters of another one.
+    pub fn add(&mut self, more: &Statistics) {
+        let mut more = more.clone();
+        for (counter, more) in self.counters().into_iter().zip(more.counters()) {
+            *counter = counter.saturating_add(*more);
+        }
+    }
+
+    /// Counts a connection that was told no, and whose message it was about, if about one.
+    pub fn rejection(&mut self, mailer: Option<usize>) {
+        self.connections_rejected += 1;
+        if let Some(mailer) = mailer.and_then(|mailer| self.mailers.get_mut(mailer)) {
+            mailer.rejected += 1;
+        }
+    }
+
+    /// Counts a connection whose message is thrown away without a word.
+    pub fn discard(&mut self, mailer: Option<usize>) {
+        self.connections_rejected += 1;
+        if let Some(mailer) = mailer.and_then(|mailer| self.mailers.get_mut(mailer)) {
+            mailer.discarded += 1;
+        }
+    }
+
+    /// Counts a message that is kept in quarantine.
+    pub fn quarantine(&mut self, mailer: usize) {
+        if let Some(mailer) = self.mailers.get_mut(mailer) {
+            mailer.quarantined += 1;
+        }
+    }
+
     /// Counts a message that came in; mailers past the table are not counted.
     pub fn message_from(&mut self, mailer: usize, bytes: u64) {
         if let Some(mailer) = self.mailers.get_mut(mailer) {
@@ -182,7 +221,7 @@ impl Statistics {
         }
     }
 
-    /// Counts a message that went out to one recipient.
+    /// Counts a message that went out, once for all recipients of one call of the mailer.
     pub fn message_to(&mut self, mailer: usize, bytes: u64) {
         if let Some(mailer) = self.mailers.get_mut(mailer) {
             mailer.messages_to += 1;
@@ -196,9 +235,9 @@ fn size_field() -> [u8; 2] {
     i16::try_from(FILE_SIZE).unwrap_or(0).to_ne_bytes()
 }
 
-/// Rounds up to kilobytes.
+/// Rounds up to kilobytes, which are a thousand bytes here. Observed: 8.17.1.9.
 fn kilobytes(bytes: u64) -> i64 {
-    i64::try_from(bytes.div_ceil(1_024)).unwrap_or(i64::MAX)
+    i64::try_from(bytes.div_ceil(1_000)).unwrap_or(i64::MAX)
 }
 
 /// Reads a statistics file.
@@ -223,20 +262,23 @@ pub fn clear(path: &Path) -> io::Result<()> {
 
 /// Changes the counters of a statistics file under its lock; one that does not exist is left so.
 ///
+/// Links are not followed, and a file with a second name is not written.
+///
 /// # Errors
-/// What the system says, or that the file is no statistics file; nothing is written then.
+/// [`StatisticsFault::Locked`] at once when somebody has the lock; what the system says,
+/// or that the file is no statistics file. Nothing is written then.
 pub fn update(
     path: &Path,
     now: Timestamp,
     change: impl FnOnce(&mut Statistics),
 ) -> Result<(), StatisticsFault> {
-    let file = match File::options().read(true).write(true).open(path) {
+    let file = match open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
-    let mut lock = FileLock::exclusive(file).map_err(|(_, error)| match error {
-        LockError::Busy => io::Error::from(io::ErrorKind::WouldBlock),
-        LockError::Io(error) => error,
+    let mut lock = FileLock::try_exclusive(file).map_err(|(_, error)| match error {
+        LockError::Busy => StatisticsFault::Locked,
+        LockError::Io(error) => error.into(),
     })?;
     let mut content = Vec::new();
     let file = lock.file_mut();
@@ -250,6 +292,20 @@ pub fn update(
     Ok(())
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let file = Directory::open(folder)?.open_writable(name)?;
+    let facts = FileFacts::of(&file)?;
+    if facts.kind != FileKind::Regular || facts.links > 1 {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +315,7 @@ mod tests {
         let mut statistics = Statistics::new(Timestamp::from_seconds(1_795_333_114));
         statistics.connections_rejected = 1;
         statistics.message_from(3, 1);
-        statistics.message_from(3, 2_048);
+        statistics.message_from(3, 2_000);
         statistics.message_to(5, 5_000);
         let bytes = statistics.to_bytes();
         assert_eq!(bytes.len(), 1_448);
@@ -285,6 +341,22 @@ mod tests {
         assert_eq!(read(&path, now).unwrap().mailers[0].messages_from, 2);
         clear(&path).unwrap();
         assert_eq!(read(&path, now).unwrap(), Statistics::new(now));
+    }
+
+    #[test]
+    fn links_are_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        std::fs::write(&target, "").unwrap();
+        let (soft, hard) = (folder.path().join("soft"), folder.path().join("hard"));
+        std::os::unix::fs::symlink(&target, &soft).unwrap();
+        std::fs::hard_link(&target, &hard).unwrap();
+        let now = Timestamp::from_seconds(7);
+        for path in [&soft, &hard, &target] {
+            let refused = update(path, now, |statistics| statistics.message_from(0, 1));
+            assert!(refused.is_err(), "{}", path.display());
+        }
+        assert_eq!(std::fs::read(&target).unwrap(), b"");
     }
 
     #[test]

@@ -18,11 +18,14 @@ use crate::alias::database::AliasDatabase;
 use crate::config::options::{DeliveryMode, ErrorMode, HeaderOptions};
 use crate::config::{Config, Options};
 use crate::dns::Resolver;
+use crate::envelope::Envelope;
+use crate::logging::counting::Counting;
 use crate::logging::debug::DebugFlags;
 use crate::logging::narrator::{Narrator, Silent};
 use crate::logging::record::MailLog;
 use crate::logging::traffic::TrafficLog;
 use crate::macros::{MacroTable, Macros};
+use crate::mailer::MailerId;
 use crate::map::{LookupMode, MapSet};
 use crate::message::address::PhraseRules;
 use crate::queue::{DirectorySync, Queue, QueueIdSource};
@@ -69,6 +72,8 @@ pub struct Mta {
     pub lifetime: Arc<Lifetime>,
     /// The mail log, with the configuration's LogLevel.
     pub log: MailLog,
+    /// Counters on their way to the statistics file.
+    pub counting: Counting,
     /// The `-d` flags.
     pub debug: Arc<DebugFlags>,
     /// The traffic log of `-X`.
@@ -101,6 +106,26 @@ impl Mta {
             trace,
             workspace: buffers,
         }
+    }
+
+    /// Counts a message that came in, by the mailer of its sender.
+    pub fn count_message_from(&self, envelope: &Envelope) {
+        let mailer = self.mailer_of_sender(envelope);
+        self.counting
+            .count(|statistics| statistics.message_from(mailer, envelope.size));
+    }
+
+    /// Gives the number of the mailer of the sender; mail from nobody counts as local.
+    pub fn mailer_of_sender(&self, envelope: &Envelope) -> usize {
+        let triple = envelope.sender.triple.as_ref();
+        let mailer = triple.map(|triple| triple.mailer);
+        let mailer = mailer.or_else(|| self.config.mailers.local());
+        mailer.map_or(usize::MAX, MailerId::index)
+    }
+
+    /// Adds what was counted so far to the statistics file.
+    pub fn post_statistics(&self) {
+        self.counting.post(self.clock.now());
     }
 
     fn lookup_mode(&self) -> LookupMode {

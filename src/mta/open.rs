@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::alias::database::{AliasDatabase, map_services};
 use crate::config::Config;
 use crate::dns::Resolver;
+use crate::logging::counting::Counting;
 use crate::logging::debug::DebugFlags;
 use crate::logging::record::MailLog;
 use crate::logging::traffic::TrafficLog;
@@ -84,6 +85,7 @@ impl Mta {
             users: Arc::clone(&lifetime.users),
             privileged: Arc::clone(&lifetime.privileged),
             log,
+            counting: Counting::new(config.options.running.status_file.clone()),
             debug: Arc::clone(&listeners.debug),
             traffic: Arc::clone(&listeners.traffic),
             lifetime,

@@ -31,9 +31,6 @@ use crate::sys::clock::Timestamp;
 /// The version written, and the greatest that is read.
 const VERSION: i64 = 8;
 
-/// Bytes of `H??` in front of a header field.
-const EMPTY_CONDITION: usize = 3;
-
 /// What a reader and writer of control files must know of the configuration.
 #[derive(Debug, Clone)]
 pub struct ControlFileFormat {
@@ -433,9 +430,8 @@ impl<'f> Reading<'f> {
             b'r' => self.final_address = Some(one_line(value)),
             b'R' => return self.recipient(record, value),
             b'H' => {
-                // As the reference counts: without the letter and an empty condition.
-                let bytes = record.len().saturating_sub(EMPTY_CONDITION);
-                envelope.size = envelope.size.saturating_add(bytes as u64);
+                let bytes = header_record::size_of_record(record.len());
+                envelope.size = envelope.size.saturating_add(bytes);
                 if let Some(field) = header_record::parse(value) {
                     envelope.headers.push(field);
                 }

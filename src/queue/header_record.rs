@@ -4,11 +4,14 @@
 //! message itself has the empty one, `??`. See [`crate::queue::control_file`] for
 //! the quoting of bytes.
 
-use crate::message::FlagLetters;
 use crate::message::header::{Expansion, HeaderConditions, HeaderField, LATE_MACRO_MARK};
+use crate::message::{FlagLetters, Headers};
 
 /// Written before a byte that would be read as a macro mark.
 const QUOTE: u8 = 0xff;
+
+/// Bytes of `H??` in front of a header field.
+const EMPTY_CONDITION: usize = 3;
 
 /// Tells whether a byte means something else than itself in a control file.
 fn needs_quote(byte: u8) -> bool {
@@ -43,6 +46,25 @@ pub(super) fn write(field: &HeaderField, out: &mut Vec<u8>) {
     out.push(b':');
     write_value(field, out);
     out.push(b'\n');
+}
+
+/// Counts the octets of a header as control files hold it, as the reference does: without the
+/// letter and an empty condition.
+pub fn stored_size(headers: &Headers) -> u64 {
+    let mut record = Vec::new();
+    let mut size = 0_u64;
+    for field in headers.iter() {
+        record.clear();
+        write(field, &mut record);
+        // The line end is not part of a record.
+        size = size.saturating_add(size_of_record(record.len().saturating_sub(1)));
+    }
+    size
+}
+
+/// Counts one record with its letter.
+pub(super) fn size_of_record(length: usize) -> u64 {
+    u64::try_from(length.saturating_sub(EMPTY_CONDITION)).unwrap_or(u64::MAX)
 }
 
 fn write_value(field: &HeaderField, out: &mut Vec<u8>) {

@@ -37,6 +37,7 @@ pub use directory::{DirectorySync, FileKind, QueueDirectory};
 pub use durability::{CommitError, Committed, Durability, QueueFault};
 pub use entry::{EntryName, LockedEnvelope, NewEntry};
 pub use group::{Queue, QueueGroup, QueueOpenError};
+pub use header_record::stored_size;
 pub use id::QueueIdSource;
 pub use locked::LockedEntry;
 pub use quarantine::set_quarantine;

@@ -23,6 +23,9 @@ use crate::token::Mark;
 impl Session {
     /// Begins the session.
     pub(super) fn open(&mut self, call: &mut Call<'_>) {
+        if self.connection.port.is_some() {
+            self.mta.counting.count(|all| all.connections_from += 1);
+        }
         self.client = Client::find(&self.connection, self.mta.resolver.as_ref());
         self.set_connection_macros();
         self.mta.log.syslog(
@@ -67,6 +70,7 @@ impl Session {
         match verdict {
             Verdict::Accept | Verdict::Quarantine(_) => true,
             Verdict::Discard => {
+                self.discards_all = true;
                 self.transaction.discards = true;
                 true
             }
@@ -280,7 +284,6 @@ impl Session {
         let id = self.mta.lifetime.queue_ids.next(clock);
         let mut macros = self.macros.clone();
         macros.set_text(MacroId::I, id.as_bytes());
-        let discards = self.transaction.discards && self.hello.is_none() && self.commands == 0;
         *self.envelope = Envelope {
             id: Some(id),
             macros,
@@ -288,7 +291,7 @@ impl Session {
             ..Envelope::default()
         };
         self.transaction = Transaction {
-            discards,
+            discards: self.discards_all,
             ..Transaction::default()
         };
     }

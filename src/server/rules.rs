@@ -10,7 +10,7 @@ use super::session::{Call, Session};
 use super::wording;
 use crate::config::HeaderCheck;
 use crate::macros::{MacroId, Macros, Template};
-use crate::mailer::MailerTriple;
+use crate::mailer::{MailerId, MailerTriple};
 use crate::message::address::quote_phrase;
 use crate::mta::{Workspace, phrase_rules};
 use crate::rewrite::check::{Checked, Comments, RulesetAnswer};
@@ -122,11 +122,24 @@ impl Session {
             Verdict::Discard => "discard".to_owned(),
             Verdict::Quarantine(reason) => format!("quarantine={}", escape_for_display(reason)),
             Verdict::Reject(reply) | Verdict::Defer(reply) => {
+                self.count_rejection();
                 format!("reject={}", escape_for_display(&reply.first_line()))
             }
         };
         self.log_check(hook, arguments, &outcome, !HOOKS_WITHOUT_ID.contains(&hook));
         verdict
+    }
+
+    /// Counts the first refusal of a connection, for the sender at hand if there is one.
+    fn count_rejection(&mut self) {
+        if std::mem::replace(&mut self.is_counted_as_rejected, true) {
+            return;
+        }
+        let mailers = &self.mta.config.mailers;
+        let sender = self.envelope.macros.text(MacroId::MAIL_MAILER);
+        let mailer = sender.and_then(|name| mailers.find(name));
+        let mailer = mailer.map(MailerId::index);
+        self.mta.counting.count(|all| all.rejection(mailer));
     }
 
     /// Asks a ruleset that answers with words; `None` when it is not defined.

@@ -143,6 +143,10 @@ pub struct Session {
     pub(super) refusal: Option<Reply>,
     /// Whether MAIL, EXPN, VRFY or ETRN was used.
     pub(super) did_something: bool,
+    /// Whether check_relay said that everything this client sends is thrown away.
+    pub(super) discards_all: bool,
+    /// Whether a ruleset has refused something: that is counted once for a connection.
+    pub(super) is_counted_as_rejected: bool,
     /// The last command, for the log when the client goes away.
     pub(super) last_verb: &'static str,
     pub(super) commands: u64,
@@ -181,6 +185,8 @@ impl Session {
             transaction: Transaction::default(),
             refusal: None,
             did_something: false,
+            discards_all: false,
+            is_counted_as_rejected: false,
             last_verb: "startup",
             commands: 0,
             exit: ExitStatus::Ok,
@@ -326,6 +332,7 @@ impl Session {
         if !matches!(self.state, State::Fresh) {
             self.finish();
         }
+        self.mta.post_statistics();
         self.state = State::Closed;
         Step::Close
     }

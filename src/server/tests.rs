@@ -214,6 +214,7 @@ fn machine(config: Config, clock: Arc<ManualClock>) -> (Arc<Mta>, Recorded) {
             privileged,
         }),
         log,
+        counting: Default::default(),
         debug: Arc::default(),
         traffic: Arc::default(),
         config: Arc::new(config),

@@ -319,6 +319,9 @@ impl<'a> Desk<'a> {
         let fault = self.input_fault(&input, &rules);
         let told_before = self.summary.errors;
         self.take_header(input);
+        self.mta.count_message_from(&self.envelope);
+        // A child that delivers in the background counts for itself.
+        self.mta.post_statistics();
         if let Some((code, enhanced, text)) = fault {
             self.refuse_all(code, enhanced, &text);
         } else if self.summary.errors > told_before {

@@ -158,7 +158,7 @@ fn unusable(path: &Path, fault: &StatisticsFault) -> Failure {
             "mailstats version (4) incompatible with {} version ({version})",
             path.display()
         ),
-        StatisticsFault::Size => format!("mailstats: {fault}"),
+        StatisticsFault::Locked | StatisticsFault::Size => format!("mailstats: {fault}"),
     };
     (ExitStatus::OsError, text)
 }
