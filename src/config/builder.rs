@@ -24,6 +24,7 @@ use super::overrides::{OverrideSetting, Overrides};
 use super::reader::{LineReader, strip_comments};
 use super::shown::shown;
 use super::source::FileSource;
+use super::watcher::Watcher;
 use super::{filter_line, mailer_line, queue_group_line, startup};
 
 /// A configuration being built.
@@ -85,14 +86,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Reads a whole file.
-    pub fn read(&mut self, name: &[u8], text: &[u8]) {
+    /// Reads a whole file; `watcher` sees each line before it counts.
+    pub fn read(&mut self, name: &[u8], text: &[u8], watcher: &mut dyn Watcher) {
         for line in LineReader::new(text) {
             self.out.set_place(name, line.number);
             if line.text.is_empty() || line.text.first() == Some(&b'#') {
                 continue;
             }
             let stripped = strip_comments(&line.text, self.config.level);
+            watcher.line(&line, &stripped, &self.config);
             self.line(&stripped, line.number);
             if self.out.is_stopped() {
                 return;
@@ -121,14 +123,7 @@ impl<'a> Builder<'a> {
             b'F' => self.class_file(rest),
             b'K' => self.map(rest),
             b'M' => self.mailer(rest),
-            b'O' => {
-                let text = match rest.split_first() {
-                    Some((b' ', named)) => OptionText::Named(named),
-                    Some((letter, value)) => OptionText::Letter(*letter, value),
-                    None => OptionText::Letter(0, b""),
-                };
-                self.option(text, Origin::File);
-            }
+            b'O' => self.option(OptionText::of_line(rest), Origin::File),
             b'P' => self.precedence(line),
             b'Q' => self.queue_group(rest),
             b'V' => self.level(rest),

@@ -19,6 +19,7 @@ use super::overrides::Overrides;
 use super::precedence_line::Precedences;
 use super::queue_group_line::QueueGroupDefinition;
 use super::source::FileSource;
+use super::watcher::{Unwatched, Watcher};
 
 /// All that a configuration file says, compiled.
 #[derive(Debug, Clone)]
@@ -101,8 +102,23 @@ impl Config {
         overrides: &Overrides,
         source: &mut dyn FileSource,
     ) -> Result<Config, ConfigFailure> {
+        Config::load_watched(overrides, source, &mut Unwatched)
+    }
+
+    /// Reads a configuration file as [`Config::load`] does, before the eyes of `watcher`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_watched(
+        overrides: &Overrides,
+        source: &mut dyn FileSource,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Config, ConfigFailure> {
         let text = source.configuration(&overrides.path);
         let mut builder = Builder::new(Config::empty(&overrides.path), overrides, source);
+        if watcher.wants_every_line() {
+            builder.out.never_stop();
+        }
         for setting in &overrides.settings {
             builder.apply(setting);
             if builder.out.is_stopped() {
@@ -111,7 +127,7 @@ impl Config {
         }
         let name = overrides.path.as_os_str().as_bytes();
         match text {
-            Ok(text) => builder.read(name, &text),
+            Ok(text) => builder.read(name, &text, watcher),
             Err(error) => {
                 builder.out.set_place(name, 0);
                 builder.out.error(match error.kind() {

@@ -30,9 +30,18 @@ pub struct Message {
     pub kind: Kind,
     /// Text with the place in front, without line end.
     pub text: Vec<u8>,
+    /// Line of the file it is about; none outside of the file.
+    pub line: Option<u32>,
+    /// How many octets of the text are the place.
+    place_length: usize,
 }
 
 impl Message {
+    /// Gives the text without the place.
+    pub fn said(&self) -> &[u8] {
+        self.text.get(self.place_length..).unwrap_or_default()
+    }
+
     /// Gives the line as it is printed; `smtp` puts the reply code in front.
     ///
     /// Observed: 8.17.1.9 with `-bs` and `-bd`.
@@ -52,13 +61,46 @@ impl Message {
     }
 }
 
+/// What is wrong with a value that was taken without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// No truth value; it counts as false.
+    Truth,
+    /// No number; only its first digits count.
+    Number,
+    /// No octal number; only its first digits count.
+    Octal,
+    /// No interval.
+    Interval,
+    /// No word the option knows; nothing changes.
+    Word,
+}
+
+/// A doubt, with the line and the value it is about.
+///
+/// The reference says nothing about such values, so nothing is printed when the file is
+/// read to be used; a checker asks for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubted {
+    /// What is wrong.
+    pub doubt: Doubt,
+    /// Line of the file.
+    pub line: u32,
+    /// Name of the option.
+    pub option: &'static str,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
 /// Messages in order, and the exit status they lead to.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     messages: Vec<Message>,
     place: Option<(Vec<u8>, u32)>,
     status: Option<ExitStatus>,
+    doubts: Vec<Doubted>,
     stopped: bool,
+    never_stops: bool,
 }
 
 impl Diagnostics {
@@ -115,7 +157,30 @@ impl Diagnostics {
         self.messages.push(Message {
             kind: Kind::Warning,
             text: text.as_ref().to_vec(),
+            line: self.line(),
+            place_length: 0,
         });
+    }
+
+    /// Notes a value the reference takes without a word; nothing is printed.
+    pub fn doubt(&mut self, doubt: Doubt, option: &'static str, value: &[u8]) {
+        if let Some(line) = self.line() {
+            self.doubts.push(Doubted {
+                doubt,
+                line,
+                option,
+                value: value.to_vec(),
+            });
+        }
+    }
+
+    /// Gives the values that were taken without a word.
+    pub fn doubts(&self) -> &[Doubted] {
+        &self.doubts
+    }
+
+    fn line(&self) -> Option<u32> {
+        self.place.as_ref().map(|(_, line)| *line)
     }
 
     /// Sets the exit status, whatever it was; the reading goes on.
@@ -126,7 +191,12 @@ impl Diagnostics {
     /// Ends the reading with a status: nothing after this counts.
     pub fn stop(&mut self, status: ExitStatus) {
         self.status = Some(status);
-        self.stopped = true;
+        self.stopped = !self.never_stops;
+    }
+
+    /// Makes [`Diagnostics::stop`] set the status only: the reading goes on.
+    pub fn never_stop(&mut self) {
+        self.never_stops = true;
     }
 
     /// Tells whether the reading was ended.
@@ -164,10 +234,16 @@ impl Diagnostics {
 
     fn add(&mut self, kind: Kind, text: &[u8]) {
         let mut line = self.place();
+        let place_length = line.len();
         line.extend_from_slice(text);
         // Messages are printed in seven bits (observed: 8.17.1.9).
         line.iter_mut().for_each(|byte| *byte &= 0x7f);
-        self.messages.push(Message { kind, text: line });
+        self.messages.push(Message {
+            kind,
+            text: line,
+            line: self.line(),
+            place_length,
+        });
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`source`]: files, programs, users and hosts a configuration names.
 //! - [`reader`]: logical lines, comments; [`diagnostics`]: what is said about them.
 //! - [`startup`]: macros and classes set before the first line.
+//! - [`watcher`]: who may look on while lines are read.
 //! - [`builder`]: one arm for each command letter; [`shown`]: lines in messages.
 //! - [`class_line`], [`mailer_line`], [`header_line`], [`precedence_line`],
 //!   [`queue_group_line`], [`filter_line`], [`option_line`]: lines of more than one
@@ -33,6 +34,7 @@ pub mod reader;
 pub mod shown;
 pub mod source;
 pub mod startup;
+pub mod watcher;
 
 pub use compiled::{Config, ConfigFailure};
 pub use diagnostics::{Diagnostics, Kind as DiagnosticKind};
@@ -44,3 +46,4 @@ pub use precedence_line::Precedences;
 pub use queue_group_line::QueueGroupDefinition;
 pub use source::{FileSource, FixedSource, SystemSource};
 pub use startup::VERSION;
+pub use watcher::Watcher;

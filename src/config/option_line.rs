@@ -19,6 +19,17 @@ pub enum OptionText<'a> {
     Named(&'a [u8]),
 }
 
+impl<'a> OptionText<'a> {
+    /// Reads the text behind the letter `O`.
+    pub fn of_line(rest: &'a [u8]) -> Self {
+        match rest.split_first() {
+            Some((b' ', named)) => OptionText::Named(named),
+            Some((letter, value)) => OptionText::Letter(*letter, value),
+            None => OptionText::Letter(0, b""),
+        }
+    }
+}
+
 /// What was found for a name.
 enum Found<'a> {
     Option(&'static OptionSpec, Option<&'a [u8]>, &'a [u8]),
@@ -101,6 +112,29 @@ impl OptionState {
         if origin == Origin::CommandLine && !matches!(spec.name, "Timeout" | "PrivacyOptions") {
             self.fixed.push(spec.name);
         }
+    }
+}
+
+/// An option as it was written, with the spec it means.
+#[derive(Clone, Copy)]
+pub struct Recognized<'a> {
+    /// The option.
+    pub spec: &'static OptionSpec,
+    /// What follows the dot in its name.
+    pub suboption: Option<&'a [u8]>,
+    /// The value.
+    pub value: &'a [u8],
+}
+
+/// Tells which option the text behind the letter `O` sets.
+pub fn recognize(rest: &[u8]) -> Option<Recognized<'_>> {
+    match find(OptionText::of_line(rest), &mut Diagnostics::default()) {
+        Found::Option(spec, suboption, value) => Some(Recognized {
+            spec,
+            suboption,
+            value,
+        }),
+        Found::Macro(_) | Found::Nothing => None,
     }
 }
 

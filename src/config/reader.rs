@@ -16,7 +16,9 @@ use std::borrow::Cow;
 pub struct LogicalLine<'a> {
     /// The text, continuations joined with their line breaks kept.
     pub text: Cow<'a, [u8]>,
-    /// Number of its last physical line, counted from one.
+    /// Number of its first physical line, counted from one.
+    pub first: u32,
+    /// Number of its last physical line, the one messages name.
     pub number: u32,
 }
 
@@ -44,6 +46,7 @@ impl<'a> Iterator for LineReader<'a> {
         if self.rest.is_empty() {
             return None;
         }
+        let first = self.number.saturating_add(1);
         let mut end = 0;
         let mut next;
         loop {
@@ -70,6 +73,7 @@ impl<'a> Iterator for LineReader<'a> {
         let line = &line[..end.min(line.len())];
         Some(LogicalLine {
             text: without_carriage_returns(until_nul(line)),
+            first,
             number: self.number,
         })
     }

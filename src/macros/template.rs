@@ -196,6 +196,14 @@ impl Template {
         self.parts.is_empty()
     }
 
+    /// Returns the symbols of the text in their order, each with its argument.
+    pub fn symbols(&self) -> impl Iterator<Item = (Mark, u16)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Symbol(mark, argument) => Some((*mark, *argument)),
+            Part::Text(_) => None,
+        })
+    }
+
     /// Says whether the text uses `id`, as `$x` or `$&x`.
     pub fn uses(&self, id: MacroId) -> bool {
         self.parts.iter().any(|part| {

@@ -92,6 +92,11 @@ impl MapClass {
         named.map(|&(_, class)| class)
     }
 
+    /// Returns the names of all classes.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|&(name, _)| name)
+    }
+
     /// Returns the name.
     pub fn name(self) -> &'static str {
         NAMES

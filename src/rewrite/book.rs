@@ -259,6 +259,11 @@ impl Rule {
 }
 
 impl RuleBook {
+    /// Returns the bytes of a word of a rule; empty for a symbol.
+    pub fn word(&self, token: &Token) -> &[u8] {
+        token.bytes_in(b"", &self.text)
+    }
+
     /// Appends one side of a rule as test mode shows it: a blank behind each token.
     pub fn print_side(&self, side: &[Token], names: &MacroNames, out: &mut Vec<u8>) {
         let name = |number| names.name(MacroId::from_number(number));

@@ -7,3 +7,4 @@
 pub mod bytes;
 pub mod date;
 pub mod interval;
+pub mod json;

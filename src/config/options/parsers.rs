@@ -70,10 +70,13 @@ pub fn session_workers(setting: &mut Setting<'_>) {
 
 /// Reads MinFreeBlocks, `blocks` or `blocks/largest message`.
 pub fn min_free_blocks(setting: &mut Setting<'_>) {
-    if let Some((_, size)) = bytes::split_once(setting.value, b'/') {
-        setting.options.receiving.max_message_size = value::size(size);
-    }
-    setting.options.queueing.min_free_blocks = setting.size();
+    setting.options.queueing.min_free_blocks = match bytes::split_once(setting.value, b'/') {
+        Some((blocks, size)) => {
+            setting.options.receiving.max_message_size = value::size(size);
+            value::size(blocks)
+        }
+        None => setting.size(),
+    };
 }
 
 /// Reads AliasWait; without a value five minutes.

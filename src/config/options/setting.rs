@@ -9,7 +9,7 @@ use crate::text::interval::IntervalUnit;
 
 use super::Options;
 use super::value::{self, Interval};
-use crate::config::diagnostics::Diagnostics;
+use crate::config::diagnostics::{Diagnostics, Doubt};
 use crate::config::source::FileSource;
 
 /// Who sets an option.
@@ -67,23 +67,43 @@ impl Setting<'_> {
     }
 
     /// The value as a truth value.
-    pub fn truth(&self) -> bool {
+    pub fn truth(&mut self) -> bool {
+        if !value::is_truth(self.value) {
+            self.out.doubt(Doubt::Truth, self.name, self.value);
+        }
         value::truth(self.value)
     }
 
     /// The value as a number that is not negative.
-    pub fn count(&self) -> u32 {
+    pub fn count(&mut self) -> u32 {
+        self.doubt_number();
         value::count(self.value)
     }
 
     /// The value as a size.
-    pub fn size(&self) -> u64 {
+    pub fn size(&mut self) -> u64 {
+        self.doubt_number();
         value::size(self.value)
     }
 
     /// The value as any number.
-    pub fn number(&self) -> i64 {
+    pub fn number(&mut self) -> i64 {
+        self.doubt_number();
         value::number(self.value)
+    }
+
+    /// The value as an octal number.
+    pub fn octal(&mut self) -> u32 {
+        if !self.value.iter().all(|byte| (b'0'..=b'7').contains(byte)) {
+            self.out.doubt(Doubt::Octal, self.name, self.value);
+        }
+        value::octal(self.value)
+    }
+
+    fn doubt_number(&mut self) {
+        if !value::is_number(self.value) {
+            self.out.doubt(Doubt::Number, self.name, self.value);
+        }
     }
 
     /// The value as text with macros.
@@ -99,6 +119,9 @@ impl Setting<'_> {
 
     /// Reads an interval and complains about letters that are no unit.
     pub fn read_interval(&mut self, text: &[u8], unit: IntervalUnit) -> Interval {
+        if !text.iter().any(u8::is_ascii_digit) && !text.eq_ignore_ascii_case(b"now") {
+            self.out.doubt(Doubt::Interval, self.name, text);
+        }
         value::interval(text, unit, &mut |letter| {
             let text = [b"Invalid time unit `".as_slice(), &[letter], b"'"].concat();
             self.out.user_error(text);

@@ -13,6 +13,7 @@ use super::running::{ErrorMode, ProbeInterfaces, TimeZoneSpec};
 use super::setting::Setting;
 use super::value;
 use super::{parsers, ports, times};
+use crate::config::diagnostics::Doubt;
 
 /// Who may set an option on the command line without losing the program's rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,16 +92,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         s.options.delivering.error_header = s.some_text()
     }),
     safe(letter(b'e', "ErrorMode", |s| {
-        if let Some(mode) = s
-            .value
-            .first()
-            .and_then(|&letter| ErrorMode::from_letter(letter))
-        {
-            s.options.running.error_mode = mode;
+        let letter = s.value.first().copied();
+        match letter.and_then(ErrorMode::from_letter) {
+            Some(mode) => s.options.running.error_mode = mode,
+            None => s.out.doubt(Doubt::Word, s.name, s.value),
         }
     })),
     letter(b'F', "TempFileMode", |s| {
-        s.options.queueing.temp_file_mode = value::octal(s.value) & 0o777
+        s.options.queueing.temp_file_mode = s.octal() & 0o777
     }),
     letter(b'f', "SaveFromLine", |s| {
         s.options.headers.save_from_line = s.truth()
@@ -190,7 +189,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         s.options.delivering.fallback_mx_host = s.some_text()
     }),
     safe(letter(b'v', "Verbose", |s| {
-        s.options.running.verbose = s.number() > 0 || s.truth()
+        s.options.running.verbose = value::number(s.value) > 0 || s.truth()
     })),
     letter(b'w', "TryNullMXList", |s| {
         s.options.delivering.try_null_mx_list = s.truth()
@@ -294,10 +293,12 @@ pub const OPTIONS: &[OptionSpec] = &[
     }),
     option(0xa0, "DontBlameSendmail", parsers::dont_blame_sendmail),
     option(0xa1, "DontProbeInterfaces", |s| {
-        s.options.running.dont_probe_interfaces = match s.value {
-            b"loopback" => ProbeInterfaces::NoLoopback,
-            _ if s.truth() => ProbeInterfaces::None,
-            _ => ProbeInterfaces::All,
+        s.options.running.dont_probe_interfaces = if s.value == b"loopback" {
+            ProbeInterfaces::NoLoopback
+        } else if s.truth() {
+            ProbeInterfaces::None
+        } else {
+            ProbeInterfaces::All
         };
     }),
     option(0xa2, "MaxRecipientsPerMessage", |s| {
@@ -366,7 +367,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         s.options.security.auth_options = parsers::letters(s, b"AacdfmpyT")
     }),
     option(0xbe, "QueueFileMode", |s| {
-        s.options.queueing.queue_file_mode = Some(value::octal(s.value) & 0o777)
+        s.options.queueing.queue_file_mode = Some(s.octal() & 0o777)
     }),
     option(0xbf, "CertFingerprintAlgorithm", |s| {
         s.options.security.cert_fingerprint_algorithm = s.some_text()

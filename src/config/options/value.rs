@@ -58,6 +58,25 @@ pub fn truth(text: &[u8]) -> bool {
     matches!(text.first(), None | Some(b't' | b'T' | b'y' | b'Y'))
 }
 
+/// Tells whether a text is meant as a truth value: the beginning of a word for yes or no, or zero.
+pub fn is_truth(text: &[u8]) -> bool {
+    const WORDS: &[&str] = &["true", "false", "yes", "no", "0"];
+    let text = text.trim_ascii();
+    WORDS.iter().any(|word| {
+        word.as_bytes()
+            .get(..text.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(text))
+    })
+}
+
+/// Tells whether a text is a number and nothing else.
+pub fn is_number(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
 /// An interval as an option gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interval {
