@@ -91,6 +91,8 @@ pub mod daemon;
 
 pub mod test_mode;
 
+pub mod check;
+
 pub mod tools;
 
 pub mod cli;

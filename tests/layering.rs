@@ -35,6 +35,7 @@ const ROOMS: &[&str] = &[
     "submit",
     "daemon",
     "test_mode",
+    "check",
     "tools",
     "cli",
 ];

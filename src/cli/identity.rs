@@ -6,7 +6,7 @@ use crate::config::{Config, VERSION};
 use crate::macros::MacroId;
 
 /// Parts of the program that not every sendmail has.
-const FEATURES: &[&str] = &[
+pub(super) const FEATURES: &[&str] = &[
     "DNSMAP",
     "IPV6_FULL",
     "LOG",

@@ -6,6 +6,7 @@
 //! - [`mode`]: operation modes.
 //! - [`arguments`]: the words of the command line.
 //! - [`identity`]: what the program says about itself.
+//! - [`inspection`]: `--check` and `--explain`, which change nothing.
 //! - [`start`]: descriptors, rights, log, configuration; [`complaints`]: what is wrong with it.
 //! - [`run`]: one arm for each mode; [`submission`], [`deliveries`]: messages from here.
 
@@ -15,6 +16,7 @@ mod arguments_tests;
 pub mod complaints;
 pub mod deliveries;
 pub mod identity;
+pub mod inspection;
 pub mod mode;
 pub mod personality;
 pub mod run;

@@ -32,17 +32,22 @@ use crate::tools;
 use super::arguments::{Arguments, Output, QuarantineRequest, Refusal, parse};
 use super::complaints;
 use super::deliveries::{DirectOutlet, deliver_for_daemon, deliver_submission};
-use super::identity;
 use super::mode::OperationMode;
 use super::personality::Personality;
 use super::start::{self, CommandLine, Surroundings};
 use super::submission::submission;
+use super::{identity, inspection};
 
 /// Runs the program and returns its exit status.
 pub fn run(words: Vec<OsString>) -> ExitStatus {
     let mut words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
     let mode = match Personality::from_program_name(name_of(&words)) {
-        Personality::Sendmail(mode) => mode,
+        Personality::Sendmail(mode) => {
+            if let Some(status) = inspection::run(&words) {
+                return status;
+            }
+            mode
+        }
         Personality::RunQueue => {
             words.insert(1, b"-q".to_vec());
             OperationMode::Deliver

@@ -32,9 +32,9 @@ use super::complaints;
 use super::mode::OperationMode;
 
 /// The configuration of the daemon, and of everybody without a submit.cf.
-const MAIN_CONFIG: &str = "/etc/mail/sendmail.cf";
+pub(super) const MAIN_CONFIG: &str = "/etc/mail/sendmail.cf";
 /// The configuration of submission.
-const SUBMIT_CONFIG: &str = "/etc/mail/submit.cf";
+pub(super) const SUBMIT_CONFIG: &str = "/etc/mail/submit.cf";
 /// Variables of the caller's environment that are kept.
 const KEPT_VARIABLES: &[&str] = &["TZ"];
 

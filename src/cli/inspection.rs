@@ -1,0 +1,165 @@
+//! `--check` and `--explain`: programs that look and change nothing.
+//!
+//! They are asked for by the first word behind the program's name, so that no command line
+//! of the reference means anything else here. Set-id rights are given up first: both read
+//! files the caller names.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use crate::check::check;
+use crate::config::source::SystemSource;
+use crate::smtp::ExitStatus;
+use crate::sys::file::path_buf_of;
+use crate::sys::process;
+use crate::text::bytes::printable;
+
+use super::identity::FEATURES;
+use super::start::{MAIN_CONFIG, SUBMIT_CONFIG};
+
+/// What is said to a wrong command line.
+const CHECK_USAGE: &str = "usage: sendmail --check [-C file | -Ac | -Am] [--json]";
+
+/// A command line that begins with `--check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Check {
+    file: PathBuf,
+    json: bool,
+}
+
+/// Runs `--check` or `--explain`; `None` when the command line asks for neither.
+pub fn run(words: &[Vec<u8>]) -> Option<ExitStatus> {
+    let (first, rest) = words.get(1..)?.split_first()?;
+    let status = match first.as_slice() {
+        b"--check" => match Check::parse(rest) {
+            Ok(request) => prepared(|| run_check(&request)),
+            Err(fault) => usage(&fault, CHECK_USAGE),
+        },
+        _ => return None,
+    };
+    Some(status)
+}
+
+fn usage(fault: &str, usage: &str) -> ExitStatus {
+    eprintln!("sendmail: {fault}\n{usage}");
+    ExitStatus::Usage
+}
+
+/// Makes the process harmless, then does the work.
+fn prepared(work: impl FnOnce() -> io::Result<ExitStatus>) -> ExitStatus {
+    let ready = process::fill_standard_descriptors().and_then(|()| process::drop_set_ids());
+    match ready.and_then(|()| work()) {
+        Ok(status) => status,
+        // Whoever reads the report has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Ok,
+        Err(error) => {
+            eprintln!("sendmail: {error}");
+            ExitStatus::OsError
+        }
+    }
+}
+
+fn run_check(request: &Check) -> io::Result<ExitStatus> {
+    let report = check(&request.file, &mut SystemSource::default(), FEATURES);
+    let text = match request.json {
+        true => report.for_programs(),
+        false => report.for_people(),
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(report.status())
+}
+
+/// Goes through words of which some take a value, glued to them or in the next word.
+struct Words<'a> {
+    rest: std::slice::Iter<'a, Vec<u8>>,
+}
+
+impl<'a> Words<'a> {
+    fn of(words: &'a [Vec<u8>]) -> Self {
+        Words { rest: words.iter() }
+    }
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.rest.next().map(Vec::as_slice)
+    }
+
+    /// Returns the value of an option whose word is `-X` or `-Xvalue`.
+    fn value(&mut self, word: &'a [u8]) -> Result<&'a [u8], String> {
+        match word.get(2..) {
+            Some(glued) if !glued.is_empty() => Ok(glued),
+            _ => self
+                .next()
+                .ok_or_else(|| format!("{} wants a value", printable(word))),
+        }
+    }
+}
+
+/// Chooses the file `-C`, `-Ac` or `-Am` names; `None` when the word is none of them.
+fn chosen_file<'a>(word: &'a [u8], words: &mut Words<'a>) -> Result<Option<PathBuf>, String> {
+    Ok(Some(match word {
+        b"-Ac" => PathBuf::from(SUBMIT_CONFIG),
+        b"-Am" => PathBuf::from(MAIN_CONFIG),
+        _ if word.starts_with(b"-C") => path_buf_of(words.value(word)?.to_vec()),
+        _ => return Ok(None),
+    }))
+}
+
+impl Check {
+    fn parse(words: &[Vec<u8>]) -> Result<Check, String> {
+        let mut request = Check {
+            file: PathBuf::from(MAIN_CONFIG),
+            json: false,
+        };
+        let mut words = Words::of(words);
+        while let Some(word) = words.next() {
+            if word == b"--json" {
+                request.json = true;
+            } else if let Some(file) = chosen_file(word, &mut words)? {
+                request.file = file;
+            } else {
+                return Err(format!("--check does not know {}", printable(word)));
+            }
+        }
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<Vec<u8>> {
+        line.split_whitespace().map(|word| word.into()).collect()
+    }
+
+    #[test]
+    fn check_takes_a_file_and_a_form() {
+        for (line, file, json) in [
+            ("", MAIN_CONFIG, false),
+            ("-C /x.cf", "/x.cf", false),
+            ("-C/x.cf --json", "/x.cf", true),
+            ("--json -Ac", SUBMIT_CONFIG, true),
+        ] {
+            let expected = Check {
+                file: file.into(),
+                json,
+            };
+            assert_eq!(Check::parse(&words(line)), Ok(expected), "{line}");
+        }
+        for line in ["-C", "file", "--jso", "-v"] {
+            assert!(Check::parse(&words(line)).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_word_asks_for_an_inspection() {
+        assert_eq!(run(&words("sendmail -bv --check")), None);
+        assert_eq!(run(&words("sendmail")), None);
+        assert_eq!(
+            run(&words("sendmail --check nonsense")),
+            Some(ExitStatus::Usage)
+        );
+    }
+}
