@@ -3,6 +3,7 @@
 //! Rules are looked at as the compiler left them, with the macros of their time expanded,
 //! so `$#$B` is judged by what `$B` was when the line was read.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::config::Config;
@@ -247,8 +248,8 @@ impl<'a> Rules<'a> {
 
     fn proposal(&self, name: &[u8]) -> Option<String> {
         let begun = self.begun.iter().map(|id| self.config.rules.name(*id));
-        let known: Vec<Vec<u8>> = begun.collect();
-        nearest(name, known.iter().map(Vec::as_slice)).map(shown)
+        let known: Vec<Cow<'_, [u8]>> = begun.collect();
+        nearest(name, known.iter().map(AsRef::as_ref)).map(shown)
     }
 
     fn check_maps(&self, rule: &Rule, line: &Statement, problems: &mut Vec<Problem>) {
@@ -365,7 +366,7 @@ impl<'a> Rules<'a> {
                 continue;
             };
             let name = self.config.rules.name(id);
-            let is_hook = HOOKS.iter().any(|hook| hook.as_bytes() == name);
+            let is_hook = HOOKS.iter().any(|hook| hook.as_bytes() == &*name);
             if is_hook || self.reached.contains(&id) {
                 continue;
             }

@@ -186,10 +186,11 @@ pub fn problem(message: &Message, sheet: &Sheet, config: Option<&Config>) -> Opt
     };
     let severity = match (found, message.kind) {
         // What is printed as a mere warning keeps nobody from working.
-        (Some(saying), Kind::Warning | Kind::Note | Kind::UserError) => {
+        (Some(saying), Kind::Warning | Kind::Note | Kind::Hint | Kind::UserError) => {
             saying.code.severity().max(Severity::Warning)
         }
         (Some(saying), Kind::Error | Kind::SystemError) => saying.code.severity(),
+        (None, Kind::Hint) => Severity::Hint,
         (None, Kind::Error | Kind::SystemError) => Severity::Error,
         (None, Kind::Warning | Kind::Note | Kind::UserError) => Severity::Warning,
     };
