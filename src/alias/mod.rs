@@ -3,7 +3,8 @@
 //! Reading order:
 //!
 //! - [`database`]: the AliasFile list and its lookups;
-//! - [`rebuild`]: newaliases; [`judge`]: what may be aliased;
+//! - [`rebuild`]: newaliases; [`refresh`]: the same at need (AutoRebuildAliases);
+//!   [`judge`]: what may be aliased;
 //! - [`context`]: what expansion works with;
 //! - [`expand`]: recipients in, final recipients out;
 //! - `rights`: whose rights programs, files and lists get;
@@ -20,6 +21,7 @@ mod hearing;
 mod include;
 pub mod judge;
 pub mod rebuild;
+pub mod refresh;
 mod rights;
 mod telling;
 

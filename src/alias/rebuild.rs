@@ -54,30 +54,15 @@ pub struct Rebuild<'a> {
 impl Rebuild<'_> {
     /// Rebuilds all databases of the AliasFile list that have one.
     pub fn all(&self, host: &mut dyn RebuildHost) {
-        for definition in &self.services.aliases {
-            if definition.valid && definition.class.is_built() {
-                self.one(definition, host);
-            }
+        for definition in self.built() {
+            self.one(definition, host);
         }
     }
 
-    /// Tells whether the text of a database is newer than the database.
-    pub fn is_any_stale(&self) -> bool {
-        let changed = |path: &[u8]| std::fs::metadata(path_of(path)).and_then(|m| m.modified());
-        self.services
-            .aliases
-            .iter()
-            .filter(|definition| definition.valid && definition.class.is_built())
-            .filter_map(|definition| {
-                let database = NewDatabase::new(definition.class, &definition.file, false)?;
-                Some((&definition.file, database.path().to_vec()))
-            })
-            .any(
-                |(text, database)| match (changed(text), changed(&database)) {
-                    (Ok(text), Ok(database)) => text > database,
-                    _ => false,
-                },
-            )
+    /// Gives the databases that are made out of texts.
+    pub(super) fn built(&self) -> impl Iterator<Item = &MapDefinition> {
+        let all = self.services.aliases.iter();
+        all.filter(|definition| definition.valid && definition.class.is_built())
     }
 
     fn one(&self, definition: &MapDefinition, host: &mut dyn RebuildHost) {
@@ -94,9 +79,20 @@ impl Rebuild<'_> {
             Err(error) => return host.say(&cannot_open(file, &error)),
         };
         // Two rebuilds at a time would undo each other.
-        let Ok(mut lock) = FileLock::exclusive(opened) else {
+        let Ok(lock) = FileLock::exclusive(opened) else {
             return host.complain(&[b"cannot lock ".as_slice(), file].concat());
         };
+        self.one_locked(definition, lock, host);
+    }
+
+    /// Rebuilds one database out of its text, whose lock is held.
+    pub(super) fn one_locked(
+        &self,
+        definition: &MapDefinition,
+        mut lock: FileLock,
+        host: &mut dyn RebuildHost,
+    ) {
+        let file = &definition.file;
         let mut text = Vec::new();
         if let Err(error) = lock.file_mut().read_to_end(&mut text) {
             return host.say(&cannot_open(file, &OpenError::Io(error)));
@@ -244,7 +240,7 @@ impl AliasReader for Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
     use std::time::Duration;
@@ -259,7 +255,7 @@ mod tests {
     use crate::sys::safe_open::OpenRules;
 
     #[derive(Default)]
-    struct Heard(Vec<String>);
+    pub(in super::super) struct Heard(pub(in super::super) Vec<String>);
 
     impl RebuildHost for Heard {
         fn judge(&mut self, _place: &[u8], name: &[u8]) -> AliasName {
@@ -280,7 +276,7 @@ mod tests {
         }
     }
 
-    fn services(file: &std::path::Path) -> MapServices {
+    pub(in super::super) fn services(file: &std::path::Path) -> MapServices {
         MapServices {
             resolver: Arc::new(FixedResolver::default()),
             users: Arc::new(FixedUsers::new()),

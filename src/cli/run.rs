@@ -205,7 +205,7 @@ impl Program {
             let (path, reason) = (directory.path().display(), error_text(&error));
             return Err(cannot_start(&format!("can not chdir({path}/): {reason}")));
         }
-        tools::newaliases::run_if_stale(&mta);
+        mta.refresh_aliases();
         Ok(Arc::new(mta))
     }
 

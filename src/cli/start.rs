@@ -25,7 +25,6 @@ use crate::sys::file::{is_terminal, path_of};
 use crate::sys::privilege::{Direct, Privileged, Unprivileged};
 use crate::sys::process::{self, effective_user, real_user};
 use crate::sys::syslog::Syslog;
-use crate::tools::newaliases;
 
 use super::arguments::{Arguments, ConfigurationChoice};
 use super::complaints;
@@ -303,7 +302,7 @@ impl CommandLine {
     fn open(&self, config: Config, lifetime: Arc<Lifetime>) -> Result<Arc<Mta>, String> {
         let mta = Mta::open(Arc::new(config), lifetime, &self.listeners)
             .map_err(|error| error.to_string())?;
-        newaliases::run_if_stale(&mta);
+        mta.refresh_aliases();
         Ok(Arc::new(mta))
     }
 }

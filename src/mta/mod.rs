@@ -5,6 +5,7 @@
 //! process is in [`Lifetime`], made once. [`Workspace`] belongs to one thread and
 //! is never shared.
 
+mod alias_rebuild;
 mod header_forms;
 mod memory;
 pub mod open;
@@ -15,6 +16,7 @@ pub mod routing;
 use std::sync::Arc;
 
 use crate::alias::database::AliasDatabase;
+use crate::alias::refresh::TriedTexts;
 use crate::config::options::{DeliveryMode, ErrorMode, HeaderOptions};
 use crate::config::{Config, Options};
 use crate::dns::Resolver;
@@ -48,6 +50,8 @@ pub struct Lifetime {
     pub users: Arc<dyn UserDatabase>,
     /// Root's rights, where there are any.
     pub privileged: Arc<dyn Privileged>,
+    /// The alias texts that were rebuilt from at need.
+    pub tried_aliases: TriedTexts,
 }
 
 /// One configuration and all that was opened because of it.

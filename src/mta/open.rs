@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::alias::database::{AliasDatabase, map_services};
+use crate::alias::refresh::TriedTexts;
 use crate::config::Config;
 use crate::dns::Resolver;
 use crate::logging::counting::Counting;
@@ -29,6 +30,7 @@ impl Lifetime {
             clock: Arc::new(SystemClock),
             users: Arc::new(SystemUsers),
             privileged,
+            tried_aliases: TriedTexts::default(),
         }
     }
 }

@@ -193,7 +193,7 @@ impl Mta {
         }
     }
 
-    /// Puts together what expansion works with.
+    /// Puts together what expansion works with, and brings alias databases up to date first.
     pub fn expand_context<'a>(
         &'a self,
         router: &'a mut Routing<'_>,
@@ -201,6 +201,7 @@ impl Mta {
         narrator: &'a mut dyn Narrator,
         complaints: &'a mut dyn Narrator,
     ) -> ExpandContext<'a> {
+        self.refresh_aliases();
         ExpandContext {
             router,
             mailers: &self.config.mailers,

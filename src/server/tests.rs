@@ -212,6 +212,7 @@ fn machine(config: Config, clock: Arc<ManualClock>) -> (Arc<Mta>, Recorded) {
             clock,
             users,
             privileged,
+            tried_aliases: Default::default(),
         }),
         log,
         counting: Default::default(),

@@ -1,5 +1,6 @@
 """Worked examples of the tutorial: submission, aliases, .forward, the queue."""
 import os
+import threading
 import re
 
 from stage import HOST, write
@@ -385,6 +386,21 @@ def auto_rebuild(stage):
         assert sendmail(stage, "-bv", "luisa").stdout.startswith(b"ann..."), "rebuilt unasked"
         configure(stage, options=option)
         assert sendmail(stage, "-bv", "luisa").stdout.startswith(b"bob..."), option
+    # A daemon that runs sees the change with the next message; many at once rebuild once.
+    daemon = stage.daemon()
+    del stage.log.lines[:]
+    write("/etc/mail/aliases", "luisa: cid\n")
+    later = os.stat("/etc/mail/aliases.db").st_mtime + 120
+    os.utime("/etc/mail/aliases", (later, later))
+    clients = [threading.Thread(target=stage.smtp, args=("ann@stage.test", ["luisa"], "Subject: %d\n\nx\n" % n))
+               for n in range(8)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    wait_until("all go the new way", lambda: len(stage.log.having("to=cid,", "stat=Sent")) == 8)
+    assert len(stage.log.having("rebuilt by AutoRebuildAliases")) == 1, stage.log.lines
+    stage.end_child(daemon)
 
 
 def greeting_conditional(stage):                                                    # E17

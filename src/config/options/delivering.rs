@@ -16,8 +16,8 @@ pub struct Delivering {
     pub alias_wait: Duration,
     /// Check the right sides when the aliases are rebuilt.
     pub check_aliases: bool,
-    /// Rebuild a database older than its text at the start (AutoRebuildAliases, gone from the
-    /// reference since 8.12).
+    /// Rebuild a database older than its text at the start and when it is used
+    /// (AutoRebuildAliases, gone from the reference since 8.12).
     pub auto_rebuild_aliases: bool,
     /// Deepest nesting of aliases.
     pub max_alias_recursion: u32,
