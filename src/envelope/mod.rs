@@ -25,7 +25,7 @@ mod transcript;
 
 pub use dsn::{EnvelopeDsn, Notify, NotifyWhen, OriginalRecipient, Return};
 pub use flags::EnvelopeFlags;
-pub use id::{Calendar, QueueId};
+pub use id::QueueId;
 pub use message::{Envelope, Sender};
 pub use outcome::DeliveryStatus;
 pub use priority::{PriorityFactors, after_attempt, initial_priority, should_queue};

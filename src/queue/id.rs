@@ -8,8 +8,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::envelope::{Calendar, QueueId};
-use crate::sys::clock::Clock;
+use crate::envelope::QueueId;
+use crate::sys::calendar::Calendar;
+use crate::sys::clock::{Clock, Timestamp};
 
 /// Sequence numbers that fit in two digits of base 60.
 const IDS_PER_SECOND: u16 = 3_600;
@@ -51,7 +52,8 @@ impl QueueIdSource {
         loop {
             let second = clock.now().seconds();
             if let Some((second, sequence)) = self.draw(second) {
-                return QueueId::compose(Calendar::from_unix(second), sequence, std::process::id());
+                let moment = Calendar::utc(Timestamp::from_seconds(second));
+                return QueueId::compose(moment, sequence, std::process::id());
             }
             std::thread::sleep(FULL_SECOND_PAUSE);
         }

@@ -5,6 +5,7 @@
 //!
 //! - [`identity`]: users and groups, and the [`identity::Credentials`] resolved from them
 //! - [`clock`]: [`clock::Timestamp`], the system clock and one set by hand
+//! - [`calendar`]: points in time taken apart
 //! - [`file`](mod@file): directories held open, facts of a descriptor, syncing
 //! - [`lock`]: `flock` guards
 //! - [`signal`]: blocked signals and the thread that waits for them
@@ -22,6 +23,7 @@
 //!   inside, [`wire`] the language spoken between the two
 #![allow(unsafe_code)]
 
+pub mod calendar;
 pub mod child;
 pub mod clock;
 pub mod descriptors;

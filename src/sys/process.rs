@@ -128,6 +128,11 @@ pub fn become_user(credentials: &Credentials) -> io::Result<()> {
     Ok(())
 }
 
+unsafe extern "C" {
+    /// tzset(3), which the crate libc leaves out.
+    fn tzset();
+}
+
 /// Sets or clears the time zone of this process (TimeZoneSpec); before the first thread only.
 pub fn set_time_zone(zone: Option<&[u8]>) {
     use std::os::unix::ffi::OsStrExt;
@@ -139,6 +144,7 @@ pub fn set_time_zone(zone: Option<&[u8]>) {
             }
             _ => std::env::remove_var("TZ"),
         }
+        tzset();
     }
 }
 

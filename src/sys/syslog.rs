@@ -13,6 +13,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::calendar::Calendar;
+use super::clock::{Clock, SystemClock};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 /// The facility number of mail, as it stands in a priority.
@@ -73,13 +75,13 @@ impl Syslog {
 
     fn write(&self, severity: u8, text: &str) {
         let priority = FACILITY_MAIL | severity;
-        let now = jiff::Zoned::now();
+        let now = Calendar::local(SystemClock.now());
         let line = {
             let tag = self
                 .tag
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
-            let stamp = now.strftime("%b %e %H:%M:%S");
+            let stamp = now.stamp();
             format!("<{priority}>{stamp} {tag}[{}]: ", std::process::id())
         };
         let mut line = line.into_bytes();
