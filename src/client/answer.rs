@@ -23,6 +23,15 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The first line as `reply=` of the log shows it.
+    pub fn logged_line(&self) -> Vec<u8> {
+        let mut line = self.first_line.clone();
+        if let Some(separator) = line.get_mut(3) {
+            *separator = b' ';
+        }
+        line
+    }
+
     /// The text of the first line behind the codes.
     pub fn text_without_codes(&self) -> &[u8] {
         let text = self.lines.first().map_or(&b""[..], Vec::as_slice);

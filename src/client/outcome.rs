@@ -36,6 +36,12 @@ pub struct Outcome {
     pub is_personal: bool,
     /// What each recipient was accepted with, by place; a receipt quotes it.
     pub accepted_with: Vec<(usize, Vec<u8>)>,
+    /// How the connection was lost, if it was.
+    pub lost: Option<Vec<u8>>,
+    /// The host is not worth another attempt in this run.
+    pub avoids_host: bool,
+    /// Whoever watches has read the server's own words already.
+    pub is_quiet: bool,
     /// What the server said when it was told goodbye right away; the status of the host keeps that.
     pub last_words: Option<Vec<u8>>,
 }
@@ -122,6 +128,9 @@ impl Outcome {
             reports_itself: false,
             is_personal: false,
             accepted_with: Vec::new(),
+            lost: None,
+            avoids_host: true,
+            is_quiet: false,
             last_words: None,
         }
     }
@@ -149,9 +158,15 @@ impl Outcome {
             // A refusal of the whole session says nothing about this sender.
             .filter(|_| !(phase == Phase::Mail && code == 421));
         let mut outcome = Outcome::new(exit, given.unwrap_or(default));
+        outcome.is_quiet = exit != ExitStatus::TempFail;
+        outcome.avoids_host = matches!(phase, Phase::Greeting | Phase::DataFinal);
         let is_plain = matches!(code / 100, 4 | 5);
-        if is_plain || phase == Phase::Recipient {
-            outcome.reply = Some(answer.first_line.clone());
+        if is_plain || phase == Phase::Recipient || (phase == Phase::DataFinal && code >= 600) {
+            // Observed: the replies to RCPT are quoted as they came.
+            outcome.reply = Some(match phase {
+                Phase::Recipient => answer.first_line.clone(),
+                _ => answer.logged_line(),
+            });
         }
         if exit == ExitStatus::TempFail && is_plain {
             outcome.detail = Some(answer.first_line.clone());
@@ -167,6 +182,26 @@ impl Outcome {
         Some(outcome)
     }
 
+    /// What the next message of the same run hears, instead of another attempt.
+    ///
+    /// That is only the reason, not the dialogue that led to it. Observed: 8.17.1.9.
+    pub fn aftermath(&self) -> Option<Outcome> {
+        if !self.avoids_host {
+            return None;
+        }
+        let is_plain = [status(4, 4, 1), status(4, 4, 3)].contains(&self.logged);
+        Some(Outcome {
+            reply: None,
+            detail: self
+                .lost
+                .clone()
+                .or(self.detail.clone().filter(|_| is_plain)),
+            message: self.message.clone().filter(|_| self.lost.is_none()),
+            is_personal: false,
+            ..self.clone()
+        })
+    }
+
     /// The outcome of a message the server took with this reply.
     pub fn sent(answer: &Answer, host: &[u8], reports_itself: bool) -> Outcome {
         Outcome {
@@ -180,10 +215,11 @@ impl Outcome {
     /// The outcome of a connection lost in the middle of a session.
     pub fn lost(phase: Phase, lost: Lost, host: &[u8]) -> Outcome {
         let mut outcome = Outcome::new(ExitStatus::TempFail, status(4, 4, 2));
-        // Observed: only these phases tell how the connection was lost.
-        if matches!(phase, Phase::Greeting | Phase::DataInit) {
+        // Observed: a server that hangs up is told of in these phases only.
+        if lost == Lost::TimedOut || matches!(phase, Phase::Greeting | Phase::DataInit) {
             outcome.detail = Some(lost.text(host));
         }
+        outcome.lost = Some(lost.text(host));
         outcome.message = Some([b"reply: read error from ", host].concat());
         outcome
     }

@@ -46,6 +46,8 @@ pub struct Finished {
     pub deferred: Vec<usize>,
     /// At least one recipient's message was taken.
     pub delivered: bool,
+    /// The connection went while recipients were named.
+    pub lost: Option<Outcome>,
 }
 
 /// A session whose MAIL was accepted.
@@ -191,6 +193,7 @@ impl Transaction {
             open,
             deferred: progress.deferred,
             delivered: false,
+            lost: None,
         }
     }
 
@@ -211,7 +214,10 @@ impl Transaction {
         for (at, place) in rest.iter().enumerate() {
             let mut own = told.clone();
             own.is_personal = true;
-            if at == 0 {
+            if lost == Lost::TimedOut && at == 0 {
+                // Nothing was heard, so there is nothing to quote.
+                own.message = None;
+            } else if at == 0 {
                 own.detail = None;
                 own.reply = Some([b"421 4.4.1 ", lost.text(&host).as_slice()].concat());
             } else {
@@ -221,12 +227,14 @@ impl Transaction {
             witness.settled(&[*place], &own);
             progress.deferred.push(*place);
         }
+        let trouble = Outcome::lost(Phase::DataInit, lost, &host);
         let open = (!progress.accepted.is_empty()).then_some((progress.accepted, told));
         Finished {
             ready: None,
             open,
             deferred: progress.deferred,
             delivered: false,
+            lost: Some(trouble),
         }
     }
 
@@ -302,6 +310,7 @@ impl Transaction {
             open: None,
             deferred: progress.deferred,
             delivered: false,
+            lost: None,
         }
     }
 
@@ -397,7 +406,13 @@ impl Transaction {
                 None => progress.accepted.push(*place),
                 Some(mut outcome) => {
                     outcome.is_personal = true;
+                    outcome.reply = Some(answer.logged_line());
                     log_protocol_error("DATA-3", &outcome, &answer, &host, witness);
+                    if answer.code == 421 {
+                        let rest = accepted.get(at..).unwrap_or_default();
+                        let sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
+                        return self.closed_by_lmtp(rest, &outcome, sent, progress, witness);
+                    }
                     if outcome.is_temporary() {
                         progress.deferred.push(*place);
                     } else {
@@ -409,11 +424,31 @@ impl Transaction {
             last = Some(answer);
         }
         let sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
-        if last.is_some_and(|answer| answer.code == 421) {
-            return self.over(End::Closing, sent, progress, witness);
-        }
         let delivered = !progress.accepted.is_empty();
         self.still_open(sent, progress, delivered)
+    }
+
+    /// The server said 421 about a recipient: it and those that follow wait.
+    fn closed_by_lmtp(
+        self,
+        rest: &[usize],
+        outcome: &Outcome,
+        sent: Outcome,
+        mut progress: Progress,
+        witness: &mut dyn Witness,
+    ) -> Finished {
+        let _ = self.ready.dialogue.quit(self.ready.timeouts.quit, witness);
+        for place in rest {
+            witness.settled(&[*place], outcome);
+            progress.deferred.push(*place);
+        }
+        Finished {
+            ready: None,
+            delivered: !progress.accepted.is_empty(),
+            open: (!progress.accepted.is_empty()).then_some((progress.accepted, sent)),
+            deferred: progress.deferred,
+            lost: None,
+        }
     }
 
     /// The message is not sent, but the connection is good: RSET.
@@ -455,6 +490,7 @@ impl Transaction {
             open,
             deferred: progress.deferred,
             delivered: false,
+            lost: None,
         }
     }
 
@@ -464,6 +500,7 @@ impl Transaction {
             open: (!progress.accepted.is_empty()).then_some((progress.accepted, outcome)),
             deferred: progress.deferred,
             delivered,
+            lost: None,
         }
     }
 
@@ -489,6 +526,7 @@ impl Transaction {
             delivered: outcome.exit == ExitStatus::Ok && !progress.accepted.is_empty(),
             open: (!progress.accepted.is_empty()).then_some((progress.accepted, outcome)),
             deferred: progress.deferred,
+            lost: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::logging::record::Severity;
 use crate::mta::{Mta, Workspace};
 use crate::queue::{CommitError, LockedEntry, LockedEnvelope};
 use crate::smtp::ExitStatus;
+use crate::sys::clock::Timestamp;
 use crate::text::interval::format_interval;
 
 use super::ledger::first_failure;
@@ -26,6 +27,29 @@ pub struct Finish {
     pub waiting: usize,
     /// Reports, committed and locked, to be delivered next.
     pub reports: Vec<LockedEnvelope>,
+    /// The messages that are over, to be said so when their reports have been delivered.
+    pub done: Vec<Done>,
+}
+
+/// A message that left the queue.
+#[derive(Debug)]
+pub struct Done {
+    id: Vec<u8>,
+    created: Timestamp,
+    attempts: u32,
+}
+
+impl Done {
+    /// Writes the line that ends the history of a message.
+    pub fn log(&self, mta: &Mta) {
+        let delay = format_interval(mta.clock.now().since(self.created));
+        mta.log.syslog(
+            10,
+            Severity::Info,
+            Some(&self.id),
+            format_args!("done; delay={delay}, ntries={}", self.attempts),
+        );
+    }
 }
 
 impl Finish {
@@ -34,6 +58,7 @@ impl Finish {
         self.exit = first_failure(first_failure(self.exit, exit), part.exit);
         self.waiting += part.waiting;
         self.reports.extend(part.reports);
+        self.done.extend(part.done);
     }
 }
 
@@ -56,7 +81,11 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
     }
     finish.waiting = envelope.open_recipients();
     let recorded = if finish.waiting == 0 {
-        log_done(mta, &envelope);
+        finish.done.push(Done {
+            id: envelope.id_for_log().to_vec(),
+            created: envelope.created,
+            attempts: envelope.attempts,
+        });
         entry.remove()
     } else {
         let mut entry = entry;
@@ -68,17 +97,6 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
     finish
 }
 
-/// Writes the line that ends the history of a message.
-fn log_done(mta: &Mta, envelope: &Envelope) {
-    let delay = format_interval(mta.clock.now().since(envelope.created));
-    mta.log.syslog(
-        10,
-        Severity::Info,
-        Some(envelope.id_for_log()),
-        format_args!("done; delay={delay}, ntries={}", envelope.attempts),
-    );
-}
-
 /// The queue cannot record what happened: the entry stays as it was and is tried again.
 pub fn stuck(mta: &Mta, envelope: Envelope, entry: LockedEntry, error: &CommitError) -> Finish {
     complain(mta, &envelope, error);
@@ -86,7 +104,7 @@ pub fn stuck(mta: &Mta, envelope: Envelope, entry: LockedEntry, error: &CommitEr
     Finish {
         exit: Some(ExitStatus::OsError),
         waiting: envelope.open_recipients(),
-        reports: Vec::new(),
+        ..Finish::default()
     }
 }
 

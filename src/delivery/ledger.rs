@@ -21,6 +21,9 @@ use super::network::Telling;
 use super::record::{self, Attempt};
 use super::response::{outcome_text, transcript_line};
 
+/// LogLevel from which connections are logged (guide 4.8).
+const CONNECTION_LEVEL: u8 = 12;
+
 /// The books of one transaction.
 pub struct Ledger<'a> {
     /// The message, as it was when the transaction began.
@@ -81,6 +84,13 @@ pub fn first_failure(known: Option<ExitStatus>, new: Option<ExitStatus>) -> Opti
     }
 }
 
+/// Whether who watches is still to be told what became of a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Narration {
+    Told,
+    Known,
+}
+
 /// Where a ledger writes to, besides the envelope.
 pub struct Listeners<'a> {
     /// The mail log.
@@ -125,6 +135,10 @@ impl<'a> Ledger<'a> {
 
     /// Settles recipients (their places in the transaction) with a status.
     pub fn settle(&mut self, places: &[usize], status: DeliveryStatus) {
+        self.enter(places, status, Narration::Told);
+    }
+
+    fn enter(&mut self, places: &[usize], status: DeliveryStatus, narration: Narration) {
         if status.exit != ExitStatus::Ok {
             self.result.exit = first_failure(self.result.exit, Some(status.exit));
         }
@@ -143,7 +157,7 @@ impl<'a> Ledger<'a> {
         } else if !status.reports_itself {
             self.note_successes(places);
         }
-        if self.narrator.is_listening() {
+        if narration == Narration::Told && self.narrator.is_listening() {
             self.narrator.say(without_codes(&line, &status));
         }
         let attempt = Attempt {
@@ -278,7 +292,11 @@ impl Witness for Ledger<'_> {
 
     fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {
         let status = self.status_of(outcome);
-        self.settle(recipients, status);
+        let narration = match outcome.is_quiet {
+            true => Narration::Known,
+            false => Narration::Told,
+        };
+        self.enter(recipients, status, narration);
         for (place, reply) in &outcome.accepted_with {
             let index = self.recipients.get(*place).copied();
             let states = self.result.states.iter_mut().rev();
@@ -295,5 +313,16 @@ impl Witness for Ledger<'_> {
 impl Telling for Ledger<'_> {
     fn relay_is(&mut self, relay: &[u8]) {
         self.relay = (!relay.is_empty()).then(|| relay.to_vec());
+    }
+
+    fn asks_for_own_name(&self) -> bool {
+        self.log.is_on(CONNECTION_LEVEL)
+    }
+
+    fn own_name_is(&mut self, name: &[u8]) {
+        let shown = crate::text::bytes::escape_for_display(name);
+        let line = format_args!("SMTP outgoing connect on {shown}");
+        let id = Some(self.envelope.id_for_log());
+        self.log.syslog(CONNECTION_LEVEL, Severity::Info, id, line);
     }
 }

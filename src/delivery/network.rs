@@ -155,6 +155,10 @@ pub fn deliver_through(
 pub trait Telling: Witness {
     /// Names the relay of the outcomes that follow (`relay=`), such as `mx.test. [192.0.2.1]`.
     fn relay_is(&mut self, relay: &[u8]);
+    /// Tells whether anybody wants to know which of our names a connection came from.
+    fn asks_for_own_name(&self) -> bool;
+    /// Notes which of our names a new connection comes from.
+    fn own_name_is(&mut self, name: &[u8]);
 }
 
 /// Lends a [`Telling`] witness and keeps the last reply for the host status.
@@ -337,6 +341,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             open: None,
             deferred: self.open.clone(),
             delivered: false,
+            lost: None,
         }
     }
 
@@ -419,6 +424,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         match connected {
             Ok((stream, address)) => {
                 call.counting.count(|all| all.connections_to += 1);
+                self.tell_own_name(&stream);
                 let mut manners = manners(call);
                 if let Some(name) = interface_name(call, &address, &stream) {
                     manners.helo_name = name;
@@ -435,6 +441,20 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
                 Err(unreached(outcome, relay))
             }
         }
+    }
+
+    /// Tells the log which of our addresses a connection comes from; a name is only looked up
+    /// for a log that wants it.
+    fn tell_own_name(&mut self, stream: &std::net::TcpStream) {
+        if !self.witness.asks_for_own_name() {
+            return;
+        }
+        let Ok(own) = stream.local_addr() else {
+            return;
+        };
+        let name = self.call.resolver.reverse(own.ip(), patience(self.call));
+        let name = name.unwrap_or_else(|_| format!("[{}]", own.ip()).into_bytes());
+        self.witness.own_name_is(&name);
     }
 
     fn connect_local(
@@ -515,6 +535,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
                 open: Some((self.open.clone(), refusal.outcome)),
                 deferred: Vec::new(),
                 delivered: false,
+                lost: None,
             }),
         }
     }
@@ -533,7 +554,11 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             open,
             mut deferred,
             delivered,
+            lost,
         } = finished;
+        if let Some(outcome) = &lost {
+            self.remember(target, outcome);
+        }
         let alive = ready.is_some();
         let outcome = open.as_ref().map(|(_, outcome)| outcome.clone());
         let mut farewell = None;
@@ -551,7 +576,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
                 let fine = Outcome::new(ExitStatus::Ok, outcome.logged);
                 self.memory.hosts.note(&mailer, &target.host, &fine);
             } else {
-                self.memory.hosts.note(&mailer, &target.host, outcome);
+                self.remember(target, outcome);
             }
         }
         let unfinished = match open {
@@ -606,16 +631,9 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
 
     fn remember(&mut self, target: &Target, outcome: &Outcome) {
         let mailer = &self.call.mailer.name;
-        // The second message of a run hears only the reason, not the dialogue that led to it.
-        let short = Outcome {
-            reply: None,
-            detail: outcome
-                .detail
-                .clone()
-                .filter(|_| outcome.logged == status(4, 4, 1) || outcome.logged == status(4, 4, 3)),
-            ..outcome.clone()
-        };
-        self.memory.hosts.note(mailer, &target.host, &short);
+        if let Some(short) = outcome.aftermath() {
+            self.memory.hosts.note(mailer, &target.host, &short);
+        }
     }
 }
 

@@ -55,6 +55,12 @@ impl Telling for Desk {
     fn relay_is(&mut self, relay: &[u8]) {
         self.relay = String::from_utf8_lossy(relay).into_owned();
     }
+
+    fn asks_for_own_name(&self) -> bool {
+        false
+    }
+
+    fn own_name_is(&mut self, _name: &[u8]) {}
 }
 
 impl Desk {

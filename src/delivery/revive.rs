@@ -17,6 +17,12 @@ pub fn revive_message(mta: &Mta, envelope: &mut Envelope) {
         .get(b"precedence")
         .map(|field| field.text());
     envelope.class = class.map_or(0, |word| mta.config.precedences.class_of(word));
+    if envelope.attempts > 0 && envelope.recipients.iter().all(|r| r.triple.is_none()) {
+        // Observed: from the second attempt on, those for one host come from last to first in
+        // the alphabet; the hosts are put in order when the recipients are resolved.
+        let recipients = &mut envelope.recipients;
+        recipients.sort_by(|one, other| other.address.cmp(&one.address));
+    }
     // Every attempt has its own troubles.
     envelope.message_status = None;
     let now = mta.clock.now();

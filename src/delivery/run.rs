@@ -7,8 +7,6 @@
 //!
 //! Source: guide 2.3 and 4.7; order observed: 8.17.1.9.
 
-use std::collections::VecDeque;
-
 use crate::alias::expand::expand_recipients;
 use crate::config::options::ErrorMode;
 use crate::envelope::{DeliveryStatus, Envelope, RecipientState, split};
@@ -21,7 +19,7 @@ use crate::queue::LockedEnvelope;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::text::bytes::printable;
 
-use super::finish::{self, Finish};
+use super::finish::{self, Done, Finish};
 use super::ledger::{self, Ledger, Listeners};
 use super::revive::{revive_message, revive_sender};
 use super::{attempt, plan, record, reports};
@@ -67,25 +65,43 @@ pub fn settle(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
     deliver_reports(mta, workspace, finish)
 }
 
+/// What is left to do about a message that has been worked on.
+enum Rest {
+    Deliver(LockedEnvelope),
+    Say(Done),
+}
+
+/// Delivers reports, each followed by those about itself, and says in the log what is over.
 fn deliver_reports(mta: &Mta, workspace: &mut Workspace, finish: Finish) -> Finished {
+    let finished = Finished {
+        exit: finish.exit.unwrap_or(ExitStatus::Ok),
+        waiting: finish.waiting,
+    };
     // Reports have no sender who could be told anything but by mail.
     let error_mode = std::mem::replace(&mut workspace.error_mode, ErrorMode::Mail);
-    let mut reports: VecDeque<LockedEnvelope> = finish.reports.into();
+    let mut rest = Vec::new();
+    put_on(&mut rest, finish);
     let mut delivered = 0;
-    while let Some(report) = reports.pop_front() {
-        delivered += 1;
-        if delivered > MAX_FOLLOWING_REPORTS {
-            break;
+    while let Some(next) = rest.pop() {
+        match next {
+            Rest::Say(done) => done.log(mta),
+            Rest::Deliver(_) if delivered >= MAX_FOLLOWING_REPORTS => {}
+            Rest::Deliver(report) => {
+                delivered += 1;
+                let more = deliver_one(mta, workspace, report, Occasion::JustAccepted);
+                put_on(&mut rest, more);
+            }
         }
-        let more = deliver_one(mta, workspace, report, Occasion::JustAccepted);
-        reports.extend(more.reports);
     }
     workspace.error_mode = error_mode;
     mta.post_statistics();
-    Finished {
-        exit: finish.exit.unwrap_or(ExitStatus::Ok),
-        waiting: finish.waiting,
-    }
+    finished
+}
+
+/// Puts the reports about a message on the pile, and under them that it is done.
+fn put_on(rest: &mut Vec<Rest>, finish: Finish) {
+    rest.extend(finish.done.into_iter().rev().map(Rest::Say));
+    rest.extend(finish.reports.into_iter().rev().map(Rest::Deliver));
 }
 
 fn deliver_one(
