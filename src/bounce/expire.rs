@@ -33,12 +33,9 @@ impl QueueTimes {
         }
     }
 
-    /// Tells whether the message goes back without even one attempt.
+    /// Tells whether the message goes back without even one attempt: `now`, while `0s` grants one.
     pub fn returns_at_once(&self) -> bool {
-        match self.return_after {
-            ReturnAfter::Now => true,
-            ReturnAfter::Age(age) => age.is_zero(),
-        }
+        self.return_after == ReturnAfter::Now
     }
 
     fn returns(&self, envelope: &Envelope, now: Timestamp) -> bool {
@@ -104,11 +101,9 @@ pub fn expire(envelope: &mut Envelope, times: &QueueTimes, now: Timestamp) -> Ex
 }
 
 fn give_up(envelope: &mut Envelope, times: &QueueTimes, now: Timestamp) -> Expiry {
-    let age = times.return_age();
-    let long = if age.is_zero() {
-        "too long".to_owned()
-    } else {
-        format_interval_in_words(age)
+    let long = match times.return_after {
+        ReturnAfter::Now => "too long".to_owned(),
+        ReturnAfter::Age(age) => format_interval_in_words(age),
     };
     let could_not = format!("Message could not be delivered for {long}");
     envelope.transcript.push_line(could_not.as_bytes());

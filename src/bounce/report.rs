@@ -80,6 +80,9 @@ impl ReportView<'_> {
         push_line(&mut out, &[b"--", boundary]);
         out.push(b'\n');
         self.text(notice, &mut out);
+        sink(&out)?;
+        out.clear();
+        self.transcript(sink)?;
         push_line(&mut out, &[]);
         push_line(&mut out, &[b"--", boundary]);
         out.extend_from_slice(b"Content-Type: message/delivery-status\n\n");
@@ -116,6 +119,9 @@ impl ReportView<'_> {
     pub(super) fn write_plain(&self, notice: &Notice, sink: &mut Sink<'_>) -> io::Result<()> {
         let mut out = Vec::new();
         self.text(notice, &mut out);
+        sink(&out)?;
+        out.clear();
+        self.transcript(sink)?;
         out.extend_from_slice(match notice.returns_body {
             true => b"\n   ----- Original message follows -----\n\n",
             false => b"\n   ----- Message header follows -----\n\n",
@@ -160,14 +166,19 @@ impl ReportView<'_> {
             out.push(b'\n');
         }
         self.recipient_sections(out);
-        let transcript = self.envelope.transcript.as_bytes();
-        if !transcript.is_empty() {
-            out.extend_from_slice(b"   ----- Transcript of session follows -----\n");
-            out.extend_from_slice(transcript);
-            if self.envelope.transcript.is_truncated() {
-                out.extend_from_slice(b"... (transcript too long)\n");
-            }
+    }
+
+    fn transcript(&self, sink: &mut Sink<'_>) -> io::Result<()> {
+        let transcript = &self.envelope.transcript;
+        if transcript.is_empty() {
+            return Ok(());
         }
+        sink(b"   ----- Transcript of session follows -----\n")?;
+        transcript.write_to(sink)?;
+        if transcript.is_truncated() {
+            sink(b"... (transcript too long)\n")?;
+        }
+        Ok(())
     }
 
     fn recipient_sections(&self, out: &mut Vec<u8>) {

@@ -89,7 +89,9 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
         entry.remove()
     } else {
         let mut entry = entry;
-        entry.rewrite(&envelope)
+        let rewritten = entry.rewrite(&envelope);
+        entry.remove_transcript();
+        rewritten
     };
     if let Err(error) = recorded {
         complain(mta, &envelope, &error);

@@ -129,9 +129,17 @@ fn deliver_one(
     };
     for mut part in parts {
         revive_sender(mta, workspace, &mut part.envelope);
+        let buffer = mta.config.options.queueing.xscript_file_buffer_size;
+        let transcript = &mut part.envelope.transcript;
+        transcript.spill_to(
+            part.entry.transcript_place(),
+            usize::try_from(buffer).unwrap_or(usize::MAX),
+        );
         // The first list of recipients is gone through as it stood: a recipient that
         // another transaction settles meanwhile is not tried twice.
-        let exit = if reports::returns_at_once(mta, &part.envelope) {
+        // A report that has just been made is tried: else it would come back as the next one.
+        let is_new_report = part.envelope.is_response() && occasion == Occasion::JustAccepted;
+        let exit = if !is_new_report && reports::returns_at_once(mta, &part.envelope) {
             None
         } else {
             attempt_all(mta, workspace, &mut part, occasion)

@@ -30,4 +30,4 @@ pub use message::{Envelope, Sender};
 pub use outcome::DeliveryStatus;
 pub use priority::{PriorityFactors, after_attempt, initial_priority, should_queue};
 pub use recipient::{ControllingUser, Recipient, RecipientState};
-pub use transcript::Transcript;
+pub use transcript::{Transcript, TranscriptPlace};

@@ -14,7 +14,7 @@ use super::durability::{CommitError, Durability, failure};
 use super::entry::EntryName;
 use super::store::{MadeFile, remove_stale, replace_control, store_control};
 use super::take::inode_record;
-use crate::envelope::{Envelope, QueueId};
+use crate::envelope::{Envelope, QueueId, TranscriptPlace};
 use crate::message::Body;
 use crate::sys::file::Directory;
 use crate::sys::lock::FileLock;
@@ -261,8 +261,22 @@ impl LockedEntry {
             Some(folder) => std::fs::remove_file(folder.join(FileKind::Body.file_name(&self.id))),
             None => self.directory.remove(FileKind::Body, &self.id),
         };
-        let _ = self.directory.remove(FileKind::Transcript, &self.id);
+        self.remove_transcript();
         Ok(())
+    }
+
+    /// Removes the transcript of an attempt that is over, or one that a crash has left.
+    pub fn remove_transcript(&self) {
+        // One that cannot be removed is garbage that the next attempt removes.
+        let _ = self.directory.remove(FileKind::Transcript, &self.id);
+    }
+
+    /// Gives the place for a long transcript of this entry.
+    pub fn transcript_place(&self) -> Arc<dyn TranscriptPlace> {
+        Arc::new(Place {
+            directory: Arc::clone(&self.directory),
+            id: self.id.clone(),
+        })
     }
 
     /// Moves the entry out of the way as `Qf`, for the operator.
@@ -289,5 +303,20 @@ impl LockedEntry {
 
     fn failed(&self, step: &'static str, kind: FileKind, source: io::Error) -> CommitError {
         failure(step, self.directory.path_of(kind, &self.id), source)
+    }
+}
+
+/// The `xf` file of an entry; only who holds the entry makes it.
+struct Place {
+    directory: Arc<QueueDirectory>,
+    id: QueueId,
+}
+
+impl TranscriptPlace for Place {
+    fn create(&self) -> io::Result<File> {
+        match self.directory.remove(FileKind::Transcript, &self.id) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.directory.create(FileKind::Transcript, &self.id),
+        }
     }
 }
