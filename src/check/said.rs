@@ -190,6 +190,7 @@ pub fn problem(message: &Message, sheet: &Sheet, config: Option<&Config>) -> Opt
             saying.code.severity().max(Severity::Warning)
         }
         (Some(saying), Kind::Error | Kind::SystemError) => saying.code.severity(),
+        (_, Kind::Trace) => return None,
         (None, Kind::Hint) => Severity::Hint,
         (None, Kind::Error | Kind::SystemError) => Severity::Error,
         (None, Kind::Warning | Kind::Note | Kind::UserError) => Severity::Warning,

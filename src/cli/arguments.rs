@@ -118,6 +118,8 @@ pub struct Arguments {
     pub debug: Vec<Vec<u8>>,
     /// Where debug output goes (`-D`).
     pub debug_file: Option<Vec<u8>>,
+    /// `-D` came behind `-d`, which is a fault; there is no such file then.
+    pub debug_file_is_late: bool,
     /// Traffic log (`-X`).
     pub traffic_log: Option<Vec<u8>>,
     /// Name in the system log (`-L`).
@@ -334,9 +336,7 @@ impl Arguments {
                     Refusal::usage([b"Invalid operation mode ".as_slice(), &[letter]].concat())
                 })?;
             }
-            b'D' if !self.debug.is_empty() => {
-                return Err(Refusal::usage("-D file must be before -d"));
-            }
+            b'D' if !self.debug.is_empty() => self.debug_file_is_late = true,
             b'D' => self.debug_file = Some(option.value.clone()),
             b'd' => self.debug.push(option.value.clone()),
             b'L' => self.syslog_tag = Some(option.value.clone()),

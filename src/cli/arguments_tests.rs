@@ -48,7 +48,6 @@ fn wrong_lines_are_told_in_the_words_of_the_reference() {
         (&["-bv", "-qf", "x"], "Can not use -q with -bv"),
         (&["-q", "-bs"], "550 Can not use -q with -bs\r"),
         (&["-Q", "-qIx", "-bp"], "Can not use -Q with -bp"),
-        (&["-d0.1", "-D", "x"], "-D file must be before -d"),
         (&["-L"], "option requires an argument -- 'L'"),
         (&["-U", "a"], ""),
         (&["-F", "a\nb", "c"], "Newline in argument of -F"),
@@ -200,6 +199,8 @@ fn the_rest_is_read_as_written() {
     assert!(arguments.no_alias && arguments.recipients_from_header && arguments.relay);
     assert_eq!(arguments.syslog_tag.unwrap(), b"tag");
     assert_eq!(arguments.debug, [b"21.2".to_vec(), b"0.1".to_vec()]);
+    let late = read(&["-d0.1", "-D", "x"]).unwrap();
+    assert!(late.debug_file_is_late && late.debug_file.is_none());
     assert_eq!(
         read(&["-C"]).unwrap().configuration,
         ConfigurationChoice::File(b"sendmail.cf".to_vec())

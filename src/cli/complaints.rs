@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::config::{Config, DiagnosticKind, Diagnostics};
+use crate::logging::debug::DebugLog;
 use crate::logging::record::{MailLog, Severity};
 use crate::smtp::ExitStatus;
 use crate::sys::file::path_of;
@@ -21,12 +22,14 @@ use super::mode::OperationMode;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Prints what was said while the configuration was read, and logs the faults.
-pub fn tell(diagnostics: &Diagnostics, arguments: &Arguments, log_level: u8) {
+pub fn tell(diagnostics: &Diagnostics, arguments: &Arguments, log_level: u8, debug: &DebugLog) {
     let is_talkative = arguments.verbose || arguments.mode == OperationMode::Test;
-    let text = diagnostics.printed_with_hints(arguments.mode.speaks_smtp(), is_talkative);
-    let mut stdout = io::stdout().lock();
-    // Nobody to tell is no reason to stop.
-    let _ = stdout.write_all(&text).and_then(|()| stdout.flush());
+    let speaks_smtp = arguments.mode.speaks_smtp();
+    diagnostics.tell(speaks_smtp, is_talkative, debug, |text| {
+        let mut stdout = io::stdout().lock();
+        // Nobody to tell is no reason to stop.
+        let _ = stdout.write_all(text).and_then(|()| stdout.flush());
+    });
     for message in diagnostics.messages() {
         match message.kind {
             DiagnosticKind::Error | DiagnosticKind::SystemError => {
@@ -35,6 +38,7 @@ pub fn tell(diagnostics: &Diagnostics, arguments: &Arguments, log_level: u8) {
             DiagnosticKind::UserError
             | DiagnosticKind::Note
             | DiagnosticKind::Hint
+            | DiagnosticKind::Trace
             | DiagnosticKind::Warning => {}
         }
     }
@@ -62,7 +66,8 @@ pub fn tell_queue_fault(config: &Config, arguments: &Arguments) -> Option<ExitSt
     if diagnostics.messages().is_empty() {
         return None;
     }
-    tell(&diagnostics, arguments, config.options.running.log_level);
+    let log_level = config.options.running.log_level;
+    tell(&diagnostics, arguments, log_level, &DebugLog::default());
     Some(ExitStatus::Config)
 }
 

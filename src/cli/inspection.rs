@@ -8,13 +8,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::check::check;
+use crate::config::identity::FEATURES;
 use crate::config::source::SystemSource;
 use crate::smtp::ExitStatus;
 use crate::sys::file::path_buf_of;
 use crate::sys::process;
 use crate::text::bytes::printable;
 
-use super::identity::FEATURES;
 use super::start::{MAIN_CONFIG, SUBMIT_CONFIG};
 
 /// What is said to a wrong command line.

@@ -5,7 +5,6 @@
 //! - [`personality`]: the program by the name it was called with.
 //! - [`mode`]: operation modes.
 //! - [`arguments`]: the words of the command line.
-//! - [`identity`]: what the program says about itself.
 //! - [`inspection`]: `--check` and `--explain`, which change nothing.
 //! - [`start`]: descriptors, rights, log, configuration; [`complaints`]: what is wrong with it.
 //! - [`run`]: one arm for each mode; [`submission`], [`deliveries`]: messages from here.
@@ -15,7 +14,6 @@ pub mod arguments;
 mod arguments_tests;
 pub mod complaints;
 pub mod deliveries;
-pub mod identity;
 pub mod inspection;
 pub mod mode;
 pub mod personality;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alias::database::map_services;
-use crate::config::Config;
 use crate::config::options::PrivacyFlags;
+use crate::config::{Config, VERSION};
 use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::logging::record::MailLog;
@@ -32,11 +32,11 @@ use crate::tools;
 use super::arguments::{Arguments, Output, QuarantineRequest, Refusal, parse};
 use super::complaints;
 use super::deliveries::{DirectOutlet, deliver_for_daemon, deliver_submission};
+use super::inspection;
 use super::mode::OperationMode;
 use super::personality::Personality;
 use super::start::{self, CommandLine, Surroundings};
 use super::submission::submission;
-use super::{identity, inspection};
 
 /// Runs the program and returns its exit status.
 pub fn run(words: Vec<OsString>) -> ExitStatus {
@@ -69,23 +69,22 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         }
     };
     start::open_log(&arguments);
-    if let Some(path) = &arguments.debug_file
-        && let Err(error) = start::open_for_appending(path)
-    {
-        return cannot_open(path, &error);
+    let (debug, debug_fault) = match start::open_debug_file(&arguments) {
+        Ok(debug) => (debug, None),
+        Err((text, status)) => {
+            println!("{}", printable(&text));
+            (start::debug_on_stdout(&arguments), Some(status))
+        }
+    };
+    if debug.is_on(0, ONLY_VERSION) {
+        debug.line(format!("Version {VERSION}").as_bytes());
+        return ExitStatus::Ok;
     }
-    let tells_identity = start::debug_flags(&arguments).is_on(0, 1);
-    if tells_identity {
-        print!("{}", identity::version());
-    }
-    let config = match start::load_config(&arguments) {
+    let config = match start::load_config(&arguments, &debug) {
         Ok(config) => config,
         Err(status) => return status,
     };
-    if tells_identity {
-        print!("{}", identity::system(&config));
-    }
-    let listeners = match start::listeners(&arguments) {
+    let listeners = match start::listeners(&arguments, debug) {
         Ok(listeners) => listeners,
         Err(error) => {
             return cannot_open(arguments.traffic_log.as_deref().unwrap_or_default(), &error);
@@ -102,11 +101,15 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         listeners,
     }
     .in_mode(config);
-    match (status, has_complaints) {
-        (ExitStatus::Ok, true) => ExitStatus::Usage,
-        (status, _) => status,
+    match status {
+        ExitStatus::Ok if has_complaints => ExitStatus::Usage,
+        ExitStatus::Ok => debug_fault.unwrap_or(ExitStatus::Ok),
+        status => status,
     }
 }
+
+/// Level of debug category 0 at which the program tells its version and ends.
+const ONLY_VERSION: u8 = 101;
 
 /// Says that a file of the command line cannot be opened.
 fn cannot_open(path: &[u8], error: &io::Error) -> ExitStatus {
@@ -186,7 +189,7 @@ impl Program {
         let cannot_start = |text: &str| {
             let mut fault = crate::config::Diagnostics::default();
             fault.system_error(text);
-            complaints::tell(&fault, &self.arguments, log_level);
+            complaints::tell(&fault, &self.arguments, log_level, &self.listeners.debug);
             if effective_user() != 0 {
                 eprintln!("{NEEDS_PRIVILEGES}");
             }
@@ -284,8 +287,9 @@ impl Program {
         let maps = crate::map::MapSet::new(&config.maps, services);
         let surroundings = TestSurroundings {
             maps: &maps,
+            caller: start::caller(),
             resolver: &*resolver,
-            debug: start::debug_flags(&self.arguments),
+            debug: Arc::clone(&self.listeners.debug),
         };
         let configured = config.diagnostics.status();
         let mut session = TestMode::new(config, surroundings);

@@ -16,12 +16,13 @@ use crate::config::options::running::TimeZoneSpec;
 use crate::config::overrides::Overrides;
 use crate::config::source::SystemSource;
 use crate::daemon::Source;
-use crate::logging::debug::DebugFlags;
+use crate::logging::debug::{DebugFlags, DebugLog};
 use crate::logging::traffic::TrafficLog;
 use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta};
 use crate::smtp::ExitStatus;
 use crate::sys::file::{is_terminal, path_of};
+use crate::sys::identity::{SystemUsers, UserDatabase};
 use crate::sys::privilege::{Direct, Privileged, Unprivileged};
 use crate::sys::process::{self, effective_user, real_user};
 use crate::sys::syslog::Syslog;
@@ -154,13 +155,32 @@ pub fn open_log(arguments: &Arguments) {
     }
 }
 
-/// Opens a file that lines are appended to, as `-D` wants.
+/// Opens the file of `-D`, if there is one, and takes the flags of `-d`.
 ///
 /// # Errors
-/// As `open(2)`.
-pub fn open_for_appending(path: &[u8]) -> io::Result<std::fs::File> {
+/// What is to be told, and the exit status of a run that goes well otherwise: the
+/// program goes on and prints on standard output (observed: 8.17.1.9).
+pub fn open_debug_file(arguments: &Arguments) -> Result<Arc<DebugLog>, (Vec<u8>, ExitStatus)> {
+    if arguments.debug_file_is_late {
+        return Err((b"-D file must be before -d".to_vec(), ExitStatus::Usage));
+    }
+    let Some(path) = &arguments.debug_file else {
+        return Ok(debug_on_stdout(arguments));
+    };
     let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true).open(path_of(path))
+    match options.append(true).create(true).open(path_of(path)) {
+        Ok(file) => Ok(Arc::new(DebugLog::new(debug_flags(arguments), Some(file)))),
+        Err(error) => {
+            let reason = crate::sys::host::error_text(&error);
+            let text = [b"cannot open ".as_slice(), path, b": ", reason.as_bytes()];
+            Err((text.concat(), ExitStatus::CantCreate))
+        }
+    }
+}
+
+/// Takes the flags of `-d`; what they ask for is printed on standard output.
+pub fn debug_on_stdout(arguments: &Arguments) -> Arc<DebugLog> {
+    Arc::new(DebugLog::new(debug_flags(arguments), None))
 }
 
 /// Chooses the configuration file.
@@ -186,13 +206,13 @@ pub fn config_path(arguments: &Arguments) -> PathBuf {
 ///
 /// # Errors
 /// The exit status when the configuration cannot be used.
-pub fn load_config(arguments: &Arguments) -> Result<Config, ExitStatus> {
+pub fn load_config(arguments: &Arguments, debug: &DebugLog) -> Result<Config, ExitStatus> {
     let overrides = overrides(arguments);
     match Config::load(&overrides, &mut SystemSource::default()) {
         Ok(mut config) => {
             let log_level = config.options.running.log_level;
             complaints::warn_of_writable(&config.path, log_level);
-            complaints::tell(&config.diagnostics, arguments, log_level);
+            complaints::tell(&config.diagnostics, arguments, log_level, debug);
             watch(&mut config, arguments);
             process::set_time_zone(tell_mailers_the_zone(&mut config).as_deref());
             match config.diagnostics.status() {
@@ -203,7 +223,7 @@ pub fn load_config(arguments: &Arguments) -> Result<Config, ExitStatus> {
             }
         }
         Err(failure) => {
-            complaints::tell(&failure.diagnostics, arguments, failure.log_level);
+            complaints::tell(&failure.diagnostics, arguments, failure.log_level, debug);
             Err(failure.status())
         }
     }
@@ -234,13 +254,21 @@ fn watch(config: &mut Config, arguments: &Arguments) {
     }
 }
 
+/// Who runs the program, as `$_` has it.
+pub fn caller() -> Vec<u8> {
+    let user = SystemUsers.user_by_uid(real_user()).ok().flatten();
+    let name = user.map_or_else(|| real_user().to_string().into_bytes(), |user| user.name);
+    [&name, b"@localhost".as_slice()].concat()
+}
+
 fn overrides(arguments: &Arguments) -> Overrides {
     Overrides {
         path: config_path(arguments),
         settings: arguments.settings.clone(),
         afterwards: arguments.afterwards.clone(),
         caller_is_root: real_user() == 0,
-        tell_options: debug_flags(arguments).is_on(37, 1),
+        caller: caller(),
+        debug: debug_flags(arguments),
         mode: arguments.mode.letter(),
         tell_repeated_rulesets: matches!(
             arguments.mode,
@@ -253,19 +281,19 @@ fn overrides(arguments: &Arguments) -> Overrides {
 ///
 /// # Errors
 /// The traffic log cannot be opened.
-pub fn listeners(arguments: &Arguments) -> io::Result<Listeners> {
+pub fn listeners(arguments: &Arguments, debug: Arc<DebugLog>) -> io::Result<Listeners> {
     let traffic = match &arguments.traffic_log {
         Some(path) => TrafficLog::append_to(path_of(path))?,
         None => TrafficLog::off(),
     };
     Ok(Listeners {
-        debug: Arc::new(debug_flags(arguments)),
+        debug,
         traffic: Arc::new(traffic),
     })
 }
 
 /// The `-d` flags, one after the other.
-pub fn debug_flags(arguments: &Arguments) -> DebugFlags {
+fn debug_flags(arguments: &Arguments) -> DebugFlags {
     let mut flags = DebugFlags::default();
     for text in &arguments.debug {
         flags.add(text);

@@ -7,11 +7,11 @@
 
 use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
 use crate::map::{MapDefinition, MapSet};
-use crate::rewrite::RuleSource;
+use crate::rewrite::compile::{CUTTING_CATEGORY, Remark, RuleSource};
 use crate::sys::identity::Credentials;
 use crate::token::RulesetId;
 
-use super::class_line::{self, ClassOrigin};
+use super::class_line::{self, ClassOrigin, ClassSink};
 use super::compiled::Config;
 use super::diagnostics::Diagnostics;
 use super::finish::DEFAULT_QUEUE_GROUP;
@@ -38,7 +38,7 @@ pub struct Builder<'a> {
     pub(super) syntax_is_fixed: bool,
     options: OptionState,
     ruleset: Option<RulesetId>,
-    overrides: &'a Overrides,
+    pub(super) overrides: &'a Overrides,
 }
 
 impl<'a> Builder<'a> {
@@ -48,19 +48,14 @@ impl<'a> Builder<'a> {
         overrides: &'a Overrides,
         source: &'a mut dyn FileSource,
     ) -> Self {
-        startup::set_defaults(
-            &mut config.names,
-            &mut config.macros,
-            &mut config.classes,
-            source,
-        );
-        config.macros.set_text(MacroId::OP_MODE, &[overrides.mode]);
+        let mut out = Diagnostics::traced(overrides.debug.clone());
+        startup::set_defaults(&mut config, overrides, source, &mut out);
         let processors = source.processors();
         config.options.queueing.queue_la = 8u32.saturating_mul(processors);
         config.options.queueing.refuse_la = 12u32.saturating_mul(processors);
         let mut builder = Self {
             config,
-            out: Diagnostics::default(),
+            out,
             source,
             options: OptionState::default(),
             ruleset: None,
@@ -118,7 +113,7 @@ impl<'a> Builder<'a> {
             b'C' => self.class_words(rest),
             b'T' => {
                 let class = ClassId::letter(b't');
-                class_line::add_plain_words(&mut self.config.classes, class, rest);
+                class_line::add_plain_words(&mut self.classes(), class, rest);
             }
             b'F' => self.class_file(rest),
             b'K' => self.map(rest),
@@ -182,13 +177,19 @@ impl<'a> Builder<'a> {
         };
         let (value, _) = value::unquote(value, None);
         let template = Template::parse(&value, &mut self.config.names);
-        self.config.macros.set(id, MacroValue::Template(template));
+        self.config
+            .define(id, MacroValue::Template(template), &mut self.out);
     }
 
     /// Defines a macro from the command line: its value is inert text.
     fn define_plain(&mut self, text: &[u8]) {
+        if self.out.traces(37, 1) {
+            let line = [b"setoption  (M)=".as_slice(), text].concat();
+            self.out.trace(line);
+        }
         if let Some((id, value)) = self.name(text) {
-            self.config.macros.set_text(id, value);
+            self.config
+                .define(id, MacroValue::Text(value.to_vec()), &mut self.out);
         }
     }
 
@@ -209,10 +210,14 @@ impl<'a> Builder<'a> {
             return;
         };
         if memchr::memchr(b'$', words).is_none() {
-            return class_line::add_plain_words(&mut self.config.classes, ClassId(id), words);
+            return class_line::add_plain_words(&mut self.classes(), ClassId(id), words);
         }
         let marked = self.expand_marked(words);
-        class_line::add_words(&mut self.config.classes, ClassId(id), &marked);
+        class_line::add_words(&mut self.classes(), ClassId(id), &marked);
+    }
+
+    fn classes(&mut self) -> ClassSink<'_> {
+        self.config.classes_told(&mut self.out)
     }
 
     fn class_file(&mut self, rest: &[u8]) {
@@ -222,6 +227,7 @@ impl<'a> Builder<'a> {
         let text = text.to_vec();
         let file = class_line::parse_file(&text);
         let class = ClassId(id);
+        self.tell_class_file(&file.origin);
         let (content, format) = match file.origin {
             ClassOrigin::Missing => {
                 return self.out.error("fileclass: missing file name");
@@ -263,7 +269,21 @@ impl<'a> Builder<'a> {
                 }
             }
         };
-        class_line::add_file(&mut self.config.classes, class, &content, format);
+        class_line::add_file(&mut self.classes(), class, &content, format);
+    }
+
+    /// Tells where the words of a class come from (`-d37.2`). Observed: 8.17.1.9.
+    fn tell_class_file(&mut self, origin: &ClassOrigin<'_>) {
+        if !self.out.traces(37, 2) {
+            return;
+        }
+        let (bar, name, format): (&[u8], &[u8], &[u8]) = match *origin {
+            ClassOrigin::File(path, format) => (b"", path, format),
+            ClassOrigin::Program(program) => (b"|", program, b"%s"),
+            ClassOrigin::Map(..) | ClassOrigin::Missing => return,
+        };
+        let line = [b"fileclass(".as_slice(), bar, name, b", fmt=", format, b")"];
+        self.out.trace(line.concat());
     }
 
     /// Adds what a map answers to a key.
@@ -304,7 +324,7 @@ impl<'a> Builder<'a> {
                 .error([&about, b"map open failed".as_slice()].concat());
         }
         let words = answer.words.unwrap_or_default();
-        class_line::add_plain_words(&mut self.config.classes, ClassId(id), &words);
+        class_line::add_plain_words(&mut self.classes(), ClassId(id), &words);
     }
 
     fn map(&mut self, rest: &[u8]) {
@@ -318,9 +338,13 @@ impl<'a> Builder<'a> {
                 || maps.iter().any(|map| map.name.eq_ignore_ascii_case(name))
         };
         let mut errors = Vec::new();
-        let map = MapDefinition::parse(&text, &known, &mut errors);
+        let level = self.out.debug().level(38);
+        let map = MapDefinition::parse_traced(&text, &known, level, &mut errors);
         for error in &errors {
-            self.out.error(&error.text);
+            match error.is_trace {
+                true => self.out.trace(&error.text),
+                false => self.out.error(&error.text),
+            }
         }
         if let Some(map) = map {
             self.config.maps.push(map);
@@ -436,7 +460,7 @@ impl<'a> Builder<'a> {
         }
         self.config.level = u8::try_from(value::count(text)).unwrap_or(u8::MAX);
         if self.config.level >= 5 {
-            startup::shorten_host_name(&mut self.config.macros);
+            startup::shorten_host_name(&mut self.config, &mut self.out);
         }
         if self.config.level >= 6 {
             self.config.options.headers.colon_ok_in_addr = false;
@@ -466,9 +490,11 @@ impl<'a> Builder<'a> {
             self.out.error(error);
         }
         self.ruleset = found.map(|found| found.id);
+        let is_told = self.overrides.tell_repeated_rulesets;
+        let is_traced = self.out.traces(37, 1);
         if let Some(found) = found
             && found.is_defined
-            && self.overrides.tell_repeated_rulesets
+            && (is_told || is_traced)
         {
             let name = self.config.rules.name(found.id);
             let text = [
@@ -476,7 +502,12 @@ impl<'a> Builder<'a> {
                 &name,
                 b" has multiple definitions",
             ];
-            self.out.warning(text.concat());
+            if is_traced {
+                self.out.trace(text.concat());
+            }
+            if is_told {
+                self.out.warning(text.concat());
+            }
         }
     }
 
@@ -505,7 +536,7 @@ impl<'a> Builder<'a> {
         let mut front = MacroTable::new();
         let config = &mut self.config;
         let macros = Macros::new(&mut front, None, &config.macros);
-        let mut errors = Vec::new();
+        let mut remarks = Vec::new();
         config.rules.add_rule(
             ruleset,
             &line[1..],
@@ -514,10 +545,16 @@ impl<'a> Builder<'a> {
                 names: &mut config.names,
                 syntax: &config.syntax,
                 line: number,
+                trace_level: self.out.debug().level(CUTTING_CATEGORY),
             },
-            &mut errors,
+            &mut remarks,
         );
-        errors.iter().for_each(|error| self.out.error(error));
+        for remark in &remarks {
+            match remark {
+                Remark::Fault(text) => self.out.error(text),
+                Remark::Trace(line) => self.out.trace(line),
+            }
+        }
     }
 }
 

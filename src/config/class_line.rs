@@ -2,11 +2,50 @@
 //!
 //! Source: guide 5.3; observed: 8.17.1.9.
 
-use crate::macros::{ClassId, Classes, MacroId};
+use super::diagnostics::Diagnostics;
+use crate::macros::{ClassId, Classes, MacroId, MacroNames};
 use crate::token::mark::{Mark, Unit, unit_at};
 
+/// Classes being filled; tells of each word when that is asked for (`-d37.8`).
+pub struct ClassSink<'a> {
+    /// The classes.
+    pub classes: &'a mut Classes,
+    /// Names of classes, for traces.
+    pub names: &'a MacroNames,
+    /// Where traces go.
+    pub out: &'a mut Diagnostics,
+}
+
+impl ClassSink<'_> {
+    /// Adds a word; false when the class had it.
+    pub fn insert(&mut self, class: ClassId, word: &[u8]) -> bool {
+        if self.out.traces(37, 8) {
+            let line = addition_line(self.names, class, word);
+            self.out.trace(line);
+        }
+        self.classes.insert(class, word)
+    }
+
+    /// Adds the members of another class.
+    fn copy(&mut self, source: ClassId, class: ClassId) {
+        if self.out.traces(37, 8) {
+            // Both names are that of the class that grows (observed: 8.17.1.9).
+            let name = [b"$=".as_slice(), &self.names.name(class.0)].concat();
+            let line = addition_line(self.names, class, &name);
+            self.out.trace(line);
+        }
+        self.classes.copy(source, class);
+    }
+}
+
+/// Gives the line that tells of a word put into a class. Observed: 8.17.1.9.
+pub fn addition_line(names: &MacroNames, class: ClassId, word: &[u8]) -> Vec<u8> {
+    let name = names.name(class.0);
+    [b"setclass(".as_slice(), &name, b", ", word, b")"].concat()
+}
+
 /// Adds the words of marked text to a class; `$=x` adds the members of class x.
-pub fn add_words(classes: &mut Classes, class: ClassId, marked: &[u8]) {
+pub fn add_words(classes: &mut ClassSink<'_>, class: ClassId, marked: &[u8]) {
     let mut word = Vec::new();
     let mut copied = false;
     let mut at = 0;
@@ -35,7 +74,7 @@ pub fn add_words(classes: &mut Classes, class: ClassId, marked: &[u8]) {
     finish(classes, class, &mut word);
 }
 
-fn finish(classes: &mut Classes, class: ClassId, word: &mut Vec<u8>) {
+fn finish(classes: &mut ClassSink<'_>, class: ClassId, word: &mut Vec<u8>) {
     if !word.is_empty() {
         classes.insert(class, word);
         word.clear();
@@ -43,7 +82,7 @@ fn finish(classes: &mut Classes, class: ClassId, word: &mut Vec<u8>) {
 }
 
 /// Adds the words of plain text to a class.
-pub fn add_plain_words(classes: &mut Classes, class: ClassId, text: &[u8]) {
+pub fn add_plain_words(classes: &mut ClassSink<'_>, class: ClassId, text: &[u8]) {
     for word in crate::text::bytes::words(text) {
         classes.insert(class, word);
     }
@@ -122,7 +161,7 @@ fn map_reference(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 ///
 /// Only what the first conversion of the format takes counts; it is then cut into
 /// words at blanks.
-pub fn add_file(classes: &mut Classes, class: ClassId, content: &[u8], format: &[u8]) {
+pub fn add_file(classes: &mut ClassSink<'_>, class: ClassId, content: &[u8], format: &[u8]) {
     for line in content.split(|&byte| byte == b'\n') {
         if line.first() == Some(&b'#') {
             continue;

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::macros::{ClassId, Classes, MacroId, MacroNames, MacroTable, Macros};
+use crate::macros::{ClassId, Classes, MacroId, MacroNames, MacroTable, MacroValue, Macros};
 use crate::mailer::MailerTable;
 use crate::map::MapDefinition;
 use crate::rewrite::RuleBook;
@@ -11,6 +11,7 @@ use crate::smtp::ExitStatus;
 use crate::token::AddressSyntax;
 
 use super::builder::Builder;
+use super::class_line::ClassSink;
 use super::diagnostics::Diagnostics;
 use super::filter_line::FilterDefinition;
 use super::header_line::HeaderRule;
@@ -139,6 +140,9 @@ impl Config {
         }
         if !builder.out.is_stopped() {
             builder.check_file();
+            builder.add_host_names();
+            builder.tell_identity();
+            builder.check_level();
             for setting in &overrides.afterwards {
                 builder.apply(setting);
             }
@@ -154,7 +158,7 @@ impl Config {
     }
 
     /// Makes a configuration that says nothing.
-    fn empty(path: &Path) -> Config {
+    pub(super) fn empty(path: &Path) -> Config {
         Config {
             path: path.to_path_buf(),
             level: 0,
@@ -172,6 +176,24 @@ impl Config {
             filters: Vec::new(),
             environment: Vec::new(),
             diagnostics: Diagnostics::default(),
+        }
+    }
+
+    /// Sets a macro, and tells so when that is asked for.
+    pub(super) fn define(&mut self, id: MacroId, value: MacroValue, out: &mut Diagnostics) {
+        if out.traces(35, 9) {
+            let is_new = self.macros.get(id).is_none();
+            out.trace(value.definition_line(id, is_new, &self.names));
+        }
+        self.macros.set(id, value);
+    }
+
+    /// Lends the classes for adding words; each addition is told when that is asked for.
+    pub(super) fn classes_told<'a>(&'a mut self, out: &'a mut Diagnostics) -> ClassSink<'a> {
+        ClassSink {
+            classes: &mut self.classes,
+            names: &self.names,
+            out,
         }
     }
 

@@ -3,7 +3,10 @@
 //! Reading never stops at the first fault: messages are collected in order, and the
 //! caller prints them all. When the program speaks SMTP on its standard output,
 //! each message carries the reply code the reference gives it.
+//!
+//! Traces (`-d`) stand among the messages, so that both keep their order.
 
+use crate::logging::debug::{DebugFlags, DebugLog};
 use crate::smtp::ExitStatus;
 
 /// What kind of message one is; decides the reply code in front of it.
@@ -21,6 +24,8 @@ pub enum Kind {
     Hint,
     /// A warning without place and code.
     Warning,
+    /// What a debug category tells.
+    Trace,
 }
 
 /// One message.
@@ -47,7 +52,7 @@ impl Message {
     /// Observed: 8.17.1.9 with `-bs` and `-bd`.
     pub fn line(&self, smtp: bool) -> Vec<u8> {
         let code: &[u8] = match (smtp, self.kind) {
-            (false, _) | (true, Kind::Warning) => b"",
+            (false, _) | (true, Kind::Warning | Kind::Trace) => b"",
             (true, Kind::Error) => b"554 5.0.0 ",
             (true, Kind::SystemError) => b"451 4.0.0 ",
             (true, Kind::UserError) => b"550 ",
@@ -96,6 +101,7 @@ pub struct Doubted {
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     messages: Vec<Message>,
+    debug: DebugFlags,
     place: Option<(Vec<u8>, u32)>,
     status: Option<ExitStatus>,
     doubts: Vec<Doubted>,
@@ -104,6 +110,34 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
+    /// Collects traces as well, those that `debug` asks for.
+    pub fn traced(debug: DebugFlags) -> Self {
+        Diagnostics {
+            debug,
+            ..Diagnostics::default()
+        }
+    }
+
+    /// Says whether a category tells what belongs to a level; ask before formatting.
+    pub fn traces(&self, category: u8, level: u8) -> bool {
+        self.debug.is_on(category, level)
+    }
+
+    /// The flags that say which traces are collected.
+    pub fn debug(&self) -> &DebugFlags {
+        &self.debug
+    }
+
+    /// Adds a line of a trace.
+    pub fn trace(&mut self, line: impl AsRef<[u8]>) {
+        self.messages.push(Message {
+            kind: Kind::Trace,
+            text: line.as_ref().to_vec(),
+            line: self.line(),
+            place_length: 0,
+        });
+    }
+
     /// Says in which file and line the reader is.
     pub fn set_place(&mut self, file: &[u8], line: u32) {
         match &mut self.place {
@@ -214,7 +248,7 @@ impl Diagnostics {
         &self.messages
     }
 
-    /// Gives what is to be printed, line by line.
+    /// Gives what is to be printed, line by line, without the traces.
     pub fn printed(&self, smtp: bool) -> Vec<u8> {
         self.printed_with_hints(smtp, true)
     }
@@ -224,8 +258,27 @@ impl Diagnostics {
         self.messages
             .iter()
             .filter(|message| hints || message.kind != Kind::Hint)
+            .filter(|message| message.kind != Kind::Trace)
             .flat_map(|message| message.line(smtp))
             .collect()
+    }
+
+    /// Prints everything in order: messages through `say`, traces where `debug` says.
+    pub fn tell(&self, smtp: bool, hints: bool, debug: &DebugLog, mut say: impl FnMut(&[u8])) {
+        let kinds = self
+            .messages
+            .chunk_by(|a, b| (a.kind == Kind::Trace) == (b.kind == Kind::Trace));
+        for messages in kinds {
+            let text: Vec<u8> = messages
+                .iter()
+                .filter(|message| hints || message.kind != Kind::Hint)
+                .flat_map(|message| message.line(smtp))
+                .collect();
+            match messages.first().map(|message| message.kind) {
+                Some(Kind::Trace) => debug.write(&text),
+                _ => say(&text),
+            }
+        }
     }
 
     fn raise(&mut self, status: ExitStatus) {

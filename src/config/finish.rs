@@ -2,7 +2,7 @@
 //!
 //! Source: guide 5.8; texts and order of the messages observed: 8.17.1.9.
 
-use crate::macros::{ClassId, MacroId, Template};
+use crate::macros::{ClassId, MacroId, MacroValue, Template};
 use crate::smtp::ExitStatus;
 use crate::token::AddressSyntax;
 
@@ -11,6 +11,7 @@ use super::mailer_line;
 use super::options::{DeliveryMode, SuperSafe};
 use super::queue_group_line::QueueGroupDefinition;
 use super::startup::{self, MAX_LEVEL, VERSION};
+use super::{identity, shown};
 
 /// Name of the queue group that is always there.
 pub const DEFAULT_QUEUE_GROUP: &[u8] = b"mqueue";
@@ -42,8 +43,16 @@ impl Builder<'_> {
         self.fill_in_texts();
         self.add_default_queue_group();
         mailer_line::settle_flags(&mut self.config.mailers, self.config.level);
-        self.add_host_names();
+        let full = self.config.expanded_macro(MacroId::J);
+        if !full.is_empty() {
+            let host_names = ClassId::letter(b'w');
+            self.config
+                .classes_told(&mut self.out)
+                .insert(host_names, &full);
+        }
         self.check();
+        startup::add_default_words(&mut self.config, &mut self.out);
+        self.tell_mailers();
     }
 
     /// Fills in the greeting and the `From ` line; older levels have them in macros.
@@ -94,14 +103,39 @@ impl Builder<'_> {
         groups.insert(0, group);
     }
 
-    /// Puts `$j` and what the interfaces are called in class `w`.
-    fn add_host_names(&mut self) {
-        let full = self.config.expanded_macro(MacroId::J);
+    /// Puts `$m` in class `m`, and what the interfaces are called in class `w`.
+    pub fn add_host_names(&mut self) {
+        self.out.clear_place();
+        if self.out.traces(35, 9) {
+            // Clients and messages have values of their own; only the trace is like theirs.
+            let caller = MacroValue::Text(self.overrides.caller.clone());
+            let line = caller.definition_line(MacroId::UNDERSCORE, true, &self.config.names);
+            self.out.trace(line);
+        }
+        let domain = self.config.expanded_macro(MacroId::M);
         let which = self.config.options.running.dont_probe_interfaces;
-        let classes = &mut self.config.classes;
-        startup::probe_interfaces(classes, which, &*self.source);
-        if !full.is_empty() {
-            classes.insert(ClassId::letter(b'w'), &full);
+        let mut classes = self.config.classes_told(&mut self.out);
+        if !domain.is_empty() {
+            classes.insert(ClassId::letter(b'm'), &domain);
+        }
+        startup::probe_interfaces(&mut classes, which, &*self.source);
+    }
+
+    /// Tells under which names and files the program works (`-d0.1`, `-d0.10`).
+    pub fn tell_identity(&mut self) {
+        if self.out.traces(0, 1) {
+            let text = identity::system(&self.config, self.out.debug());
+            self.out.trace(text);
+        }
+    }
+
+    /// Tells all mailers (`-d0.15`).
+    fn tell_mailers(&mut self) {
+        if !self.out.traces(0, 15) {
+            return;
+        }
+        for (id, mailer) in self.config.mailers.iter() {
+            self.out.trace(shown::mailer_line(&self.config, id, mailer));
         }
     }
 
@@ -129,7 +163,8 @@ impl Builder<'_> {
         }
     }
 
-    fn check(&mut self) {
+    /// Tells of a file that is meant for a later version.
+    pub fn check_level(&mut self) {
         let level = self.config.level;
         if level > MAX_LEVEL {
             self.out.error(format!(
@@ -137,6 +172,10 @@ impl Builder<'_> {
                  functionality ({MAX_LEVEL})"
             ));
         }
+    }
+
+    fn check(&mut self) {
+        let level = self.config.level;
         self.check_host_status();
         if level < MAX_LEVEL {
             self.out.hint(format!(

@@ -13,6 +13,7 @@
 //!   [`queue_group_line`], [`filter_line`], [`option_line`]: lines of more than one
 //!   word; [`class_map`]: words from a map; [`fields`]: what M, Q and X lines have in common.
 //! - [`options`]: the options, one struct of typed fields for each theme.
+//! - [`identity`]: what the program says about itself (`-d0.1`).
 //! - [`finish`]: what follows from the file as a whole.
 
 pub mod builder;
@@ -24,6 +25,7 @@ pub mod fields;
 pub mod filter_line;
 pub mod finish;
 pub mod header_line;
+pub mod identity;
 pub mod mailer_line;
 pub mod option_line;
 pub mod options;
@@ -34,6 +36,8 @@ pub mod reader;
 pub mod shown;
 pub mod source;
 pub mod startup;
+#[cfg(test)]
+mod trace_tests;
 pub mod watcher;
 
 pub use compiled::{Config, ConfigFailure};

@@ -9,6 +9,7 @@ use super::options::table::{AUTO_REBUILD_ALIASES, LETTERS_ONLY, OPTIONS, OWN_OPT
 use super::options::value;
 use super::overrides::Overrides;
 use super::source::FileSource;
+use crate::macros::{MacroId, MacroValue};
 
 /// An option as it was written.
 #[derive(Debug, Clone, Copy)]
@@ -60,20 +61,25 @@ impl OptionState {
         let (spec, suboption, value) = match find(text, out) {
             Found::Option(spec, suboption, value) => (spec, suboption, value),
             Found::Macro(value) => {
-                if overrides.tell_options {
-                    out.warning([b"setoption  (M)=".as_slice(), &printed(value)].concat());
+                if out.traces(37, 1) {
+                    out.trace([b"setoption  (M)=".as_slice(), &printed(value)].concat());
                 }
                 if let Some((id, text)) = macro_definition(value, &mut config.names, out) {
-                    config.macros.set_text(id, &text);
+                    config.define(id, MacroValue::Text(text), out);
                 }
                 return;
             }
             Found::Nothing => return,
         };
-        if overrides.tell_options {
-            out.warning(told(spec, suboption, value));
+        let is_fixed = origin == Origin::File && self.fixed.contains(&spec.name);
+        if out.traces(37, 1) {
+            let mut line = told(spec, suboption, value);
+            if is_fixed {
+                line.extend_from_slice(b" (ignored)");
+            }
+            out.trace(line);
         }
-        if origin == Origin::File && self.fixed.contains(&spec.name) {
+        if is_fixed {
             return;
         }
         if spec.name == "LogLevel"
@@ -96,17 +102,17 @@ impl OptionState {
             origin,
             out,
         });
-        if overrides.tell_options
+        if out.traces(37, 1)
             && spec.name == "DaemonPortOptions"
             && let Some(port) = config.options.daemon_ports.last()
         {
-            let text = [
-                b"Daemon ".as_slice(),
-                &port.name,
-                b" flags: ",
-                &port.flags_text(),
-            ];
-            out.warning(text.concat());
+            let flags = port.named_flags();
+            let text = [b"Daemon ".as_slice(), &port.name, b" flags: ", &flags];
+            out.trace(text.concat());
+        }
+        if spec.name == "DeliveryMode" {
+            let mode = config.options.queueing.delivery_mode.letter();
+            config.define(MacroId::DELIVERY_MODE, MacroValue::Text(vec![mode]), out);
         }
         // Timeouts are fixed one by one, and privacy flags only add up.
         if origin == Origin::CommandLine && !matches!(spec.name, "Timeout" | "PrivacyOptions") {

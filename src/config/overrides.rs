@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::options::table::{OPTIONS, Safety};
+use crate::logging::debug::DebugFlags;
 
 /// One `-o`, `-O` or `-M` of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +50,10 @@ pub struct Overrides {
     pub afterwards: Vec<OverrideSetting>,
     /// Whether the real user is root; others can only raise the log level.
     pub caller_is_root: bool,
-    /// Whether each option is told when it is set (`-d37.1`).
-    pub tell_options: bool,
+    /// Who runs the program: `$_` until a client or a message comes.
+    pub caller: Vec<u8>,
+    /// What is traced while the file is read (`-d`).
+    pub debug: DebugFlags,
     /// Letter of the operation mode, what `${opMode}` expands to.
     pub mode: u8,
     /// Whether an S line that adds to a ruleset is told (`-bt`, `-bC`).
@@ -65,7 +68,8 @@ impl Overrides {
             settings: Vec::new(),
             afterwards: Vec::new(),
             caller_is_root: true,
-            tell_options: false,
+            caller: b"root@localhost".to_vec(),
+            debug: DebugFlags::default(),
             mode: b'm',
             tell_repeated_rulesets: false,
         }

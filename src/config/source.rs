@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::safefile::DontBlameSendmail;
+use crate::sys::clock::{Clock, SystemClock, Timestamp};
 use crate::sys::host;
 use crate::sys::identity::{Credentials, FixedUsers, SystemUsers, UserDatabase};
 
@@ -89,6 +90,12 @@ pub trait FileSource {
 
     /// Gives how many processors there are.
     fn processors(&self) -> u32;
+
+    /// Gives the time.
+    fn now(&self) -> Timestamp;
+
+    /// Gives the load average, in whole numbers.
+    fn load_average(&self) -> u32;
 }
 
 /// The system this program runs on.
@@ -217,6 +224,16 @@ impl FileSource for SystemSource {
             .ok()
             .and_then(|count| u32::try_from(count.get()).ok())
             .unwrap_or(1)
+    }
+
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn load_average(&self) -> u32 {
+        let load = host::load_average().unwrap_or(0.0).round();
+        // A load average is small and never negative.
+        load as u32
     }
 }
 
@@ -349,5 +366,13 @@ impl FileSource for FixedSource {
 
     fn processors(&self) -> u32 {
         1
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(0)
+    }
+
+    fn load_average(&self) -> u32 {
+        0
     }
 }

@@ -5,9 +5,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::macros::{ClassId, Classes, MacroId, MacroNames, MacroTable};
+use crate::macros::{ClassId, MacroId, MacroValue};
 
+use super::class_line::ClassSink;
+use super::compiled::Config;
+use super::diagnostics::Diagnostics;
+use super::identity;
 use super::options::ProbeInterfaces;
+use super::overrides::Overrides;
 use super::source::FileSource;
 
 /// Version of this program, what `$v` expands to.
@@ -34,29 +39,68 @@ pub fn full_ipv6(address: std::net::Ipv6Addr) -> String {
     address.segments().map(|part| format!("{part:x}")).join(":")
 }
 
-/// Sets what this host is called, and the classes every configuration starts with.
+/// Sets what is known before the first line: what this host is called, above all.
 pub fn set_defaults(
-    names: &mut MacroNames,
-    macros: &mut MacroTable,
-    classes: &mut Classes,
+    config: &mut Config,
+    overrides: &Overrides,
     source: &dyn FileSource,
+    out: &mut Diagnostics,
 ) {
-    set_host_names(macros, classes, source);
-    macros.set_text(MacroId::V, VERSION.as_bytes());
-    macros.set_text(MacroId::N, b"MAILER-DAEMON");
+    let delivery_mode = config.options.queueing.delivery_mode.letter();
+    config.define(
+        MacroId::DELIVERY_MODE,
+        MacroValue::Text(vec![delivery_mode]),
+        out,
+    );
+    if out.traces(37, 2) {
+        out.trace("inittimeouts(<NULL>)");
+    }
+    if out.traces(35, 9) {
+        tell_symbols(out);
+    }
+    let mut define = |id, text: &[u8], out: &mut Diagnostics| {
+        config.define(id, MacroValue::Text(text.to_vec()), out);
+    };
+    define(MacroId::N, b"MAILER-DAEMON", out);
+    define(MacroId::OP_MODE, &[overrides.mode], out);
+    if out.traces(0, 1) {
+        let text = identity::version(out.debug());
+        out.trace(text);
+    }
+    define(MacroId::V, VERSION.as_bytes(), out);
+    set_host_names(config, source, out);
+    if out.traces(35, 9) {
+        // Both are known again and again later; only here they are told.
+        let now = crate::text::date::rfc5322_date(source.now());
+        let load = source.load_average().to_string();
+        for (name, value) in [("b", now), ("load_avg", load)] {
+            out.trace(format!("define({name} as {value})"));
+        }
+    }
+}
+
+/// Tells of the symbols that rules may use: they are macros of their own name.
+///
+/// Observed: 8.17.1.9.
+fn tell_symbols(out: &mut Diagnostics) {
+    const SYMBOLS: &[u8] = b"*+-=~#@:>?|.[]()&0123456789";
+    for &symbol in SYMBOLS {
+        let symbol = char::from(symbol);
+        out.trace(format!("define({symbol} as ${symbol})"));
+    }
+}
+
+/// Puts in the classes what every configuration finds there.
+pub fn add_default_words(config: &mut Config, out: &mut Diagnostics) {
     let defaults: &[(&str, &[&str])] = &[
-        ("e", &["7bit", "8bit", "binary"]),
         ("n", &["multipart/signed"]),
         ("s", &["rfc822"]),
-        (
-            "persistentMacros",
-            &["r", "s", "_", "{if_addr}", "{daemon_flags}"],
-        ),
-        ("checkMIMETextHeaders", &["content-description"]),
+        ("e", &["7bit", "8bit", "binary"]),
         (
             "checkMIMEFieldHeaders",
             &["content-disposition", "content-type"],
         ),
+        ("checkMIMETextHeaders", &["content-description"]),
         (
             "checkMIMEHeaders",
             &[
@@ -67,16 +111,20 @@ pub fn set_defaults(
                 "mime-version",
             ],
         ),
+        (
+            "persistentMacros",
+            &["r", "s", "_", "{if_addr}", "{daemon_flags}"],
+        ),
     ];
     for (class, words) in defaults {
-        let class = ClassId(names.intern(class.as_bytes()));
+        let class = ClassId(config.names.intern(class.as_bytes()));
         for word in *words {
-            classes.insert(class, word.as_bytes());
+            config.classes_told(out).insert(class, word.as_bytes());
         }
     }
 }
 
-fn set_host_names(macros: &mut MacroTable, classes: &mut Classes, source: &dyn FileSource) {
+fn set_host_names(config: &mut Config, source: &dyn FileSource, out: &mut Diagnostics) {
     let node = source.host_name();
     let entry = source.host_entry(&node);
     let full = match &entry {
@@ -89,40 +137,59 @@ fn set_host_names(macros: &mut MacroTable, classes: &mut Classes, source: &dyn F
             .unwrap_or_else(|| node.clone()),
         None => node.clone(),
     };
-    macros.set_text(MacroId::W, &full);
-    macros.set_text(MacroId::J, &full);
-    macros.set_text(MacroId::K, &node);
-    classes.insert(HOST_NAMES, &full);
+    tell_name(b"Canonical name: ", &full, out);
+    config.define(MacroId::W, MacroValue::Text(full.clone()), out);
+    config.define(MacroId::J, MacroValue::Text(full.clone()), out);
+    config.classes_told(out).insert(HOST_NAMES, &full);
     if let Some((_, domain)) = crate::text::bytes::split_once(&full, b'.') {
-        macros.set_text(MacroId::M, domain);
-        classes.insert(ClassId::letter(b'm'), domain);
+        config.define(MacroId::M, MacroValue::Text(domain.to_vec()), out);
     }
+    tell_name(b" UUCP nodename: ", &node, out);
+    config.define(MacroId::K, MacroValue::Text(node.clone()), out);
+    let mut classes = config.classes_told(out);
     classes.insert(ClassId::letter(b'k'), &node);
     classes.insert(HOST_NAMES, &node);
     for alias in entry.iter().flat_map(|entry| &entry.aliases) {
+        tell_name(ALSO_KNOWN, alias, classes.out);
         classes.insert(HOST_NAMES, alias);
     }
     for address in entry.iter().flat_map(|entry| &entry.addresses) {
         if let IpAddr::V4(address) = address {
-            classes.insert(HOST_NAMES, &literal(*address));
+            let literal = literal(*address);
+            tell_name(ALSO_KNOWN, &literal, classes.out);
+            classes.insert(HOST_NAMES, &literal);
         }
+    }
+}
+
+/// How further names of this host are told.
+const ALSO_KNOWN: &[u8] = b"\ta.k.a.: ";
+
+/// Tells a name of this host (`-d0.4`). Observed: 8.17.1.9.
+fn tell_name(what: &[u8], name: &[u8], out: &mut Diagnostics) {
+    if out.traces(0, 4) {
+        out.trace([what, name].concat());
     }
 }
 
 /// Cuts `$w` to its first part, as files from level 5 on expect.
 ///
 /// Source: guide 5.8.
-pub fn shorten_host_name(macros: &mut MacroTable) {
-    if let Some(name) = macros.text(MacroId::W)
+pub fn shorten_host_name(config: &mut Config, out: &mut Diagnostics) {
+    if let Some(name) = config.macros.text(MacroId::W)
         && let Some((first, _)) = crate::text::bytes::split_once(name, b'.')
     {
         let first = first.to_vec();
-        macros.set_text(MacroId::W, &first);
+        config.define(MacroId::W, MacroValue::Text(first), out);
     }
 }
 
 /// Adds the addresses of all interfaces, and their names, to class `w`.
-pub fn probe_interfaces(classes: &mut Classes, which: ProbeInterfaces, source: &dyn FileSource) {
+pub fn probe_interfaces(
+    classes: &mut ClassSink<'_>,
+    which: ProbeInterfaces,
+    source: &dyn FileSource,
+) {
     if which == ProbeInterfaces::None {
         return;
     }
@@ -135,14 +202,19 @@ pub fn probe_interfaces(classes: &mut Classes, which: ProbeInterfaces, source: &
             continue;
         };
         let literal = literal(address);
-        if classes.contains(HOST_NAMES, &literal) {
+        if classes.classes.contains(HOST_NAMES, &literal) {
             continue;
         }
         classes.insert(HOST_NAMES, &literal);
+        tell_name(ALSO_KNOWN, &literal, classes.out);
         if let Some(names) = source.names_of_address(own.address) {
             // A name without a domain counts in brackets, too (observed: 8.17.1.9).
-            let is_new = classes.insert(HOST_NAMES, &names.canonical);
-            if is_new && !names.canonical.contains(&b'.') {
+            let is_known = classes.classes.contains(HOST_NAMES, &names.canonical);
+            if !is_known {
+                classes.insert(HOST_NAMES, &names.canonical);
+                tell_name(ALSO_KNOWN, &names.canonical, classes.out);
+            }
+            if !is_known && !names.canonical.contains(&b'.') {
                 let bracketed = [b"[", names.canonical.as_slice(), b"]"].concat();
                 classes.insert(HOST_NAMES, &bracketed);
             }
@@ -171,12 +243,14 @@ mod tests {
                 is_loopback: true,
             },
         ];
-        let (mut names, mut macros, mut classes) =
-            (MacroNames::new(), MacroTable::new(), Classes::new());
-        set_defaults(&mut names, &mut macros, &mut classes, &source);
-        assert_eq!(macros.text(MacroId::M).unwrap(), b"example.test");
-        shorten_host_name(&mut macros);
-        assert_eq!(macros.text(MacroId::W).unwrap(), b"mail");
+        let overrides = Overrides::only_file("/x.cf");
+        let mut out = Diagnostics::default();
+        let mut config = Config::empty(&overrides.path);
+        set_defaults(&mut config, &overrides, &source, &mut out);
+        assert_eq!(config.macros.text(MacroId::M).unwrap(), b"example.test");
+        shorten_host_name(&mut config, &mut out);
+        assert_eq!(config.macros.text(MacroId::W).unwrap(), b"mail");
+        let mut classes = config.classes_told(&mut out);
         probe_interfaces(&mut classes, ProbeInterfaces::NoLoopback, &source);
         for (name, known) in [
             ("mail", true),
@@ -184,7 +258,7 @@ mod tests {
             ("[127.0.0.1]", false),
         ] {
             assert_eq!(
-                classes.contains(HOST_NAMES, name.as_bytes()),
+                classes.classes.contains(HOST_NAMES, name.as_bytes()),
                 known,
                 "{name}"
             );

@@ -1,10 +1,15 @@
-//! Debug flags: which categories print how much (`-d21.12,35.9`).
+//! Debug flags: which categories print how much (`-d21.12,35.9`), and where they print.
 //!
 //! Source: guide 3.4. Numbers, ranges and names of a list, each with a level
 //! that is 1 if not given. Levels over 255 count as 255; categories the program
 //! does not have are read and forgotten.
+//!
+//! Whoever has something to tell asks [`DebugLog::is_on`] first and formats nothing
+//! when it says no: a trace that is off costs one comparison.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 
 use crate::text::bytes::parse_decimal;
 
@@ -21,6 +26,8 @@ pub struct DebugFlags {
     levels: [u8; CATEGORIES],
     /// Patterns such as `sm_trace_*`, as given.
     named: BTreeMap<Vec<u8>, u8>,
+    /// Symbols of rules are shown in reverse video (`-dANSI`).
+    reverse_symbols: bool,
 }
 
 impl Default for DebugFlags {
@@ -28,6 +35,7 @@ impl Default for DebugFlags {
         DebugFlags {
             levels: [0; CATEGORIES],
             named: BTreeMap::new(),
+            reverse_symbols: false,
         }
     }
 }
@@ -56,12 +64,13 @@ impl DebugFlags {
         if item.is_empty() {
             return;
         }
-        let dot = item.iter().rposition(|&byte| byte == b'.');
+        let dot = item.iter().position(|&byte| byte == b'.');
         let (category, level) = match dot {
             Some(dot) => (&item[..dot], clamped(&item[dot + 1..])),
             None => (item, 1),
         };
         match category.first() {
+            _ if category == b"ANSI" => self.reverse_symbols = true,
             Some(first) if !first.is_ascii_digit() => {
                 if self.named.len() < MAX_NAMED {
                     self.named.insert(category.to_vec(), level);
@@ -94,6 +103,69 @@ impl DebugFlags {
     /// Says whether any category is on.
     pub fn is_any_on(&self) -> bool {
         self.levels.iter().any(|&level| level > 0) || !self.named.is_empty()
+    }
+
+    /// Says whether symbols of rules are shown in reverse video.
+    ///
+    /// Observed: 8.17.1.9 (`-dANSI`, in capitals, whatever its level).
+    pub fn reverses_symbols(&self) -> bool {
+        self.reverse_symbols
+    }
+}
+
+/// The flags, and the file or terminal that takes what they ask for.
+///
+/// Lines of several threads and of `-v` come whole and in order: each is written at once.
+#[derive(Debug, Default)]
+pub struct DebugLog {
+    flags: DebugFlags,
+    /// The file of `-D`; without one, standard output.
+    file: Option<File>,
+}
+
+impl DebugLog {
+    /// Prints what `flags` ask for into `file`, or on standard output.
+    pub fn new(flags: DebugFlags, file: Option<File>) -> DebugLog {
+        DebugLog { flags, file }
+    }
+
+    /// Says whether traces go to a file of their own (`-D`).
+    pub fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The flags in force.
+    pub fn flags(&self) -> &DebugFlags {
+        &self.flags
+    }
+
+    /// Returns the level of a category, 0 if it is off.
+    pub fn level(&self, category: u8) -> u8 {
+        self.flags.level(category)
+    }
+
+    /// Says whether a category prints what belongs to a level.
+    pub fn is_on(&self, category: u8, level: u8) -> bool {
+        self.flags.is_on(category, level)
+    }
+
+    /// Writes text, line ends included; a reader who went away is no fault.
+    pub fn write(&self, text: &[u8]) {
+        let _ = match &self.file {
+            Some(file) => {
+                let mut file = file;
+                file.write_all(text)
+            }
+            None => {
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(text).and_then(|()| stdout.flush())
+            }
+        };
+    }
+
+    /// Writes one line.
+    pub fn line(&self, line: &[u8]) {
+        self.write(&[line, b"\n"].concat());
     }
 }
 
@@ -138,6 +210,31 @@ mod tests {
     }
 
     #[test]
+    fn odd_forms_mean_what_they_mean_to_the_reference() {
+        // Observed: 8.17.1.9.
+        for (text, level) in [
+            ("21.2.3", 2),
+            ("21..2", 0),
+            ("21.x", 0),
+            ("21-.2", 0),
+            ("-21.2", 0),
+            ("x.y", 0),
+            (" 21.4", 4),
+            ("0-99.1", 1),
+            ("21.4,", 4),
+            ("21.4-", 4),
+        ] {
+            assert_eq!(
+                DebugFlags::parse(text.as_bytes()).level(21),
+                level,
+                "{text}"
+            );
+        }
+        assert!(DebugFlags::parse(b"21.4,ANSI").reverses_symbols());
+        assert!(!DebugFlags::parse(b"ansi").reverses_symbols());
+    }
+
+    #[test]
     fn huge_and_senseless_input_is_harmless() {
         for text in [
             &b"99999999999999999999.99999999999999999999"[..],
@@ -147,6 +244,7 @@ mod tests {
             b"...,,--.-",
             b"\xff\xfe.9",
             b"5.",
+            b"ANSI.",
         ] {
             DebugFlags::parse(text);
         }

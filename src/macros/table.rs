@@ -35,6 +35,23 @@ impl MacroValue {
         }
     }
 
+    /// Gives the line that tells of a macro being set (`-d35.9`), without line end.
+    ///
+    /// Observed: 8.17.1.9 (`redefine(w as mail)`).
+    pub fn definition_line(&self, id: MacroId, is_new: bool, names: &MacroNames) -> Vec<u8> {
+        let mut line = if is_new {
+            &b"define("[..]
+        } else {
+            b"redefine("
+        }
+        .to_vec();
+        line.extend(names.name(id));
+        line.extend_from_slice(b" as ");
+        self.print(names, &mut line);
+        line.push(b')');
+        line
+    }
+
     /// Appends the value unexpanded, as test mode shows it.
     pub fn print(&self, names: &MacroNames, out: &mut Vec<u8>) {
         let mut marked = Vec::new();

@@ -88,11 +88,23 @@ pub struct DnsDetails {
 pub struct DefinitionError {
     /// The text, without file and line.
     pub text: Vec<u8>,
+    /// It is no complaint but a line of a trace.
+    pub is_trace: bool,
 }
 
 impl DefinitionError {
     pub(super) fn new(text: impl Into<Vec<u8>>) -> Self {
-        DefinitionError { text: text.into() }
+        DefinitionError {
+            text: text.into(),
+            is_trace: false,
+        }
+    }
+
+    fn trace(text: impl Into<Vec<u8>>) -> Self {
+        DefinitionError {
+            is_trace: true,
+            ..DefinitionError::new(text)
+        }
     }
 
     pub(super) fn illegal_option(letter: u8, name: &[u8]) -> Self {
@@ -108,6 +120,77 @@ impl fmt::Display for DefinitionError {
 
 impl std::error::Error for DefinitionError {}
 
+/// Levels of debug category 38 that tell the arguments of a definition, and what a
+/// pattern became.
+const ARGUMENTS_LEVEL: u8 = 2;
+const REGEX_LEVEL: u8 = 3;
+
+/// Gives the line that tells the arguments of a definition, for classes that have one.
+///
+/// Observed: 8.17.1.9 (`seq_map_parse(both, one two)`).
+fn arguments_line(name: &[u8], class: MapClass, arguments: &[u8]) -> Option<Vec<u8>> {
+    let (head, between, end): (&[u8], &[u8], &[u8]) = match class {
+        MapClass::Sequence => (b"seq_map_parse(", b", ", b")"),
+        MapClass::Regex => (b"regex_map_init: mapname '", b"', args '", b"'"),
+        _ => return None,
+    };
+    Some([head, name, between, arguments, end].concat())
+}
+
+/// What stands in the arguments of a regex map.
+struct RegexOptions<'a> {
+    pattern: &'a [u8],
+    flags: RegexFlags,
+    inverted: bool,
+    wanted: Option<&'a [u8]>,
+    delimiter: Vec<u8>,
+}
+
+impl<'a> RegexOptions<'a> {
+    /// Reads them; flags that all classes know go to `common`.
+    fn read(arguments: &'a [u8], common: &mut MapFlags) -> RegexOptions<'a> {
+        let mut options = RegexOptions {
+            pattern: b"",
+            flags: RegexFlags {
+                ignore_case: true,
+                ..RegexFlags::default()
+            },
+            inverted: false,
+            wanted: None,
+            // Unless told otherwise, the mark that separates the arguments of a check ruleset.
+            delimiter: vec![Mark::Else.octet()],
+        };
+        let mut rest = skip_spaces(arguments);
+        while let Some((b'-', letter_on)) = rest.split_first() {
+            let Some((&letter, value)) = letter_on.split_first() else {
+                break;
+            };
+            let (value, after) = split_word(value);
+            match letter {
+                b'n' => options.inverted = true,
+                b'f' => options.flags.ignore_case = false,
+                b'b' => options.flags.basic = true,
+                b's' => options.wanted = Some(value),
+                b'd' => {
+                    if let Some(&octet) = letter_on.get(1) {
+                        options.delimiter = vec![octet];
+                    }
+                }
+                b'a' => common.suffix = value.to_vec(),
+                b'm' => common.match_only = true,
+                b'q' => common.keep_quotes = true,
+                b'S' => common.space = value.first().copied(),
+                b'T' => common.failure_suffix = Some(value.to_vec()),
+                b'D' => common.not_when_deferred = true,
+                _ => {}
+            }
+            rest = skip_spaces(after);
+        }
+        options.pattern = rest;
+        options
+    }
+}
+
 impl MapDefinition {
     /// Reads the text behind the letter `K`; `known` says which maps exist already.
     ///
@@ -116,6 +199,17 @@ impl MapDefinition {
     pub fn parse(
         line: &[u8],
         known: &dyn Fn(&[u8]) -> bool,
+        errors: &mut Vec<DefinitionError>,
+    ) -> Option<MapDefinition> {
+        MapDefinition::parse_traced(line, known, 0, errors)
+    }
+
+    /// As [`MapDefinition::parse`], with lines of traces among the errors: those of
+    /// debug category 38 at `level`.
+    pub fn parse_traced(
+        line: &[u8],
+        known: &dyn Fn(&[u8]) -> bool,
+        level: u8,
         errors: &mut Vec<DefinitionError>,
     ) -> Option<MapDefinition> {
         let line = skip_spaces(line);
@@ -146,9 +240,55 @@ impl MapDefinition {
             return None;
         };
         let arguments = skip_spaces(arguments.get(1..).unwrap_or(&[]));
-        Some(MapDefinition::of_class(
-            name, class, arguments, known, errors,
-        ))
+        if level >= ARGUMENTS_LEVEL {
+            errors.extend(arguments_line(name, class, arguments).map(DefinitionError::trace));
+        }
+        let mut definition = MapDefinition::of_class(name, class, arguments, known, errors);
+        if class == MapClass::Regex && level >= REGEX_LEVEL {
+            definition.trace_regex(arguments, errors);
+        }
+        Some(definition)
+    }
+
+    /// Tells what became of a pattern, in front of what is wrong with it.
+    ///
+    /// Observed: 8.17.1.9.
+    fn trace_regex(&mut self, arguments: &[u8], errors: &mut Vec<DefinitionError>) {
+        let options = RegexOptions::read(arguments, &mut MapFlags::default());
+        let pattern = options.pattern;
+        let wanted = options.wanted;
+        let bits = u8::from(!options.flags.basic)
+            | u8::from(options.flags.ignore_case) << 1
+            | u8::from(wanted.is_none()) << 3;
+        let mut lines = vec![
+            [
+                b"regex_map_init: compile '".as_slice(),
+                pattern,
+                format!("' {bits:#x}").as_bytes(),
+            ]
+            .concat(),
+        ];
+        let compiles = PosixRegex::compile(pattern, options.flags).is_ok();
+        if wanted.is_some() && compiles {
+            let count = group_count(pattern, options.flags.basic) + 1;
+            lines.push(format!("regex_map_init: nr of substrings {count}").into_bytes());
+        }
+        if let Details::Regex(RegexDetails {
+            substrings: Some(substrings),
+            ..
+        }) = &self.details
+        {
+            let mut line = String::from("regex_map_init: subfields");
+            for substring in substrings {
+                line += &format!(" {substring}");
+            }
+            lines.push(line.into_bytes());
+        }
+        let at = errors
+            .iter()
+            .rposition(|error| error.is_trace)
+            .map_or(0, |at| at + 1);
+        errors.splice(at..at, lines.into_iter().map(DefinitionError::trace));
     }
 
     /// Reads the arguments of one class.
@@ -224,41 +364,14 @@ impl MapDefinition {
     }
 
     fn read_regex(&mut self, arguments: &[u8], errors: &mut Vec<DefinitionError>) {
-        let mut flags = RegexFlags {
-            ignore_case: true,
-            ..RegexFlags::default()
-        };
-        let mut inverted = false;
-        let mut wanted = None;
-        // Unless told otherwise, the mark that separates the arguments of a check ruleset.
-        let mut delimiter = vec![Mark::Else.octet()];
-        let mut rest = skip_spaces(arguments);
-        while let Some((b'-', letter_on)) = rest.split_first() {
-            let Some((&letter, value)) = letter_on.split_first() else {
-                break;
-            };
-            let (value, after) = split_word(value);
-            match letter {
-                b'n' => inverted = true,
-                b'f' => flags.ignore_case = false,
-                b'b' => flags.basic = true,
-                b's' => wanted = Some(value.to_vec()),
-                b'd' => {
-                    if let Some(&octet) = letter_on.get(1) {
-                        delimiter = vec![octet];
-                    }
-                }
-                b'a' => self.flags.suffix = value.to_vec(),
-                b'm' => self.flags.match_only = true,
-                b'q' => self.flags.keep_quotes = true,
-                b'S' => self.flags.space = value.first().copied(),
-                b'T' => self.flags.failure_suffix = Some(value.to_vec()),
-                b'D' => self.flags.not_when_deferred = true,
-                _ => {}
-            }
-            rest = skip_spaces(after);
-        }
-        let regex = match PosixRegex::compile(rest, flags) {
+        let RegexOptions {
+            pattern,
+            flags,
+            inverted,
+            wanted,
+            delimiter,
+        } = RegexOptions::read(arguments, &mut self.flags);
+        let regex = match PosixRegex::compile(pattern, flags) {
             Ok(regex) => regex,
             Err(error) => {
                 errors.push(DefinitionError::new(format!(
@@ -268,10 +381,10 @@ impl MapDefinition {
                 return;
             }
         };
-        let count = group_count(rest, flags.basic) + 1;
+        let count = group_count(pattern, flags.basic) + 1;
         let substrings = match wanted {
             None => None,
-            Some(list) => match substring_list(&list, count) {
+            Some(list) => match substring_list(list, count) {
                 Ok(substrings) => Some(substrings),
                 Err(field) => {
                     errors.push(DefinitionError::new(format!(

@@ -22,7 +22,7 @@ use crate::config::{Config, Options};
 use crate::dns::Resolver;
 use crate::envelope::Envelope;
 use crate::logging::counting::Counting;
-use crate::logging::debug::DebugFlags;
+use crate::logging::debug::DebugLog;
 use crate::logging::narrator::{Narrator, Silent};
 use crate::logging::record::MailLog;
 use crate::logging::traffic::TrafficLog;
@@ -79,7 +79,7 @@ pub struct Mta {
     /// Counters on their way to the statistics file.
     pub counting: Counting,
     /// The `-d` flags.
-    pub debug: Arc<DebugFlags>,
+    pub debug: Arc<DebugLog>,
     /// The traffic log of `-X`.
     pub traffic: Arc<TrafficLog>,
 }

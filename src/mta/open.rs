@@ -7,7 +7,7 @@ use crate::alias::refresh::TriedTexts;
 use crate::config::Config;
 use crate::dns::Resolver;
 use crate::logging::counting::Counting;
-use crate::logging::debug::DebugFlags;
+use crate::logging::debug::DebugLog;
 use crate::logging::record::MailLog;
 use crate::logging::traffic::TrafficLog;
 use crate::macros::MacroId;
@@ -38,8 +38,8 @@ impl Lifetime {
 /// What the command line adds to a configuration.
 #[derive(Clone, Default)]
 pub struct Listeners {
-    /// `-d` flags.
-    pub debug: Arc<DebugFlags>,
+    /// The traces of `-d`, and where they go.
+    pub debug: Arc<DebugLog>,
     /// The traffic log of `-X`.
     pub traffic: Arc<TrafficLog>,
 }

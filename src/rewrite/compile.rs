@@ -7,10 +7,10 @@
 
 use super::book::{Rule, RuleBook};
 use super::gate::Gate;
-use crate::macros::{MacroNames, Macros, Template};
+use crate::macros::{MacroId, MacroNames, Macros, Template};
 use crate::token::{
     AddressSyntax, Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions,
-    tokenize_into,
+    print_marked, tokenize_into,
 };
 
 /// Most wildcards of one pattern (MAXMATCH).
@@ -30,19 +30,42 @@ pub struct RuleSource<'a, 'm> {
     pub syntax: &'a AddressSyntax,
     /// Line number in the file.
     pub line: u32,
+    /// Debug level of [`CUTTING_CATEGORY`].
+    pub trace_level: u8,
+}
+
+/// The debug category that tells how text is cut into tokens.
+pub const CUTTING_CATEGORY: u8 = 22;
+/// Level from which the text to be cut is shown, and level from which its tokens are.
+pub(crate) const CUTTING_TEXT: u8 = 11;
+pub(crate) const CUTTING_TOKENS: u8 = 12;
+
+/// What is to be told about a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
+    /// Something is wrong with it.
+    Fault(Vec<u8>),
+    /// A line of a trace.
+    Trace(Vec<u8>),
+}
+
+/// Makes faults of texts.
+fn add_faults(remarks: &mut Vec<Remark>, texts: Vec<Vec<u8>>) {
+    remarks.extend(texts.into_iter().map(Remark::Fault));
 }
 
 impl RuleBook {
     /// Adds the rule of an R line, given without its `R`, to a ruleset.
     ///
-    /// Messages go to `errors`, without file and line.
+    /// Messages and traces go to `remarks`, without file and line.
     pub fn add_rule(
         &mut self,
         ruleset: RulesetId,
         text: &[u8],
         source: &mut RuleSource<'_, '_>,
-        errors: &mut Vec<Vec<u8>>,
+        remarks: &mut Vec<Remark>,
     ) {
+        let mut errors = Vec::new();
         let tab = text.iter().position(|&c| c == b'\t');
         let broken = unclosed_name(text, tab.unwrap_or(text.len()));
         let Some(tab) = tab.filter(|_| broken.is_none()) else {
@@ -53,7 +76,7 @@ impl RuleBook {
                     .and_then(|head| head.iter().rposition(|&c| c == b'$'))
                     .unwrap_or(0);
                 let rest = text.get(dollar..).unwrap_or(b"");
-                Template::check_names(rest, source.names, errors);
+                Template::check_names(rest, source.names, &mut errors);
                 shown = stripped(text.get(..=brace).unwrap_or(text));
                 shown.pop();
             }
@@ -65,6 +88,7 @@ impl RuleBook {
                 ]
                 .concat(),
             );
+            add_faults(remarks, errors);
             return;
         };
         let (left, rest) = text.split_at(tab);
@@ -72,17 +96,21 @@ impl RuleBook {
         let right = rest.get(right_start..).unwrap_or(b"");
         let right = right.split(|&c| c == b'\t').next().unwrap_or(b"");
 
+        // Names are read in the whole line before either side is cut.
         let mut left_errors = Vec::new();
-        let pattern = self.cut(left, source, &mut left_errors);
+        let left_text = expanded(left, source, &mut left_errors);
         // The tab that ends the pattern would have been the name.
         if left.ends_with(b"$=") || left.ends_with(b"$~") || left.ends_with(b"$&") {
             left_errors.retain(|text| text != b"Name required for macro/class");
         }
         errors.append(&mut left_errors);
+        let right_text = expanded(right, source, &mut errors);
+        add_faults(remarks, std::mem::take(&mut errors));
+        let pattern = self.cut(&left_text, source, &mut errors, remarks);
         let mut wildcards = 0;
         match &pattern {
             Some(range) => {
-                wildcards = check_pattern(self.slice(range), errors);
+                wildcards = check_pattern(self.slice(range), &mut errors);
                 if wildcards > MAX_WILDCARDS {
                     errors.push(b"R line: too many wildcards".to_vec());
                 }
@@ -94,11 +122,13 @@ impl RuleBook {
             Some(range) if wildcards <= MAX_WILDCARDS => range,
             _ => empty.clone(),
         };
-        let replacement = self.cut(right, source, errors);
+        add_faults(remarks, std::mem::take(&mut errors));
+        let replacement = self.cut(&right_text, source, &mut errors, remarks);
         match &replacement {
-            Some(range) => check_replacement(self.slice(range), wildcards, errors),
+            Some(range) => check_replacement(self.slice(range), wildcards, &mut errors),
             None => errors.push(b"R line: null RHS".to_vec()),
         }
+        add_faults(remarks, errors);
         let rule = Rule {
             gate: Gate::of(self.slice(&pattern)),
             pattern,
@@ -114,19 +144,22 @@ impl RuleBook {
             .unwrap_or(&[])
     }
 
+    fn tokens_line(&self, side: &[Token], names: &MacroNames) -> Vec<u8> {
+        let mut line = b"prescan==> ".to_vec();
+        self.print_side(side, names, &mut line);
+        // Each token has its blank in front in traces, and behind it in listings.
+        line.pop();
+        line
+    }
+
     /// Cuts one side; `None` when no token is left.
     fn cut(
         &mut self,
-        text: &[u8],
+        marked: &[u8],
         source: &mut RuleSource<'_, '_>,
         errors: &mut Vec<Vec<u8>>,
+        remarks: &mut Vec<Remark>,
     ) -> Option<std::ops::Range<u32>> {
-        let mut marked = Vec::with_capacity(text.len());
-        let expanded =
-            Template::expand_source(text, source.macros, source.names, errors, &mut marked);
-        if let Err(fault) = expanded {
-            errors.push(fault.to_string().into_bytes());
-        }
         let options = TokenizeOptions {
             delimiter: Some(b'\t'),
             reading: Reading::Marked,
@@ -137,10 +170,13 @@ impl RuleBook {
             },
             faults: Faults::Ignore,
         };
+        if source.trace_level >= CUTTING_TEXT {
+            remarks.push(Remark::Trace(text_line(marked, source.names)));
+        }
         let first = self.tokens.len();
         let mut complaints = Vec::new();
         let (_, result) = tokenize_into(
-            &marked,
+            marked,
             options,
             source.syntax,
             &mut self.text,
@@ -150,17 +186,50 @@ impl RuleBook {
         for complaint in complaints {
             errors.push(complaint.text);
         }
+        for token in self.tokens.iter_mut().skip(first) {
+            *token = token.in_rules();
+        }
+        if source.trace_level >= CUTTING_TOKENS {
+            let tokens = self.tokens.get(first..).unwrap_or(&[]);
+            remarks.push(Remark::Trace(self.tokens_line(tokens, source.names)));
+        }
+        if source.trace_level > 0 && self.tokens.len() == first {
+            remarks.push(Remark::Trace(NULL_TOKEN.to_vec()));
+        }
         if result.is_err() {
             self.tokens.truncate(first);
             return None;
-        }
-        for token in self.tokens.iter_mut().skip(first) {
-            *token = token.in_rules();
         }
         let first = u32::try_from(first).ok()?;
         let last = u32::try_from(self.tokens.len()).ok()?;
         Some(first..last)
     }
+}
+
+/// Expands the macros of one side as far as they are known now.
+fn expanded(text: &[u8], source: &mut RuleSource<'_, '_>, errors: &mut Vec<Vec<u8>>) -> Vec<u8> {
+    let mut marked = Vec::with_capacity(text.len());
+    let done = Template::expand_source(text, source.macros, source.names, errors, &mut marked);
+    if let Err(fault) = done {
+        errors.push(fault.to_string().into_bytes());
+    }
+    marked
+}
+
+/// Told of text without any token.
+pub(crate) const NULL_TOKEN: &[u8] = b"prescan: null leading token";
+
+/// Gives the line that shows marked text before it is cut.
+///
+/// Observed: 8.17.1.9 (`prescan: $* <@>`).
+pub(crate) fn text_line(marked: &[u8], names: &MacroNames) -> Vec<u8> {
+    let mut line = b"prescan: ".to_vec();
+    print_marked(
+        marked,
+        &|number| names.name(MacroId::from_number(number)),
+        &mut line,
+    );
+    line
 }
 
 /// Finds a name in braces that is still open at `end`; returns where its brace is.

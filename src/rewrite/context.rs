@@ -1,14 +1,20 @@
 //! Everything a chain of rewritings looks at.
 
 use super::book::RuleBook;
+use super::compile::{CUTTING_CATEGORY, CUTTING_TEXT, CUTTING_TOKENS, NULL_TOKEN, text_line};
 use super::trace::Trace;
-use crate::macros::{Classes, MacroId, MacroNames, Macros};
+use crate::macros::{Classes, MacroId, MacroNames, MacroValue, Macros};
 use crate::mailer::MailerTable;
 use crate::map::{LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
+use crate::token::print::print_word;
 use crate::token::{
-    AddressSyntax, Complaint, Mark, NoTokens, Token, TokenizeOptions, join, tokenize_into,
+    AddressSyntax, Complaint, Mark, NoTokens, Reading, Token, TokenizeOptions, join, tokenize_into,
 };
+
+/// The debug category and level that tell of macros being set.
+pub(crate) const DEFINING_CATEGORY: u8 = 35;
+pub(crate) const DEFINING_LEVEL: u8 = 9;
 
 /// Buffers one thread keeps for rewriting, so that the hot path allocates nothing.
 #[derive(Debug, Default)]
@@ -77,6 +83,10 @@ impl RewriteContext<'_> {
     ) -> (usize, Result<Vec<Token>, NoTokens>) {
         let mut tokens = self.workspace.list();
         let mut complaints = Vec::new();
+        let level = self.trace.level(CUTTING_CATEGORY);
+        if level >= CUTTING_TEXT {
+            self.trace_text(text, options.reading);
+        }
         let (end, result) = tokenize_into(
             text,
             options,
@@ -88,8 +98,8 @@ impl RewriteContext<'_> {
         for complaint in complaints {
             self.trace.complain(complaint);
         }
-        if self.trace.level(22) > 0 {
-            self.trace_cut(&tokens);
+        if level > 0 {
+            self.trace_cut(&tokens, level);
         }
         match result {
             Ok(()) => (end, Ok(tokens)),
@@ -100,13 +110,27 @@ impl RewriteContext<'_> {
         }
     }
 
-    fn trace_cut(&mut self, tokens: &[Token]) {
-        if self.trace.level(22) >= 12 {
+    fn trace_text(&mut self, text: &[u8], reading: Reading) {
+        let mut line = match reading {
+            Reading::Plain => {
+                let mut line = b"prescan: ".to_vec();
+                let name = |number| self.names.name(MacroId::from_number(number));
+                print_word(text, &name, &mut line);
+                line
+            }
+            Reading::Marked | Reading::Value => text_line(text, self.names),
+        };
+        line.push(b'\n');
+        self.trace.write(&line);
+    }
+
+    fn trace_cut(&mut self, tokens: &[Token], level: u8) {
+        if level >= CUTTING_TOKENS {
             let line = self.shown_line(b"prescan==>", tokens);
             self.trace.write(&line);
         }
         if tokens.is_empty() {
-            self.trace.write(b"prescan: null leading token\n");
+            self.trace.write(&[NULL_TOKEN, b"\n"].concat());
         }
     }
 
@@ -155,6 +179,23 @@ impl RewriteContext<'_> {
             },
         }
         Some(out)
+    }
+
+    /// Sets a macro or takes its value away, and tells so when that is asked for.
+    pub(super) fn define(&mut self, id: MacroId, text: Option<&[u8]>) {
+        if self.trace.level(DEFINING_CATEGORY) >= DEFINING_LEVEL {
+            let is_new = self.macros.get(id).is_none();
+            let value = MacroValue::Text(text.unwrap_or(b"<null>").to_vec());
+            let mut line = value.definition_line(id, is_new, self.names);
+            line.push(b'\n');
+            self.trace.write(&line);
+        }
+        match text {
+            Some(text) => self.macros.set_text(id, text),
+            None => {
+                self.macros.remove(id);
+            }
+        }
     }
 
     /// Hands a message about the configuration or the machine to the listener.

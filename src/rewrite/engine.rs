@@ -22,6 +22,10 @@ const MAX_RULE_REPEATS: u32 = 100;
 /// Deepest nesting of ruleset calls (MaxRuleRecursion).
 const MAX_NESTING: u32 = 50;
 
+/// What terminals take for reverse video and its end (ECMA-48).
+const REVERSE_VIDEO: &[u8] = b"\x1b[7m";
+const USUAL_VIDEO: &[u8] = b"\x1b[0m";
+
 /// How values of macros and maps are cut.
 const VALUE: TokenizeOptions = TokenizeOptions {
     delimiter: None,
@@ -359,7 +363,7 @@ impl RewriteContext<'_> {
         line.resize(line.len() + 16 - name.len(), b' ');
         line.extend_from_slice(what);
         self.push_shown(tokens, &mut line);
-        self.trace.write(&line);
+        self.trace.show_pass(&line);
         self.workspace.line = line;
     }
 
@@ -410,9 +414,15 @@ impl RewriteContext<'_> {
     /// Appends the tokens, each after a blank, and a line end.
     pub fn push_shown(&self, tokens: &[Token], line: &mut Vec<u8>) {
         let name = |number| self.names.name(MacroId::from_number(number));
+        let reverses = self.trace.reverses_symbols();
         for token in tokens {
             line.push(b' ');
             match token.mark() {
+                Some(mark) if reverses => {
+                    line.extend_from_slice(REVERSE_VIDEO);
+                    print_symbol(mark, token.argument(), &name, line);
+                    line.extend_from_slice(USUAL_VIDEO);
+                }
                 Some(mark) => print_symbol(mark, token.argument(), &name, line),
                 None if token.is_in_rules() => print_marked(self.word(token), &name, line),
                 None => print_word(self.word(token), &name, line),

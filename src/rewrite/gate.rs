@@ -152,6 +152,7 @@ mod tests {
             names: &mut MacroNames::new(),
             syntax: &syntax,
             line: 1,
+            trace_level: 0,
         };
         let line = format!("{pattern}\t$:x");
         let mut errors = Vec::new();

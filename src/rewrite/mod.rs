@@ -36,4 +36,4 @@ pub use compile::RuleSource;
 pub use context::{RewriteContext, RewriteWorkspace};
 pub use rename::{Place, RenameFailure, Role, rename_for_mailer};
 pub use resolve::{Resolution, RuleError, resolve_address, resolve_local};
-pub use trace::{Kept, Silent, Trace};
+pub use trace::{Kept, Silent, Trace, Traced};

@@ -5,7 +5,7 @@
 //! header address goes through; phrase and comments are put around the result.
 //! Source: guide 5.1.3 and 5.4 flag C; observed: 8.17.1.9.
 
-use super::context::RewriteContext;
+use super::context::{DEFINING_CATEGORY, DEFINING_LEVEL, RewriteContext};
 use crate::macros::MacroId;
 use crate::mailer::Mailer;
 use crate::message::address::AddressTemplate;
@@ -137,10 +137,8 @@ impl RewriteContext<'_> {
             Place::Envelope => pair.envelope,
             Place::Header => pair.header,
         };
-        self.macros.set_text(
-            MacroId::ADDR_TYPE,
-            &[how.place.letter(), b' ', how.role.letter()],
-        );
+        let kind = [how.place.letter(), b' ', how.role.letter()];
+        self.define(MacroId::ADDR_TYPE, Some(&kind));
         let template = match how.surroundings {
             Surroundings::Kept if !mailer.has(b'c') => AddressTemplate::of(address, &self.phrases),
             Surroundings::Kept | Surroundings::Dropped => AddressTemplate::bare(),
@@ -174,6 +172,15 @@ impl RewriteContext<'_> {
             }
             Surroundings::Kept | Surroundings::Dropped => template.apply(&core),
         };
+        if self.trace.level(DEFINING_CATEGORY) >= DEFINING_LEVEL {
+            // The reference has the address in $g while it puts comments back.
+            let lines = [
+                b"macset(g as ".as_slice(),
+                &core,
+                b")\nmacset(g as <null>)\n",
+            ];
+            self.trace.write(&lines.concat());
+        }
         if traced {
             let line = [
                 b"remotename => `".as_slice(),

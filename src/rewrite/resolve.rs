@@ -127,6 +127,16 @@ fn code(number: u16) -> ReplyCode {
 impl RewriteContext<'_> {
     /// Resolves an address to a mailer, host and user.
     pub fn resolve(&mut self, address: &[u8], how: Resolving) -> Resolved {
+        self.resolve_then(address, how, |_, _| {})
+    }
+
+    /// Resolves an address and does `afterwards` before it is told what became of it.
+    pub fn resolve_then(
+        &mut self,
+        address: &[u8],
+        how: Resolving,
+        afterwards: impl FnOnce(&mut Self, &MailerTriple),
+    ) -> Resolved {
         let traced = self.trace.level(20) >= 1;
         if traced {
             let shown = self.shown_text(address);
@@ -169,8 +179,15 @@ impl RewriteContext<'_> {
         if let (true, Resolution::Mailer(triple)) = (is_deferred, &resolution) {
             resolution = Resolution::Deferred(triple.clone());
         }
-        if traced || self.trace.level(24) >= 4 {
-            self.trace_resolved(given, &resolution);
+        if self.trace.level(24) >= 4 {
+            let line = [b"allocaddr(flags=0, paddr=".as_slice(), given, b", ad=1)\n"].concat();
+            self.trace.write(&line);
+        }
+        if let Resolution::Mailer(triple) | Resolution::Deferred(triple) = &resolution {
+            afterwards(self, triple);
+        }
+        if traced {
+            self.trace_resolved(given, &resolution, skips_ruleset_5);
         }
         Resolved {
             resolution,
@@ -182,19 +199,16 @@ impl RewriteContext<'_> {
     /// Tells what became of an address.
     ///
     /// Most of what the reference shows there is not known yet and shows as empty.
-    fn trace_resolved(&mut self, given: &[u8], resolution: &Resolution) {
-        if self.trace.level(24) >= 4 {
-            let line = [b"allocaddr(flags=0, paddr=".as_slice(), given, b", ad=1)\n"].concat();
-            self.trace.write(&line);
-        }
+    fn trace_resolved(&mut self, given: &[u8], resolution: &Resolution, skips_ruleset_5: bool) {
         let (triple, state) = match resolution {
             Resolution::Mailer(triple) => (triple, "OK"),
             Resolution::Deferred(triple) => (triple, "QUEUEUP"),
             Resolution::Error(_) => return,
         };
-        if self.trace.level(20) == 0 {
-            return;
-        }
+        let flags = match skips_ruleset_5 {
+            true => "100184<QNOTREMOTE,",
+            false => "100180<",
+        };
         let mailer = &self.mailers.get(triple.mailer).name;
         let text = [
             b"parseaddr-->0x7ffd0000abc0=".as_slice(),
@@ -207,8 +221,9 @@ impl RewriteContext<'_> {
             &triple.user,
             b"', ruser `<null>'\n\tstate=",
             state.as_bytes(),
-            b", next=0x0, alias 0x0, uid 0, gid 0\n\
-              \tflags=100180<QPINGONFAILURE,QPINGONDELAY,QSECURE>\n\
+            b", next=0x0, alias 0x0, uid 0, gid 0\n\tflags=",
+            flags.as_bytes(),
+            b"QPINGONFAILURE,QPINGONDELAY,QSECURE>\n\
               \towner=(none), home=\"(none)\", fullname=\"(none)\"\n\
               \torcpt=\"(none)\", statmta=(none), status=(none)\n\
               \tfinalrcpt=\"(none)\"\n\
@@ -383,7 +398,7 @@ impl RewriteContext<'_> {
             mailer = self.mailers.get(id);
         }
         let mut host = parts.host.clone().unwrap_or_default();
-        self.macros.set_text(MacroId::H, &host);
+        self.define(MacroId::H, parts.host.as_deref());
         let mut tokens = self.workspace.list();
         tokens.extend_from_slice(user);
         if self.syntax.level >= 10 || (how.role, how.place) == (Role::Recipient, Place::Envelope) {

@@ -53,7 +53,7 @@ fn with<R>(work: impl FnOnce(&mut RewriteContext<'_>) -> R) -> (R, Kept) {
     let (base, mut front, mut scratch) = (MacroTable::new(), MacroTable::new(), MacroTable::new());
     let syntax = AddressSyntax::new(b".:%@!^/[]+", 10);
     let mut rules = RuleBook::new();
-    let mut errors = Vec::new();
+    let (mut errors, mut remarks) = (Vec::new(), Vec::new());
     for (name, lines) in RULES {
         let ruleset = rules.enter(name.as_bytes(), &mut errors).unwrap().id;
         for line in *lines {
@@ -62,11 +62,15 @@ fn with<R>(work: impl FnOnce(&mut RewriteContext<'_>) -> R) -> (R, Kept) {
                 names: &mut names,
                 syntax: &syntax,
                 line: 1,
+                trace_level: 0,
             };
-            rules.add_rule(ruleset, line.as_bytes(), &mut source, &mut errors);
+            rules.add_rule(ruleset, line.as_bytes(), &mut source, &mut remarks);
         }
     }
-    assert!(errors.is_empty(), "{errors:?}");
+    assert!(
+        errors.is_empty() && remarks.is_empty(),
+        "{errors:?} {remarks:?}"
+    );
     let mut classes = Classes::new();
     classes.insert(crate::macros::ClassId::letter(b'x'), b"one.two");
     let mut mailers = MailerTable::default();

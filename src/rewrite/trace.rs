@@ -1,5 +1,8 @@
 //! Who listens to rewriting.
 
+use std::sync::Arc;
+
+use crate::logging::debug::DebugLog;
 use crate::token::Complaint;
 
 /// Receives what rewriting has to tell besides its result.
@@ -12,8 +15,18 @@ pub trait Trace {
         false
     }
 
+    /// Says whether symbols of rules are shown in reverse video (`-dANSI`).
+    fn reverses_symbols(&self) -> bool {
+        false
+    }
+
     /// Takes debug output, line ends included.
     fn write(&mut self, text: &[u8]);
+
+    /// Takes the input or result of a ruleset.
+    fn show_pass(&mut self, text: &[u8]) {
+        self.write(text);
+    }
 
     /// Takes a message about the address or the configuration.
     fn complain(&mut self, complaint: Complaint);
@@ -44,24 +57,61 @@ impl Trace for Silent {
     fn complain(&mut self, _complaint: Complaint) {}
 }
 
-/// Keeps the messages for whoever answers the client.
+/// Keeps the messages for whoever answers the client; traces are printed.
 #[derive(Debug, Default, Clone)]
 pub struct Kept {
     /// Messages in the order they came.
     pub complaints: Vec<Complaint>,
     /// Why the last map that could not answer now could not.
     pub deferral: Option<Vec<u8>>,
+    /// Where traces go; none are made without.
+    pub debug: Option<Arc<DebugLog>>,
+}
+
+impl Kept {
+    /// Keeps messages, and prints traces where `debug` says.
+    pub fn traced(debug: &Arc<DebugLog>) -> Kept {
+        Kept {
+            debug: Some(Arc::clone(debug)),
+            ..Kept::default()
+        }
+    }
 }
 
 impl Trace for Kept {
-    fn level(&self, _category: u8) -> u8 {
-        0
+    fn level(&self, category: u8) -> u8 {
+        self.debug.as_ref().map_or(0, |debug| debug.level(category))
     }
-    fn write(&mut self, _text: &[u8]) {}
+    fn reverses_symbols(&self) -> bool {
+        let debug = self.debug.as_ref();
+        debug.is_some_and(|debug| debug.flags().reverses_symbols())
+    }
+    fn write(&mut self, text: &[u8]) {
+        if let Some(debug) = &self.debug {
+            debug.write(text);
+        }
+    }
     fn complain(&mut self, complaint: Complaint) {
         self.complaints.push(complaint);
     }
     fn defer(&mut self, reason: Vec<u8>) {
         self.deferral = Some(reason);
     }
+}
+
+/// Listens to traces only.
+#[derive(Debug, Clone, Copy)]
+pub struct Traced<'a>(pub &'a DebugLog);
+
+impl Trace for Traced<'_> {
+    fn level(&self, category: u8) -> u8 {
+        self.0.level(category)
+    }
+    fn reverses_symbols(&self) -> bool {
+        self.0.flags().reverses_symbols()
+    }
+    fn write(&mut self, text: &[u8]) {
+        self.0.write(text);
+    }
+    fn complain(&mut self, _complaint: Complaint) {}
 }

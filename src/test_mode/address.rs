@@ -87,14 +87,15 @@ impl TestMode<'_> {
             place: self.place,
             delimiter: None,
         };
-        let resolved = self.with_rewriting(|cx| cx.resolve(address, how));
+        // The ruleset that picks a queue group can be watched, too.
+        let resolved = self.with_rewriting(|cx| {
+            cx.resolve_then(address, how, |cx, triple| {
+                cx.ask_ruleset(b"queuegroup", &[triple.user.as_slice()]);
+            })
+        });
         match resolved.resolution {
-            Resolution::Mailer(triple) => {
-                self.choose_queue_group(&triple);
-                self.show_triple(&triple);
-            }
+            Resolution::Mailer(triple) => self.show_triple(&triple),
             Resolution::Deferred(triple) => {
-                self.choose_queue_group(&triple);
                 self.printed
                     .line(&[address, b"... ".as_slice(), TRANSIENT].concat());
                 self.show_triple(&triple);
@@ -109,12 +110,6 @@ impl TestMode<'_> {
                 ErrorSource::Mailbox(triple) => self.show_triple(&triple),
             },
         }
-    }
-
-    /// Runs the ruleset that picks a queue group, so that it can be watched.
-    fn choose_queue_group(&mut self, triple: &MailerTriple) {
-        let user = triple.user.as_slice();
-        self.with_rewriting(|cx| cx.ask_ruleset(b"queuegroup", &[user]));
     }
 
     fn show_triple(&mut self, triple: &MailerTriple) {

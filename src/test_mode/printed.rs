@@ -1,6 +1,8 @@
 //! The listener that prints traces and messages.
 
-use crate::logging::debug::DebugFlags;
+use std::sync::Arc;
+
+use crate::logging::debug::{DebugFlags, DebugLog};
 use crate::rewrite::Trace;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::text::bytes::shorten;
@@ -14,6 +16,8 @@ const MAX_SHOWN: usize = 203;
 pub struct Printed {
     /// The `-d` flags in force.
     pub debug: DebugFlags,
+    /// Where traces go when they have a file of their own.
+    log: Arc<DebugLog>,
     /// What is to be printed next.
     pub out: Vec<u8>,
     /// The exit status so far.
@@ -22,9 +26,10 @@ pub struct Printed {
 
 impl Printed {
     /// Makes a listener that has nothing to print yet.
-    pub fn new(debug: DebugFlags) -> Printed {
+    pub fn new(log: Arc<DebugLog>) -> Printed {
         Printed {
-            debug,
+            debug: log.flags().clone(),
+            log,
             out: Vec::new(),
             exit: ExitStatus::Ok,
         }
@@ -61,7 +66,18 @@ impl Trace for Printed {
         true
     }
 
+    fn reverses_symbols(&self) -> bool {
+        self.debug.reverses_symbols()
+    }
+
     fn write(&mut self, text: &[u8]) {
+        match self.log.has_file() {
+            true => self.log.write(text),
+            false => self.out.extend_from_slice(text),
+        }
+    }
+
+    fn show_pass(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
     }
 
@@ -110,7 +126,7 @@ mod tests {
     use super::*;
 
     fn printed(about: &str, text: &str) -> (String, ExitStatus) {
-        let mut printed = Printed::new(DebugFlags::default());
+        let mut printed = Printed::new(Arc::default());
         printed.complain(Complaint {
             about: about.as_bytes().to_vec(),
             text: text.as_bytes().to_vec(),

@@ -3,19 +3,24 @@
 //! Source: guide 3.8; texts observed: 8.17.1.9.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::Arc;
 
 use super::command::{Command, split_word};
 use super::printed::Printed;
 use crate::alias::judge::judge;
 use crate::config::Config;
+use crate::config::class_line::addition_line;
 use crate::config::startup::VERSION;
 use crate::dns::{Patience, Resolver};
-use crate::logging::debug::DebugFlags;
+use crate::logging::debug::DebugLog;
 use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
 use crate::map::{AliasName, LookupContext, LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
+use crate::queue::QueueIdSource;
 use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role, Trace};
 use crate::smtp::ExitStatus;
+use crate::sys::clock::SystemClock;
+use crate::sys::process::process_id;
 use crate::token::{Faults, Parentheses, Reading, TokenizeOptions};
 
 /// First level of configuration files in which parentheses are tokens.
@@ -27,10 +32,12 @@ const MAX_LINE: usize = 2_047;
 pub struct Surroundings<'a> {
     /// The maps of the configuration.
     pub maps: &'a MapSet,
+    /// Who runs the session, as `$_` has it.
+    pub caller: Vec<u8>,
     /// Host names, for `/mx` and `/canon`.
     pub resolver: &'a dyn Resolver,
-    /// The `-d` flags of the command line.
-    pub debug: DebugFlags,
+    /// The `-d` flags of the command line, and the file of `-D`.
+    pub debug: Arc<DebugLog>,
 }
 
 /// One session of address test mode.
@@ -47,7 +54,7 @@ pub struct TestMode<'a> {
 impl<'a> TestMode<'a> {
     /// Makes a session on `config`, which its commands may change.
     pub fn new(config: Config, surroundings: Surroundings<'a>) -> TestMode<'a> {
-        let printed = Printed::new(surroundings.debug.clone());
+        let printed = Printed::new(Arc::clone(&surroundings.debug));
         let mut session = TestMode {
             config,
             surroundings,
@@ -57,19 +64,37 @@ impl<'a> TestMode<'a> {
             macros: MacroTable::new(),
             workspace: RewriteWorkspace::new(),
         };
-        session.set_address_type();
-        session.set_default(MacroId::OP_MODE, b"t");
-        session.set_default(MacroId::DELIVERY_MODE, b"i");
-        session.set_default(MacroId::QUARANTINE, b"");
-        session.set_default(MacroId::UNDERSCORE, b"root@localhost");
+        session.set_defaults();
         session
     }
 
-    /// Sets a macro that nobody has set yet.
-    fn set_default(&mut self, id: MacroId, value: &[u8]) {
-        if self.macro_value(id).is_none() {
-            self.macros.set_text(id, value);
+    /// Sets what an envelope starts with, in the order in which the reference does.
+    fn set_defaults(&mut self) {
+        let mode = [self.config.options.queueing.delivery_mode.letter()];
+        // Told of already, between the lines of the file and the names of this host.
+        self.macros
+            .set_text(MacroId::UNDERSCORE, &self.surroundings.caller);
+        let queue_id = QueueIdSource::new(process_id()).next(&SystemClock);
+        for (id, value) in [
+            (MacroId::QUARANTINE, b"".as_slice()),
+            (MacroId::DELIVERY_MODE, b"i"),
+            (MacroId::I, queue_id.as_str().as_bytes()),
+            (MacroId::QUARANTINE, b""),
+            (MacroId::DELIVERY_MODE, &mode),
+        ] {
+            self.define(id, MacroValue::Text(value.to_vec()));
         }
+    }
+
+    /// Sets a macro, and tells so when that is asked for.
+    fn define(&mut self, id: MacroId, value: MacroValue) {
+        if self.printed.debug.is_on(35, 9) {
+            let is_new = self.macro_value(id).is_none();
+            let mut line = value.definition_line(id, is_new, &self.config.names);
+            line.push(b'\n');
+            self.printed.write(&line);
+        }
+        self.macros.set(id, value);
     }
 
     /// Reads lines until the input ends and returns the exit status.
@@ -81,6 +106,7 @@ impl<'a> TestMode<'a> {
         self.printed
             .line(b"ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)");
         self.printed.line(b"Enter <ruleset> <address>");
+        self.set_address_type();
         let mut line = Vec::new();
         loop {
             self.printed.out.extend_from_slice(b"> ");
@@ -137,7 +163,7 @@ impl<'a> TestMode<'a> {
     /// Sets `${addr_type}` to what `/tryflags` chose.
     pub(super) fn set_address_type(&mut self) {
         let text = [self.place.letter(), b' ', self.role.letter()];
-        self.macros.set_text(MacroId::ADDR_TYPE, &text);
+        self.define(MacroId::ADDR_TYPE, MacroValue::Text(text.to_vec()));
     }
 
     pub(super) fn macro_value(&self, id: MacroId) -> Option<&MacroValue> {
@@ -192,15 +218,7 @@ impl<'a> TestMode<'a> {
         for text in errors {
             self.printed.fault(&text);
         }
-        if self.printed.debug.level(35) >= 9 {
-            let mut line = b"define(".to_vec();
-            line.extend(self.config.names.written(id));
-            line.extend_from_slice(b" as ");
-            MacroValue::Template(value.clone()).print(&self.config.names, &mut line);
-            line.push(b')');
-            self.printed.line(&line);
-        }
-        self.macros.set(id, MacroValue::Template(value));
+        self.define(id, MacroValue::Template(value));
     }
 
     fn add_to_class(&mut self, text: &[u8]) {
@@ -222,13 +240,9 @@ impl<'a> TestMode<'a> {
             if word.is_empty() {
                 continue;
             }
-            if self.printed.debug.level(37) >= 8 {
-                let mut line = b"setclass(".to_vec();
-                line.extend(self.config.names.written(id));
-                line.extend_from_slice(b", ");
-                line.extend_from_slice(word);
-                line.push(b')');
-                self.printed.line(&line);
+            if self.printed.debug.is_on(37, 8) {
+                let line = addition_line(&self.config.names, ClassId(id), word);
+                self.printed.write(&[&line, b"\n".as_slice()].concat());
             }
             self.config.classes.insert(ClassId(id), word);
         }

@@ -3,10 +3,10 @@
 //! Observed: 8.17.1.9.
 
 use super::session::TestMode;
-use crate::macros::{ClassId, MacroId, Template};
-use crate::mailer::{Mailer, MailerId};
-use crate::token::print::{print_marked, print_symbol};
-use crate::token::{Mark, RulesetId};
+use crate::config::shown::mailer_line;
+use crate::macros::{ClassId, MacroId};
+use crate::token::Mark;
+use crate::token::print::print_symbol;
 
 impl TestMode<'_> {
     /// Prints one line for each mailer.
@@ -15,96 +15,11 @@ impl TestMode<'_> {
             .config
             .mailers
             .iter()
-            .map(|(id, mailer)| self.mailer_line(id, mailer))
+            .map(|(id, mailer)| mailer_line(&self.config, id, mailer))
             .collect();
         for line in lines {
             self.printed.line(&line);
         }
-    }
-
-    fn ruleset_name(&self, id: Option<RulesetId>) -> Vec<u8> {
-        let id = id.unwrap_or(RulesetId::PARSE);
-        self.config.rules.name(id).into_owned()
-    }
-
-    /// Returns the line of `=M` for one mailer.
-    pub fn mailer_line(&self, id: MailerId, mailer: &Mailer) -> Vec<u8> {
-        let mut line = format!("mailer {} (", id.index()).into_bytes();
-        let pair = |envelope, header| {
-            [
-                self.ruleset_name(envelope),
-                b"/".to_vec(),
-                self.ruleset_name(header),
-            ]
-            .concat()
-        };
-        line.extend_from_slice(&mailer.name);
-        line.extend_from_slice(b"): P=");
-        line.extend_from_slice(&mailer.path);
-        line.extend_from_slice(b" S=");
-        let sender = mailer.sender_rewriting;
-        line.extend(pair(sender.envelope, sender.header));
-        line.extend_from_slice(b" R=");
-        let recipient = mailer.recipient_rewriting;
-        line.extend(pair(recipient.envelope, recipient.header));
-        line.extend_from_slice(format!(" M={} U=", mailer.max_size).as_bytes());
-        let identity = match mailer.identity {
-            Some(identity) => format!(
-                "{}:{}",
-                identity.uid,
-                identity
-                    .gid
-                    .map_or_else(|| "-1".to_owned(), |gid| gid.to_string())
-            ),
-            None => "-1:-1".to_owned(),
-        };
-        line.extend_from_slice(identity.as_bytes());
-        line.extend_from_slice(b" F=");
-        line.extend(mailer.flags.iter());
-        line.extend_from_slice(format!(" L={} E=", mailer.line_limit).as_bytes());
-        for &octet in &mailer.end_of_line {
-            match octet {
-                b'\n' => line.extend_from_slice(b"\\n"),
-                b'\r' => line.extend_from_slice(b"\\r"),
-                _ => line.push(octet),
-            }
-        }
-        if let Some(set) = &mailer.char_set {
-            line.extend_from_slice(b" C=");
-            line.extend_from_slice(set);
-        }
-        line.extend_from_slice(b" T=");
-        let types = [
-            &mailer.mta_type,
-            &mailer.address_type,
-            &mailer.diagnostic_type,
-        ];
-        for (at, kind) in types.into_iter().enumerate() {
-            if at > 0 {
-                line.push(b'/');
-            }
-            line.extend_from_slice(kind.as_deref().unwrap_or(b"<undefined>"));
-        }
-        line.extend_from_slice(format!(" r={} A=", mailer.max_recipients).as_bytes());
-        for (at, word) in mailer.argv.iter().enumerate() {
-            if at > 0 {
-                line.push(b' ');
-            }
-            self.print_template(word, &mut line);
-        }
-        line
-    }
-
-    /// Appends text of the configuration as the reference shows it.
-    fn print_template(&self, template: &Template, out: &mut Vec<u8>) {
-        let mut marked = Vec::new();
-        template.push_marked(&mut marked);
-        let names = &self.config.names;
-        print_marked(
-            &marked,
-            &|number| names.name(MacroId::from_number(number)),
-            out,
-        );
     }
 
     /// Prints the rules of a ruleset.

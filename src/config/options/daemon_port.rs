@@ -4,6 +4,23 @@
 
 use super::queueing::DeliveryMode;
 
+/// Modifiers in the order in which traces name them. Observed: 8.17.1.9.
+const MODIFIER_NAMES: &[(u8, &str)] = &[
+    (b'a', "AUTHREQ"),
+    (b'b', "BINDIF"),
+    (b'c', "CANONREQ"),
+    (b'h', "IFNHELO"),
+    (b'f', "FQMAIL"),
+    (b'r', "FQRCPT"),
+    (b's', "SMTPS"),
+    (b'u', "UNQUALOK"),
+    (b'A', "NOAUTH"),
+    (b'C', "NOCANON"),
+    (b'E', "NOETRN"),
+    (b'S', "NOTLS"),
+    (b'O', "OPTIONAL"),
+];
+
 /// The address family of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PortFamily {
@@ -53,6 +70,21 @@ impl DaemonPort {
     /// Tells whether a modifier letter was given.
     pub fn has_modifier(&self, letter: u8) -> bool {
         self.modifiers.contains(&letter)
+    }
+
+    /// Gives the modifiers that mean something by their names, as `-d37.1` shows them.
+    ///
+    /// Observed: 8.17.1.9 (`<AUTHREQ,NOETRN>`, nothing at all without any).
+    pub fn named_flags(&self) -> Vec<u8> {
+        let names: Vec<&str> = MODIFIER_NAMES
+            .iter()
+            .filter(|(letter, _)| self.modifiers.contains(letter))
+            .map(|(_, name)| *name)
+            .collect();
+        match names.as_slice() {
+            [] => Vec::new(),
+            names => format!("<{}>", names.join(",")).into_bytes(),
+        }
     }
 
     /// Gives `${daemon_flags}`: each modifier, upper case ones doubled, between blanks.

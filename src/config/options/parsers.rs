@@ -109,6 +109,14 @@ pub fn alias_file(setting: &mut Setting<'_>) {
     } else {
         setting.value
     };
+    if setting.out.traces(27, 8) {
+        let line = [b"setalias(".as_slice(), rest, b")"].concat();
+        setting.out.trace(line);
+    }
+    // The files become members of one sequence, which the first of them opens.
+    if setting.out.traces(38, 2) && setting.options.delivering.alias_file.is_empty() {
+        setting.out.trace("seq_map_parse(aliases.files, )");
+    }
     loop {
         rest = rest.trim_ascii_start();
         if rest.is_empty() {
@@ -146,6 +154,13 @@ fn until_comma(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn add_alias_database(setting: &mut Setting<'_>, class: &[u8], file: &[u8]) {
+    let number = setting.options.delivering.alias_file.len();
+    if setting.out.traces(27, 20) {
+        let name = format!(":Alias{number} ");
+        let file = file.trim_ascii();
+        let line = [b"  map ".as_slice(), class, name.as_bytes(), file].concat();
+        setting.out.trace(line);
+    }
     let is_in = |list: &[&str]| {
         list.iter()
             .any(|name| name.as_bytes().eq_ignore_ascii_case(class))
@@ -163,7 +178,6 @@ fn add_alias_database(setting: &mut Setting<'_>, class: &[u8], file: &[u8]) {
         };
         return setting.out.error(text);
     }
-    let number = setting.options.delivering.alias_file.len();
     let line = [format!("Alias{number} ").as_bytes(), class, b" ", file].concat();
     let mut errors = Vec::new();
     let definition = MapDefinition::parse(&line, setting.known_map, &mut errors);

@@ -107,8 +107,15 @@ fn look_up(setting: &mut Setting<'_>, port: &mut DaemonPort, service: Option<Vec
     }
 }
 
+/// Most daemon sockets of one configuration (MAXDAEMONS). Observed: 8.17.1.9.
+const MAX_DAEMON_PORTS: usize = 64;
+
 /// Adds one daemon socket.
 pub fn daemon_port(setting: &mut Setting<'_>) {
+    if setting.options.daemon_ports.len() >= MAX_DAEMON_PORTS {
+        let text = format!("too many daemons defined ({MAX_DAEMON_PORTS} max)");
+        return setting.out.error(text);
+    }
     let mut port = port(setting);
     if port.name.is_empty() {
         port.name = format!("Daemon{}", setting.options.daemon_ports.len()).into_bytes();

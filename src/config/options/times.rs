@@ -112,6 +112,10 @@ fn set_all_returns(timeouts: &mut Timeouts, interval: Interval, _: &[u8]) {
 
 /// Sets the timeout `name`.
 fn set_timeout(setting: &mut Setting<'_>, name: &[u8], text: &[u8]) {
+    if setting.out.traces(37, 2) {
+        let line = [b"settimeout(".as_slice(), name, b" = ", text, b")"].concat();
+        setting.out.trace(line);
+    }
     let Some(spec) = TIMEOUTS
         .iter()
         .find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
@@ -151,6 +155,10 @@ const OLD_TIMEOUTS: &[&str] = &[
 
 fn timeout_list(setting: &mut Setting<'_>) {
     let list = setting.value;
+    if setting.out.traces(37, 2) {
+        let line = [b"inittimeouts(".as_slice(), list, b")"].concat();
+        setting.out.trace(line);
+    }
     for item in list.split(|&byte| byte == b',') {
         let item = item.trim_ascii_start();
         if item.first().is_some_and(u8::is_ascii_digit) {

@@ -1,0 +1,152 @@
+//! What the program says about itself with `-d0.1` and higher levels.
+//!
+//! Source: guide 3.4; layout and levels observed: 8.17.1.9.
+
+use super::compiled::Config;
+use super::startup::VERSION;
+use crate::logging::debug::DebugFlags;
+use crate::macros::{MacroId, MacroTable, Macros, Template};
+
+/// Parts of the program that not every sendmail has.
+pub const FEATURES: &[&str] = &[
+    "DNSMAP",
+    "IPV6_FULL",
+    "LOG",
+    "MAP_REGEX",
+    "MATCHGECOS",
+    "MAXDAEMONS=64",
+    "MIME7TO8",
+    "MIME8TO7",
+    "NAMED_BIND",
+    "NETINET",
+    "NETINET6",
+    "NETUNIX",
+    "NEWDB=5.3",
+    "PIPELINING",
+    "SCANF",
+    "SOCKETMAP",
+];
+
+/// Most characters of a line, its title or first tab counted.
+/// Observed: 8.17.1.9.
+const LINE_WIDTH: usize = 71;
+
+/// Columns a title takes, and what counts as indentation of further lines.
+const TITLE: usize = 15;
+const INDENTATION: usize = 8;
+
+/// What the system offers and the program uses, in the reference's words.
+const SYSTEM_FEATURES: &[&str] = &[
+    "ADDRCONFIG_IS_BROKEN",
+    "HASFCHOWN",
+    "HASFCHMOD",
+    "HASFLOCK",
+    "HASGETDTABLESIZE",
+    "HAS_GETHOSTBYNAME2",
+    "HASGETUSERSHELL",
+    "HASINITGROUPS",
+    "HASLSTAT",
+    "HASNICE",
+    "HASRANDOM",
+    "HASRRESVPORT",
+    "HASSETREGID",
+    "HASSETREUID",
+    "HASSETRLIMIT",
+    "HASSETSID",
+    "HASSETVBUF",
+    "HASURANDOMDEV",
+    "HASSTRERROR",
+    "HASUNAME",
+    "HASUNSETENV",
+    "HASWAITPID",
+    "IDENTPROTO",
+    "IP_SRCROUTE",
+    "NEEDSGETIPNODE",
+    "REQUIRES_DIR_FSYNC",
+    "SFS_VFS",
+    "USE_DOUBLE_FORK",
+    "USE_SIGLONGJMP",
+    "USESETEUID",
+];
+
+/// Default places of files.
+const DEFAULT_PLACES: &str = "\
+Kernel symbols:\t/boot/vmlinux
+     Conf file:\t/etc/mail/submit.cf (default for MSP)
+     Conf file:\t/etc/mail/sendmail.cf (default for MTA)
+      Pid file:\t/var/run/sendmail/mta/sendmail.pid (default)\n";
+
+/// Gives version and parts of the program, without the last line end.
+pub fn version(debug: &DebugFlags) -> String {
+    let mut text = format!("Version {VERSION}\n");
+    text += &folded(" Compiled with:", FEATURES);
+    if debug.is_on(0, 10) {
+        text += &folded("    OS Defines:", SYSTEM_FEATURES);
+        text += DEFAULT_PLACES;
+    }
+    text.pop();
+    text
+}
+
+/// Folds a list behind its title.
+fn folded(title: &str, words: &[&str]) -> String {
+    let mut text = title.to_owned();
+    let mut column = TITLE;
+    for feature in words {
+        if column + 1 + feature.len() > LINE_WIDTH {
+            text.push_str("\n\t\t");
+            column = INDENTATION;
+        } else {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(feature);
+        column += feature.len();
+    }
+    text.push('\n');
+    text
+}
+
+/// Gives files and names of this host as the configuration leaves them.
+pub fn system(config: &Config, debug: &DebugFlags) -> String {
+    let value = |id| String::from_utf8_lossy(&config.expanded_macro(id)).into_owned();
+    let files = match debug.is_on(0, 10) {
+        true => format!(
+            "     Conf file:\t{} (selected)\n      Pid file:\t{} (selected)\n",
+            config.path.display(),
+            String::from_utf8_lossy(&expanded(config, &config.options.running.pid_file)),
+        ),
+        false => String::new(),
+    };
+    format!(
+        "{files}\n============ SYSTEM IDENTITY (after readcf) ============\n      \
+         (short domain name) $w = {}\n  \
+         (canonical domain name) $j = {}\n         \
+         (subdomain name) $m = {}\n              \
+         (node name) $k = {}\n\
+         ========================================================\n",
+        value(MacroId::W),
+        value(MacroId::J),
+        value(MacroId::M),
+        value(MacroId::K),
+    )
+}
+
+fn expanded(config: &Config, template: &Template) -> Vec<u8> {
+    let mut front = MacroTable::new();
+    template.expanded(&Macros::new(&mut front, None, &config.macros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_parts_is_folded() {
+        let text = version(&DebugFlags::parse(b"0.1"));
+        assert!(text.starts_with(&format!("Version {VERSION}\n Compiled with: DNSMAP ")));
+        assert!(text.lines().all(|line| line.len() <= LINE_WIDTH));
+        assert!(text.contains("\n\t\t") && text.ends_with("SOCKETMAP"));
+        assert!(version(&DebugFlags::parse(b"0.10")).contains(" HASFLOCK"));
+    }
+}
