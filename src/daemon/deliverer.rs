@@ -2,7 +2,9 @@
 //!
 //! Threads are started when there is work and nobody idle, and end after a while
 //! without any; a message for a host that hangs therefore costs one thread, not
-//! the mail behind it. Jobs wait in a bounded channel. When that is full the
+//! the mail behind it. A few dozen threads use machine and disk up when deliveries are
+//! brisk; when all of them only wait, for programs that take their time or hosts
+//! that do not answer, a foreman brings more in. Jobs wait in a bounded channel. When that is full the
 //! entry is unlocked and only its name is kept, so that neither descriptors nor
 //! memory run out and nothing waits for the next queue run.
 
@@ -24,6 +26,10 @@ const MAX_WAITING: usize = 32;
 const MAX_OVERFLOW: usize = 100_000;
 /// How long a thread waits for more before it puts away what it keeps, open connections say.
 const SHORT_WAIT: Duration = Duration::from_millis(50);
+/// How often the foreman looks whether work gets on.
+const FOREMAN_INTERVAL: Duration = Duration::from_millis(100);
+/// Work gets on while at least one thread of so many takes a job up in an interval.
+const SLUGGISH: usize = 4;
 /// How long a thread without work stays.
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
@@ -76,7 +82,12 @@ struct Inner<J: Job> {
     overflow: Mutex<VecDeque<J::Name>>,
     /// Who is there; written by sessions that start threads and by threads that rest or end.
     crew: Mutex<Crew>,
+    /// How many threads are started at once when there is work.
+    core_threads: usize,
+    /// How many there may be when work does not get on.
     max_threads: usize,
+    /// How many jobs were taken up so far; the foreman compares.
+    taken: AtomicUsize,
     /// Deliveries going on; the gate reads it.
     running: Arc<AtomicUsize>,
     is_closing: AtomicBool,
@@ -89,24 +100,30 @@ struct Inner<J: Job> {
 struct Crew {
     threads: usize,
     idle: usize,
+    has_foreman: bool,
 }
 
 impl<J: Job> Deliverers<J> {
-    /// Makes a pool of at most `max_threads`, which counts its work in `running`.
+    /// Makes a pool of `core_threads`, or up to `max_threads` while all of them only wait.
+    ///
+    /// It counts its work in `running`.
     pub fn new(
+        core_threads: usize,
         max_threads: usize,
         running: Arc<AtomicUsize>,
         hire: impl Fn() -> Box<dyn Labour<J>> + Send + Sync + 'static,
         on_end: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let (sender, receiver) = crossbeam_channel::bounded(max_threads.clamp(1, MAX_WAITING));
+        let (sender, receiver) = crossbeam_channel::bounded(core_threads.clamp(1, MAX_WAITING));
         Deliverers {
             inner: Arc::new(Inner {
                 sender,
                 receiver,
                 overflow: Mutex::default(),
                 crew: Mutex::default(),
-                max_threads: max_threads.max(1),
+                core_threads: core_threads.max(1),
+                max_threads: max_threads.max(core_threads).max(1),
+                taken: AtomicUsize::new(0),
                 running,
                 is_closing: AtomicBool::new(false),
                 hire: Box::new(hire),
@@ -125,9 +142,14 @@ impl<J: Job> Deliverers<J> {
             }
         }
         let mut crew = lock(&inner.crew);
-        if inner.receiver.len() > crew.idle && crew.threads < inner.max_threads {
-            match start_thread(Arc::clone(inner)) {
-                Ok(()) => crew.threads += 1,
+        if inner.receiver.len() <= crew.idle {
+            return;
+        }
+        if crew.threads < inner.core_threads {
+            crew.add_thread(inner);
+        } else if crew.threads < inner.max_threads && !crew.has_foreman {
+            match start_foreman(Arc::clone(inner)) {
+                Ok(()) => crew.has_foreman = true,
                 Err(error) => log::error!("cannot start a delivery thread: {error}"),
             }
         }
@@ -155,7 +177,38 @@ impl<J: Job> Deliverers<J> {
     }
 }
 
+impl Crew {
+    fn add_thread<J: Job>(&mut self, inner: &Arc<Inner<J>>) {
+        match start_thread(Arc::clone(inner)) {
+            Ok(()) => self.threads += 1,
+            Err(error) => log::error!("cannot start a delivery thread: {error}"),
+        }
+    }
+}
+
 impl<J: Job> Inner<J> {
+    /// Brings threads in as long as jobs wait and those at work do not get on.
+    fn oversee(self: &Arc<Self>) {
+        loop {
+            let taken = self.taken.load(Ordering::Relaxed);
+            thread::sleep(FOREMAN_INTERVAL);
+            let waiting = self.receiver.len() + lock(&self.overflow).len();
+            let pace = self.taken.load(Ordering::Relaxed).wrapping_sub(taken);
+            let mut crew = lock(&self.crew);
+            let is_closing = self.is_closing.load(Ordering::SeqCst);
+            if is_closing || waiting == 0 || crew.threads >= self.max_threads {
+                crew.has_foreman = false;
+                return;
+            }
+            if pace < crew.threads.div_ceil(SLUGGISH) {
+                let more = (crew.threads / 2).max(1).min(waiting);
+                for _ in 0..more.min(self.max_threads - crew.threads) {
+                    crew.add_thread(self);
+                }
+            }
+        }
+    }
+
     fn put_over(&self, name: J::Name) {
         let mut overflow = lock(&self.overflow);
         if overflow.len() < MAX_OVERFLOW {
@@ -219,6 +272,7 @@ fn start_thread<J: Job>(inner: Arc<Inner<J>>) -> io::Result<()> {
     let work = move || {
         let mut labour = (inner.hire)();
         while let Some(job) = inner.next(labour.as_mut()) {
+            inner.taken.fetch_add(1, Ordering::Relaxed);
             inner.running.fetch_add(1, Ordering::SeqCst);
             let done = catch_unwind(AssertUnwindSafe(|| labour.deliver(job)));
             inner.running.fetch_sub(1, Ordering::SeqCst);
@@ -233,6 +287,14 @@ fn start_thread<J: Job>(inner: Arc<Inner<J>>) -> io::Result<()> {
         .name("delivery".into())
         .stack_size(STACK)
         .spawn(work)
+        .map(drop)
+}
+
+fn start_foreman<J: Job>(inner: Arc<Inner<J>>) -> io::Result<()> {
+    thread::Builder::new()
+        .name("foreman".into())
+        .stack_size(STACK)
+        .spawn(move || inner.oversee())
         .map(drop)
 }
 
@@ -273,6 +335,10 @@ mod tests {
     }
 
     fn pool(threads: usize) -> (Deliverers<Number>, Sender<()>, Receiver<u32>) {
+        pool_of(threads, threads)
+    }
+
+    fn pool_of(core: usize, most: usize) -> (Deliverers<Number>, Sender<()>, Receiver<u32>) {
         let (permit, permission) = bounded(10_000);
         let (done, reports) = unbounded();
         let hire = move || -> Box<dyn Labour<Number>> {
@@ -282,7 +348,7 @@ mod tests {
             })
         };
         (
-            Deliverers::new(threads, Arc::default(), hire, || {}),
+            Deliverers::new(core, most, Arc::default(), hire, || {}),
             permit,
             reports,
         )
@@ -316,6 +382,26 @@ mod tests {
             .collect();
         both.sort_unstable();
         assert_eq!(both, [1, 2]);
+    }
+
+    #[test]
+    fn more_threads_come_when_all_only_wait() {
+        let (pool, permit, reports) = pool_of(2, 9);
+        for number in 100..120 {
+            pool.submit(Number(number));
+        }
+        let running = &pool.inner.running;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while running.load(Ordering::SeqCst) < 9 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(running.load(Ordering::SeqCst), 9);
+        for _ in 0..20 {
+            permit.send(()).unwrap();
+        }
+        for _ in 0..20 {
+            reports.recv_timeout(Duration::from_secs(20)).unwrap();
+        }
     }
 
     #[test]

@@ -42,8 +42,10 @@ use crate::sys::process::{
 use crate::sys::signal;
 use crate::text::interval::format_interval;
 
-/// The most delivery threads when MaxQueueChildren says nothing.
+/// How many delivery threads brisk work gets; more would only stand in each other's way.
 const DELIVERERS: usize = 40;
+/// The most delivery threads when MaxQueueChildren says nothing and all of them only wait.
+const MAX_DELIVERERS: usize = 400;
 /// Descriptors kept back for the queue, maps and deliveries.
 const RESERVED_DESCRIPTORS: u64 = 128;
 /// With fewer descriptors than this, every session is counted with the files it may open.
@@ -392,7 +394,7 @@ fn max_sessions(descriptors: u64) -> usize {
 
 fn max_deliverers(descriptors: u64, configured: u32) -> usize {
     let affordable = usize::try_from(descriptors / DELIVERY_DESCRIPTORS).unwrap_or(DELIVERERS);
-    let affordable = affordable.clamp(1, DELIVERERS);
+    let affordable = affordable.clamp(1, MAX_DELIVERERS);
     match usize::try_from(configured) {
         Ok(configured) if configured > 0 => configured.min(affordable),
         _ => affordable,
@@ -415,7 +417,8 @@ fn deliverers(
     let on_end = move || {
         bell.ring(Event::DeliveryEnded);
     };
-    Deliverers::new(max_threads, Arc::clone(running), hire, on_end)
+    let core_threads = max_threads.min(DELIVERERS);
+    Deliverers::new(core_threads, max_threads, Arc::clone(running), hire, on_end)
 }
 
 fn start_workers(
@@ -603,7 +606,7 @@ mod tests {
             (40, 4, 1),
             (256, 58, 6),
             (1_024, 896, 25),
-            (1_048_576, MAX_SESSIONS, DELIVERERS),
+            (1_048_576, MAX_SESSIONS, MAX_DELIVERERS),
         ] {
             assert_eq!(max_sessions(descriptors), sessions, "{descriptors}");
             assert_eq!(max_deliverers(descriptors, 0), deliverers, "{descriptors}");
