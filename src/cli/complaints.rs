@@ -52,10 +52,13 @@ pub fn tell_queue_fault(config: &Config, arguments: &Arguments) -> Option<ExitSt
     match &config.options.queueing.queue_directory {
         None => diagnostics.error("QueueDirectory (Q) option must be set"),
         Some(directory) => {
-            let fixed = directory
-                .split(|&byte| byte == b'*')
-                .next()
-                .unwrap_or_default();
+            // A path such as `mqueue/q*` stands for folders in the one before the last slash.
+            let slash = directory.iter().rposition(|&byte| byte == b'/');
+            let fixed = match (directory.ends_with(b"*"), slash) {
+                (true, Some(slash)) => directory.get(..=slash).unwrap_or_default(),
+                (true, None) => b".",
+                (false, _) => directory.as_slice(),
+            };
             if let Err(error) = std::fs::read_dir(path_of(fixed)) {
                 let name = String::from_utf8_lossy(directory);
                 let reason = crate::sys::host::error_text(&error);

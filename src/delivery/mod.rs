@@ -1,6 +1,7 @@
 //! Moving mail out.
 //!
 //! In reading order:
+//! - `parts`: one message into several, by owner and queue group;
 //! - `plan`: recipients into transactions;
 //! - `controlling`: whose rights a delivery has;
 //! - `argv`: the command line of a mailer;
@@ -28,6 +29,7 @@ pub mod network_call;
 #[cfg(test)]
 mod network_tests;
 pub mod output;
+mod parts;
 pub mod plan;
 pub mod program;
 pub mod record;

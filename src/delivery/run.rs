@@ -9,7 +9,7 @@
 
 use crate::alias::expand::expand_recipients;
 use crate::config::options::ErrorMode;
-use crate::envelope::{DeliveryStatus, Envelope, RecipientState, split};
+use crate::envelope::{DeliveryStatus, Envelope, RecipientState};
 use crate::logging::narrator::Silent;
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
@@ -22,7 +22,7 @@ use crate::text::bytes::printable;
 use super::finish::{self, Done, Finish};
 use super::ledger::{self, Ledger, Listeners};
 use super::revive::{revive_message, revive_sender};
-use super::{attempt, plan, record, reports};
+use super::{attempt, parts, plan, record, reports};
 
 /// Most reports that one message may bring about in a row.
 ///
@@ -67,7 +67,7 @@ pub fn settle(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
 
 /// What is left to do about a message that has been worked on.
 enum Rest {
-    Deliver(LockedEnvelope),
+    Deliver(Box<LockedEnvelope>),
     Say(Done),
 }
 
@@ -88,7 +88,7 @@ fn deliver_reports(mta: &Mta, workspace: &mut Workspace, finish: Finish) -> Fini
             Rest::Deliver(_) if delivered >= MAX_FOLLOWING_REPORTS => {}
             Rest::Deliver(report) => {
                 delivered += 1;
-                let more = deliver_one(mta, workspace, report, Occasion::JustAccepted);
+                let more = deliver_one(mta, workspace, *report, Occasion::JustAccepted);
                 put_on(&mut rest, more);
             }
         }
@@ -101,7 +101,8 @@ fn deliver_reports(mta: &Mta, workspace: &mut Workspace, finish: Finish) -> Fini
 /// Puts the reports about a message on the pile, and under them that it is done.
 fn put_on(rest: &mut Vec<Rest>, finish: Finish) {
     rest.extend(finish.done.into_iter().rev().map(Rest::Say));
-    rest.extend(finish.reports.into_iter().rev().map(Rest::Deliver));
+    let reports = finish.reports.into_iter().rev().map(Box::new);
+    rest.extend(reports.map(Rest::Deliver));
 }
 
 fn deliver_one(
@@ -118,15 +119,7 @@ fn deliver_one(
         return end_loop(mta, workspace, message, occasion);
     }
     expand(mta, workspace, &mut message.envelope);
-    let parts = match split_by_owner(mta, workspace, message) {
-        Ok(parts) => parts,
-        Err(finish) => return finish,
-    };
-    let mut total = Finish::default();
-    let parts = match split_by_group(mta, workspace, parts) {
-        Ok(parts) => parts,
-        Err(finish) => return finish,
-    };
+    let (parts, mut total) = parts::split(mta, workspace, message);
     for mut part in parts {
         revive_sender(mta, workspace, &mut part.envelope);
         let buffer = mta.config.options.queueing.xscript_file_buffer_size;
@@ -230,108 +223,6 @@ fn expand(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
         &mut nobody,
     );
     expand_recipients(envelope, &mut cx);
-}
-
-/// Puts recipients of lists with an owner into envelopes of their own, sharing the body.
-fn split_by_owner(
-    mta: &Mta,
-    workspace: &mut Workspace,
-    message: LockedEnvelope,
-) -> Result<Vec<LockedEnvelope>, Finish> {
-    if !split::has_owners(&message.envelope) {
-        return Ok(vec![message]);
-    }
-    let LockedEnvelope {
-        envelope,
-        mut entry,
-    } = message;
-    let original_id = envelope.id.clone();
-    let mut parts = split::by_owner(envelope).into_iter();
-    let Some(first) = parts.next() else {
-        return Ok(Vec::new());
-    };
-    let mut made = Vec::new();
-    for mut part in parts {
-        let id = mta.queue.ids().next(&*mta.clock);
-        part.id = Some(id.clone());
-        revive_sender(mta, workspace, &mut part);
-        match entry.split(entry.directory(), id, &part) {
-            Ok(entry) => {
-                let owner = crate::text::bytes::escape_for_display(&part.sender.address);
-                mta.log.syslog(
-                    8,
-                    Severity::Info,
-                    original_id.as_ref().map(|id| id.as_bytes()),
-                    format_args!("{}: clone: owner={owner}", part.id_for_log().escape_ascii()),
-                );
-                made.push(LockedEnvelope {
-                    envelope: part,
-                    entry,
-                });
-            }
-            Err(error) => return Err(finish::stuck(mta, first, entry, &error)),
-        }
-    }
-    // The copies are safe before the original forgets their recipients.
-    if let Err(error) = entry.rewrite(&first) {
-        return Err(finish::stuck(mta, first, entry, &error));
-    }
-    made.insert(
-        0,
-        LockedEnvelope {
-            envelope: first,
-            entry,
-        },
-    );
-    Ok(made)
-}
-
-/// Puts recipients of other queue groups, or too many of one, into entries of their own.
-fn split_by_group(
-    mta: &Mta,
-    workspace: &mut Workspace,
-    messages: Vec<LockedEnvelope>,
-) -> Result<Vec<LockedEnvelope>, Finish> {
-    let mut all = Vec::with_capacity(messages.len());
-    for message in messages {
-        let LockedEnvelope { envelope, entry } = message;
-        let mut parts = mta
-            .split_by_queue_group(envelope, &mut workspace.rewrite)
-            .into_iter();
-        let Some(envelope) = parts.next() else {
-            continue;
-        };
-        let mut original = LockedEnvelope { envelope, entry };
-        let mut made = Vec::new();
-        let mut done = Ok(());
-        for part in parts {
-            let directory = mta.queue.directory_for(part.queue_group, &*mta.clock);
-            match original.split_off(directory, part) {
-                Ok(part) => made.push(part),
-                Err(error) => {
-                    done = Err(error);
-                    break;
-                }
-            }
-        }
-        // The copies are safe before the original forgets their recipients.
-        if done.is_ok() && !made.is_empty() {
-            done = original.entry.rewrite(&original.envelope);
-        }
-        if let Err(error) = done {
-            // The original on disk still has all recipients: nobody is to get two copies.
-            for message in made {
-                if let Err(error) = message.entry.remove() {
-                    log::warn!("a part of a split message stays in the queue: {error}");
-                }
-            }
-            let LockedEnvelope { envelope, entry } = original;
-            return Err(finish::stuck(mta, envelope, entry, &error));
-        }
-        all.push(original);
-        all.extend(made);
-    }
-    Ok(all)
 }
 
 /// Carries out all transactions of a message; returns the status of the first failure.

@@ -5,6 +5,7 @@ The same expectations hold for the real program, and either delivers what the ot
 import glob
 import os
 import re
+import smtplib
 import subprocess
 
 from tools import QUEUE, REAL_SENDMAIL, wait_until
@@ -35,6 +36,7 @@ def run(stage):
     by_daemon(stage)
     runs(stage)
     if not stage.is_real:
+        all_or_none(stage)
         shared(stage)
     paths(stage)
 
@@ -167,6 +169,28 @@ def runs(stage):
     # A report waits where mail for its recipient waits.
     stage.run(["sendmail", "-Am", "-odi", "-oi", "-f", "x@slow.test", "nobody@no.such.test"], text="\nx\n")
     entries([("slow", "x@slow.test", "MAILER-DAEMON")])
+    emptied()
+
+
+def all_or_none(stage):
+    """A part that cannot be stored keeps the whole message from being taken, or from being split."""
+    daemon = stage.daemon("-odq")
+    stage.smtp("ann@stage.test", ["list"], "Subject: kept\n\nhello\n")
+    entries([("fast", "list", "ann")])
+    stage.end_child(daemon)
+    daemon = stage.daemon("-odq", "-q1s")
+    os.rmdir(QUEUE + "/slow")
+    try:
+        stage.smtp("ann@stage.test", ["a@slow.test", "bob"], "Subject: refused\n\nhello\n")
+        raise AssertionError("taken without a place for it")
+    except smtplib.SMTPDataError as refusal:
+        assert refusal.smtp_code == 451, refusal
+    # The list has become its owner's; that nobody of it was lost or doubled is what matters.
+    whole = [("fast", "a@slow.test b@slow.test bob c@slow.test d@other.test", "cid")]
+    wait_until("a run was held up", lambda: stage.log.having("SYSERR", "slow") and entries() == whole)
+    stage.end_child(daemon)
+    entries(whole)
+    os.mkdir(QUEUE + "/slow", 0o700)
     emptied()
 
 
