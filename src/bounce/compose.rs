@@ -15,7 +15,7 @@ use crate::sys::clock::Timestamp;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
 /// Counted for the text of a report besides the message it returns.
-const REPORT_ALLOWANCE: u64 = 1_024;
+pub(super) const REPORT_ALLOWANCE: u64 = 1_024;
 
 /// The full name of the sender of reports.
 const FULL_NAME: &[u8] = b"Mail Delivery Subsystem";
@@ -116,6 +116,9 @@ impl Draft<'_> {
         };
         if is_addressed {
             add(b"To", &one_line(&self.notice.to));
+            if let Some(postmaster) = &self.notice.also_to {
+                add(b"To", &one_line(postmaster));
+            }
         }
         if let Some(boundary) = self.boundary {
             add(b"MIME-Version", b"1.0");

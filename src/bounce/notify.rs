@@ -30,6 +30,8 @@ pub struct Notice {
     pub kind: NoticeKind,
     /// Whom it goes to, as printed in the `To:` field.
     pub to: Vec<u8>,
+    /// The postmaster, where he gets the same report.
+    pub also_to: Option<Vec<u8>>,
     /// The subject.
     pub subject: String,
     /// Whether the body of the message is returned, or only its header.
@@ -59,15 +61,18 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
     let mut notices = Vec::new();
     let cannot_return = envelope.is_response() || envelope.sender.is_null();
     if any(is_failure) {
+        let postmaster = Some(rules.double_bounce.clone())
+            .filter(|to| is_our_fault(envelope) && !envelope.is_response() && !to.is_empty());
         if !cannot_return {
-            if any(is_our_fault) && !rules.double_bounce.is_empty() {
-                let log_word = "postmaster notify";
-                notices.push(Notice {
-                    log_word,
-                    ..double_bounce(envelope, rules)
-                });
-            }
-            notices.push(failure(envelope, rules));
+            notices.push(Notice {
+                also_to: postmaster,
+                ..failure(envelope, rules)
+            });
+        } else if let Some(to) = postmaster {
+            notices.push(Notice {
+                to,
+                ..failure(envelope, rules)
+            });
         } else if !rules.double_bounce.is_empty() {
             notices.push(double_bounce(envelope, rules));
         }
@@ -91,6 +96,7 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
         notices.push(Notice {
             kind: NoticeKind::Warning,
             to: envelope.sender.address.clone(),
+            also_to: None,
             subject: warning.to_owned(),
             returns_body: returns_body(envelope, rules),
             log_word: log_word(envelope),
@@ -100,6 +106,7 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
         notices.push(Notice {
             kind: NoticeKind::Receipt,
             to: envelope.sender.address.clone(),
+            also_to: None,
             subject: "Return receipt".to_owned(),
             returns_body: false,
             log_word: log_word(envelope),
@@ -113,6 +120,7 @@ fn failure(envelope: &Envelope, rules: &NoticeRules) -> Notice {
     Notice {
         kind: NoticeKind::Failure,
         to: envelope.sender.address.clone(),
+        also_to: None,
         subject: "Returned mail: see transcript for details".to_owned(),
         returns_body: returns_body(envelope, rules),
         log_word: log_word(envelope),
@@ -129,6 +137,7 @@ pub(super) fn double_bounce(envelope: &Envelope, rules: &NoticeRules) -> Notice 
     Notice {
         kind: NoticeKind::Postmaster,
         to: rules.double_bounce.clone(),
+        also_to: None,
         subject: "Postmaster notify: see transcript for details".to_owned(),
         returns_body: returns_body(envelope, rules),
         log_word,
@@ -158,18 +167,22 @@ pub(super) fn is_failure(recipient: &Recipient) -> bool {
     matches!(recipient.state, RecipientState::Failed(_)) && recipient.notify.on_failure()
 }
 
-/// Tells whether this recipient failed because of our configuration at the next host, which the
-/// postmaster hears of too.
+/// Tells whether what went wrong first is a fault of ours, which the postmaster hears of too:
+/// our configuration, or an internal error of a mailer.
 ///
-/// Observed: 8.17.1.9 for a host whose mail exchanger is this one; exit statuses of programs
-/// do not count.
-fn is_our_fault(recipient: &Recipient) -> bool {
-    match &recipient.state {
-        RecipientState::Failed(status) => {
-            status.exit == ExitStatus::Config && status.remote.is_some()
-        }
-        _ => false,
-    }
+/// Observed: 8.17.1.9; a fault that comes after a failure of another kind does not count.
+fn is_our_fault(envelope: &Envelope) -> bool {
+    let troubles = envelope.recipients.iter().filter_map(|r| match &r.state {
+        RecipientState::Failed(status) | RecipientState::Deferred(status) => Some(status),
+        RecipientState::Pending
+        | RecipientState::Expanded
+        | RecipientState::Delivered(_)
+        | RecipientState::Dropped => None,
+    });
+    let first = troubles
+        .filter(|status| status.exit != ExitStatus::TempFail)
+        .min_by_key(|status| status.at);
+    first.is_some_and(|status| matches!(status.exit, ExitStatus::Software | ExitStatus::Config))
 }
 
 /// Tells whether the sender wants to hear that this recipient got it, from us.
@@ -247,6 +260,23 @@ mod tests {
         let expected = [(postmaster, "postmaster".to_owned(), "return to sender")];
         assert_eq!(told(&report, &rules()), expected);
         assert!(told(&report, &NoticeRules::default()).is_empty());
+    }
+
+    #[test]
+    fn the_postmaster_hears_of_our_own_faults_in_the_same_report() {
+        let fault = || RecipientState::Failed(status(ExitStatus::Software));
+        let notices = notices_for(&envelope("ann", fault(), ""), &rules(), None);
+        assert_eq!(notices.len(), 1);
+        assert_eq!(notices[0].also_to.as_deref(), Some(&b"postmaster"[..]));
+        let notices = notices_for(&envelope("<>", fault(), ""), &rules(), None);
+        assert_eq!(notices[0].to, b"postmaster");
+        assert_eq!(notices[0].kind, NoticeKind::Failure);
+        let mut later = envelope("ann", failed(), "");
+        later.recipients.push(Recipient {
+            state: fault(),
+            ..Recipient::new("cid")
+        });
+        assert_eq!(notices_for(&later, &rules(), None)[0].also_to, None);
     }
 
     #[test]

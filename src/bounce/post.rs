@@ -9,7 +9,7 @@
 
 use std::io;
 
-use super::compose::{Draft, boundary, sender_of_reports};
+use super::compose::{Draft, REPORT_ALLOWANCE, boundary, sender_of_reports};
 use super::expire::{Expiry, QueueTimes};
 use super::notify::{Notice, NoticeKind, NoticeRules, double_bounce, notices_for};
 use super::report::ReportView;
@@ -17,16 +17,13 @@ use crate::alias::expand::Expansion;
 use crate::config::options::SuperSafe;
 use crate::config::options::security::PrivacyFlags;
 use crate::envelope::{Envelope, Recipient};
-use crate::logging::narrator::Kept;
+use crate::logging::narrator::Silent;
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable, Macros, Template};
 use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{CommitError, Durability, LockedEnvelope, NewEntry};
 use crate::text::bytes::escape_for_display;
-
-/// Octets a report counts for besides what it returns. Observed: 8.17.1.9.
-const REPORT_OVERHEAD: i64 = 1_024;
 
 /// Logged when nobody said why. Observed: 8.17.1.9.
 const NO_REASON: &[u8] = b"Unable to deliver mail";
@@ -147,11 +144,20 @@ impl Post<'_> {
         envelope: &mut Envelope,
         notice: &Notice,
     ) -> Result<bool, CommitError> {
-        let recipients = self.resolve(envelope, &notice.to);
+        let own = self.resolve(envelope, &notice.to);
+        let (mut notice, mut recipients) = (notice.clone(), Vec::new());
+        if let Some(postmaster) = notice.also_to.clone() {
+            let known =
+                |recipient: &Recipient| own.iter().any(|one| one.triple == recipient.triple);
+            recipients = self.resolve(envelope, &postmaster);
+            recipients.retain(|recipient| !known(recipient));
+            notice.also_to = Some(postmaster).filter(|_| is_any_open(&recipients));
+        }
+        recipients.extend(own);
         if !is_any_open(&recipients) {
             return Ok(false);
         }
-        let message = self.make(envelope, notice, recipients)?;
+        let message = self.make(envelope, &notice, recipients)?;
         self.messages.push(message);
         Ok(true)
     }
@@ -189,13 +195,13 @@ impl Post<'_> {
     fn log_unwritten(&mut self, envelope: &Envelope, notice: &Notice) {
         let id = self.mta.queue.ids().next(&*self.mta.clock);
         self.log_notice(envelope, id.as_bytes(), notice);
-        let size = i64::try_from(envelope.size).unwrap_or(i64::MAX);
+        let size = envelope.size.saturating_add(REPORT_ALLOWANCE);
         let mut unwritten = Envelope {
             id: Some(id),
             sender: envelope.sender.clone(),
             macros: envelope.macros.clone(),
             created: self.mta.clock.now(),
-            priority: size.saturating_add(REPORT_OVERHEAD),
+            priority: i64::try_from(size).unwrap_or(i64::MAX),
             ..Envelope::default()
         };
         let sender = envelope.sender.address.clone();
@@ -249,7 +255,7 @@ impl Post<'_> {
         let mut limits = mta.expansion_limits(ExpansionFlags::default());
         limits.me_too = true;
         limits.logs_unknown_users = true;
-        let mut complaints = Kept::default();
+        let mut complaints = Silent;
         {
             let mut routing = Routing::new(mta, &mut macros, &mut self.workspace.rewrite);
             let narrator = self.workspace.narrator.as_mut();
@@ -257,9 +263,6 @@ impl Post<'_> {
             let mut expansion = Expansion::new(&mut scratch, &mut cx);
             expansion.add_list_text(address, &Recipient::new(Vec::new()));
             expansion.finish();
-        }
-        for line in &complaints.lines {
-            self.workspace.narrator.say(line);
         }
         envelope.transcript = scratch.transcript;
         envelope.message_status = scratch.message_status;

@@ -65,7 +65,7 @@ fn on_the_spot(mta: &Mta, workspace: &mut Workspace, messages: Vec<LockedEnvelop
     let mut exit = ExitStatus::Ok;
     for message in messages {
         let finished = deliver(mta, workspace, message, Occasion::JustAccepted);
-        if exit == ExitStatus::Ok && !finished.exit.is_temporary() {
+        if exit == ExitStatus::Ok && finished.exit != ExitStatus::TempFail {
             exit = finished.exit;
         }
     }

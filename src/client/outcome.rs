@@ -40,8 +40,6 @@ pub struct Outcome {
     pub lost: Option<Vec<u8>>,
     /// The host is not worth another attempt in this run.
     pub avoids_host: bool,
-    /// Whoever watches has read the server's own words already.
-    pub is_quiet: bool,
     /// What the server said when it was told goodbye right away; the status of the host keeps that.
     pub last_words: Option<Vec<u8>>,
 }
@@ -130,7 +128,6 @@ impl Outcome {
             accepted_with: Vec::new(),
             lost: None,
             avoids_host: true,
-            is_quiet: false,
             last_words: None,
         }
     }
@@ -158,7 +155,6 @@ impl Outcome {
             // A refusal of the whole session says nothing about this sender.
             .filter(|_| !(phase == Phase::Mail && code == 421));
         let mut outcome = Outcome::new(exit, given.unwrap_or(default));
-        outcome.is_quiet = exit != ExitStatus::TempFail;
         outcome.avoids_host = matches!(phase, Phase::Greeting | Phase::DataFinal);
         let is_plain = matches!(code / 100, 4 | 5);
         if is_plain || phase == Phase::Recipient || (phase == Phase::DataFinal && code >= 600) {

@@ -84,13 +84,6 @@ pub fn first_failure(known: Option<ExitStatus>, new: Option<ExitStatus>) -> Opti
     }
 }
 
-/// Whether who watches is still to be told what became of a recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Narration {
-    Told,
-    Known,
-}
-
 /// Where a ledger writes to, besides the envelope.
 pub struct Listeners<'a> {
     /// The mail log.
@@ -135,10 +128,6 @@ impl<'a> Ledger<'a> {
 
     /// Settles recipients (their places in the transaction) with a status.
     pub fn settle(&mut self, places: &[usize], status: DeliveryStatus) {
-        self.enter(places, status, Narration::Told);
-    }
-
-    fn enter(&mut self, places: &[usize], status: DeliveryStatus, narration: Narration) {
         if status.exit != ExitStatus::Ok {
             self.result.exit = first_failure(self.result.exit, Some(status.exit));
         }
@@ -157,8 +146,10 @@ impl<'a> Ledger<'a> {
         } else if !status.reports_itself {
             self.note_successes(places);
         }
-        if narration == Narration::Told && self.narrator.is_listening() {
-            self.narrator.say(without_codes(&line, &status));
+        // Observed: a failure for good is told by its report, and by nobody before.
+        let is_told = matches!(status.exit, ExitStatus::Ok | ExitStatus::TempFail);
+        if is_told && self.narrator.is_listening() {
+            self.narrator.say(&line);
         }
         let attempt = Attempt {
             mailer: self.mailer,
@@ -236,14 +227,6 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// Gives a line of the transcript as it is told: without reply code and status code.
-fn without_codes<'l>(line: &'l [u8], status: &DeliveryStatus) -> &'l [u8] {
-    if matches!(status.exit, ExitStatus::Ok | ExitStatus::TempFail) {
-        return line;
-    }
-    line.splitn(3, |&b| b == b' ').nth(2).unwrap_or(line)
-}
-
 impl Witness for Ledger<'_> {
     fn message(&mut self, text: &[u8]) {
         if self.narrator.is_listening() {
@@ -292,11 +275,7 @@ impl Witness for Ledger<'_> {
 
     fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {
         let status = self.status_of(outcome);
-        let narration = match outcome.is_quiet {
-            true => Narration::Known,
-            false => Narration::Told,
-        };
-        self.enter(recipients, status, narration);
+        self.settle(recipients, status);
         for (place, reply) in &outcome.accepted_with {
             let index = self.recipients.get(*place).copied();
             let states = self.result.states.iter_mut().rev();
