@@ -148,10 +148,7 @@ impl Expansion<'_, '_, '_> {
             entry.identity = Some(Identity {
                 uid: owner,
                 gid: opened.facts.gid,
-                home: user
-                    .as_ref()
-                    .map(|user| user.home.clone())
-                    .unwrap_or_default(),
+                home: std::path::PathBuf::new(),
                 user: user.map(|user| user.name),
             });
         }

@@ -112,13 +112,14 @@ impl<'a> Attempt<'a> {
         }
         let first = transaction.recipients.first();
         let recipient = first.and_then(|index| envelope.recipients.get(*index));
-        let owner =
-            recipient.and_then(|recipient| controlling(envelope, recipient, &mta.config.mailers));
+        let owner = recipient.and_then(|recipient| {
+            controlling(envelope, recipient, &mta.config.mailers, &*mta.users)
+        });
         let mut macros = MacroTable::new();
         let sender = sender_for(mta, envelope, mailer, &mut macros, buffers);
         macros.set_text(MacroId::G, &sender);
         macros.set_text(MacroId::H, &transaction.host);
-        if let Some(home) = recipient.and_then(|recipient| home_of(mta, recipient)) {
+        if let Some(home) = recipient.and_then(|recipient| home_of(mta, envelope, recipient)) {
             macros.set_text(MacroId::Z, &home);
         }
         let mut attempt = Attempt {
@@ -466,7 +467,6 @@ impl<'a> Attempt<'a> {
             &self.mta.config.options.security,
             &*self.mta.users,
             self.owner.as_ref(),
-            self.users().first().map_or(&b""[..], Vec::as_slice),
         )
     }
 
@@ -555,18 +555,28 @@ fn sender_for(
     }
 }
 
-/// The home directory `$z` names: of the controlling user, or of the local user himself.
-fn home_of(mta: &Mta, recipient: &Recipient) -> Option<Vec<u8>> {
+/// The home directory `$z` names: of the local user himself, else of whoever the delivery is
+/// made for; a list has an owner, but no home (observed: 8.17.1.9).
+fn home_of(mta: &Mta, envelope: &Envelope, recipient: &Recipient) -> Option<Vec<u8>> {
     use std::os::unix::ffi::OsStrExt;
-    if let Some(user) = &recipient.controlling_user {
-        return Some(user.home.as_os_str().as_bytes().to_vec());
-    }
     let triple = recipient.triple.as_ref()?;
-    if !mta.config.mailers.get(triple.mailer).has(b'w') {
-        return None;
-    }
-    let user = mta.users.user_by_name(&triple.user).ok()??;
-    Some(user.home.as_os_str().as_bytes().to_vec())
+    let mailers = &mta.config.mailers;
+    let mailer = mailers.get(triple.mailer);
+    let is_special = [mailers.program(), mailers.file()].contains(&Some(triple.mailer));
+    let sender = envelope.sender.controlling.as_ref();
+    let himself = if mailer.has(b'w') {
+        mta.users.user_by_name(&triple.user).ok().flatten()
+    } else {
+        None
+    };
+    let home = match (himself, &recipient.controlling_user) {
+        (Some(user), _) => user.home,
+        (None, Some(owner)) if mailer.has(b'o') => owner.home.clone(),
+        (None, _) if is_special => return None,
+        (None, _) => sender?.home.clone(),
+    };
+    let home = home.as_os_str().as_bytes().to_vec();
+    (!home.is_empty()).then_some(home)
 }
 
 /// An address without its angle brackets.

@@ -50,10 +50,15 @@ pub fn controlling(
     envelope: &Envelope,
     recipient: &Recipient,
     mailers: &MailerTable,
+    users: &dyn UserDatabase,
 ) -> Option<Controlling> {
-    let id = recipient.triple.as_ref()?.mailer;
+    let triple = recipient.triple.as_ref()?;
+    let id = triple.mailer;
     let sender = envelope.sender.controlling.as_ref();
     let owner = if mailers.get(id).has(b'o') {
+        if let Some(himself) = local_user(recipient, mailers.get(id), users) {
+            return Some(himself);
+        }
         recipient.controlling_user.as_ref().or(sender)
     } else if [mailers.program(), mailers.file()].contains(&Some(id)) {
         None
@@ -61,6 +66,22 @@ pub fn controlling(
         sender
     };
     owner.map(Controlling::from)
+}
+
+/// Finds the user of a mailer whose users have accounts (F=w).
+fn local_user(
+    recipient: &Recipient,
+    mailer: &Mailer,
+    users: &dyn UserDatabase,
+) -> Option<Controlling> {
+    let name = &recipient.triple.as_ref()?.user;
+    let user = users.user_by_name(name).ok().flatten()?;
+    mailer.has(b'w').then(|| Controlling {
+        shown: recipient.address.clone(),
+        name: user.name,
+        uid: user.uid,
+        shown_gid: user.gid,
+    })
 }
 
 /// Resolves the credentials a mailer runs with; `None` keeps those of this program (F=S).
@@ -72,33 +93,30 @@ pub fn credentials(
     security: &Security,
     users: &dyn UserDatabase,
     controlling: Option<&Controlling>,
-    recipient_user: &[u8],
 ) -> io::Result<Option<Credentials>> {
-    if let Some(identity) = mailer.identity {
-        let gid = identity.gid.unwrap_or(security.default_user.gid);
-        if mailer.has(b'S') {
-            return Ok(Some(Credentials {
-                uid: 0,
-                gid,
-                groups: vec![gid, 0],
-            }));
-        }
-        return plain(identity.uid, gid, security, users).map(Some);
+    let default = &security.default_user;
+    if let (Some(identity), true) = (mailer.identity, mailer.has(b'S')) {
+        let gid = identity.gid.unwrap_or(default.gid);
+        return Ok(Some(Credentials {
+            uid: 0,
+            gid,
+            groups: vec![gid, 0],
+        }));
     }
     if mailer.has(b'S') && mailer.invocation() != Invocation::File {
         return Ok(None);
     }
-    if mailer.has(b'o')
-        && mailer.has(b'w')
-        && !mailer.has(b'S')
-        && let Some(user) = users.user_by_name(recipient_user)?
-        && user.uid != 0
-    {
-        return of_user(&user, security, users).map(Some);
-    }
-    match controlling {
-        Some(owner) if owner.uid != 0 => of_controlling(owner, security, users).map(Some),
-        _ => Ok(Some(of_default(&security.default_user))),
+    match (controlling, mailer.identity) {
+        (Some(owner), _) if owner.uid != 0 => of_controlling(owner, security, users).map(Some),
+        // Observed: U= stands in for DefaultUser, whose group stays among the others.
+        (_, Some(identity)) => {
+            let gid = identity.gid.unwrap_or(default.gid);
+            let mut groups = vec![gid, default.gid];
+            groups.dedup();
+            let uid = identity.uid;
+            Ok(Some(Credentials { uid, gid, groups }))
+        }
+        (_, None) => Ok(Some(of_default(default))),
     }
 }
 
@@ -138,32 +156,10 @@ fn of_user(user: &User, security: &Security, users: &dyn UserDatabase) -> io::Re
     users.credentials_of(user)
 }
 
-fn plain(
-    uid: u32,
-    gid: u32,
-    security: &Security,
-    users: &dyn UserDatabase,
-) -> io::Result<Credentials> {
-    let groups = match users.user_by_uid(uid)? {
-        Some(user) if !security.dont_init_groups => {
-            let mut groups = vec![gid];
-            groups.extend(
-                users
-                    .groups_of(&user)?
-                    .into_iter()
-                    .filter(|g| *g != user.gid && *g != gid),
-            );
-            groups
-        }
-        _ => vec![gid],
-    };
-    Ok(Credentials { uid, gid, groups })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mailer::{MailerFlags, MailerTriple};
+    use crate::mailer::{MailerFlags, MailerIdentity, MailerTriple};
     use crate::sys::identity::FixedUsers;
     use std::path::PathBuf;
 
@@ -217,7 +213,8 @@ mod tests {
             uid: 1003,
             ..ann()
         });
-        let found = controlling(&envelope, &recipient, &mailers);
+        let users = FixedUsers::default();
+        let found = controlling(&envelope, &recipient, &mailers, &users);
         assert_eq!(found.unwrap().uid, 1001);
     }
 
@@ -232,11 +229,34 @@ mod tests {
             shown_gid: 0,
         };
         for owner in [None, Some(&root)] {
-            let taken = credentials(&mailer, &security(), &users, owner, b"bob")
+            let taken = credentials(&mailer, &security(), &users, owner)
                 .unwrap()
                 .unwrap();
             assert_eq!((taken.uid, taken.gid, taken.groups), (8, 8, vec![8]));
         }
+    }
+
+    #[test]
+    fn the_user_of_the_mailer_stands_in_for_the_default_user_only() {
+        let (mut mailer, _) = local();
+        mailer.identity = Some(MailerIdentity {
+            uid: 1001,
+            gid: Some(50),
+        });
+        let users = FixedUsers::default();
+        let taken = |owner| {
+            let found = credentials(&mailer, &security(), &users, owner).unwrap();
+            let found = found.unwrap();
+            (found.uid, found.gid, found.groups)
+        };
+        assert_eq!(taken(None), (1001, 50, vec![50, 8]));
+        let fay = Controlling {
+            shown: b"fay".to_vec(),
+            name: b"fay".to_vec(),
+            uid: 1006,
+            shown_gid: 1006,
+        };
+        assert_eq!(taken(Some(&fay)).0, 1006);
     }
 
     #[test]
@@ -245,7 +265,7 @@ mod tests {
         mailer.flags = MailerFlags::from_bytes(b"S");
         let users = FixedUsers::default();
         assert!(
-            credentials(&mailer, &security(), &users, None, b"bob")
+            credentials(&mailer, &security(), &users, None)
                 .unwrap()
                 .is_none()
         );

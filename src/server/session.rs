@@ -382,23 +382,8 @@ impl Session {
     }
 
     fn refuse_long_line(&mut self, length: usize, call: &mut Call<'_>) -> Flow {
-        let text = [
-            b"421 4.7.0 ",
-            self.host_name().as_slice(),
-            b" Command too long, possible attack ",
-            &self.client.shown,
-        ]
-        .concat();
-        self.say(call, &wording::reply(&text));
-        self.log(
-            5,
-            Severity::Info,
-            format_args!(
-                "{}: SMTP violation, input too long: {length}",
-                self.client_shown()
-            ),
-        );
-        Flow::Close
+        let what = format!("SMTP violation, input too long: {length}");
+        self.throw_out("Command too long, possible attack", (5, &what), call)
     }
 
     /// Feeds the collector; returns a step when it wants more input or the session ends.

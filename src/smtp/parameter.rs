@@ -139,32 +139,18 @@ impl MailParameters {
     }
 
     fn add_envid(&mut self, value: Option<&[u8]>, policy: ParameterPolicy) -> Result<(), Reply> {
-        if !policy.allows_dsn {
-            return Err(Reply::of(
-                "504 5.7.0 Sorry, ENVID not supported, we do not allow DSN",
-            ));
-        }
-        let value = value.ok_or_else(|| Reply::of("501 5.5.2 ENVID requires a value"))?;
+        let value = dsn_value("ENVID", value, policy)?;
         if !xtext::is_xtext(value) {
             return Err(Reply::of("501 5.5.4 Syntax error in ENVID parameter value"));
         }
-        if self.envid.is_some() {
-            return Err(Reply::of("501 5.5.0 Duplicate ENVID parameter"));
-        }
+        refuse_second("ENVID", self.envid.is_some())?;
         self.envid = Some(value.to_vec());
         Ok(())
     }
 
     fn add_ret(&mut self, value: Option<&[u8]>, policy: ParameterPolicy) -> Result<(), Reply> {
-        if !policy.allows_dsn {
-            return Err(Reply::of(
-                "504 5.7.0 Sorry, RET not supported, we do not allow DSN",
-            ));
-        }
-        let value = value.ok_or_else(|| Reply::of("501 5.5.2 RET requires a value"))?;
-        if self.ret.is_some() {
-            return Err(Reply::of("501 5.5.0 Duplicate RET parameter"));
-        }
+        let value = dsn_value("RET", value, policy)?;
+        refuse_second("RET", self.ret.is_some())?;
         self.ret = Some(match value.to_ascii_lowercase().as_slice() {
             b"full" => RetParameter::Full,
             b"hdrs" => RetParameter::Headers,
@@ -175,9 +161,7 @@ impl MailParameters {
 
     fn add_auth(&mut self, value: Option<&[u8]>) -> Result<(), Reply> {
         let value = value.ok_or_else(|| Reply::of("501 5.5.2 AUTH= requires a value"))?;
-        if self.auth.is_some() {
-            return Err(Reply::of("501 5.5.0 Duplicate AUTH parameter"));
-        }
+        refuse_second("AUTH", self.auth.is_some())?;
         if !xtext::is_xtext(value) {
             return Err(Reply::of("501 5.5.4 Syntax error in AUTH parameter value"));
         }
@@ -220,12 +204,7 @@ impl RcptParameters {
     }
 
     fn add_notify(&mut self, value: Option<&[u8]>, policy: ParameterPolicy) -> Result<(), Reply> {
-        if !policy.allows_dsn {
-            return Err(Reply::of(
-                "504 5.7.0 Sorry, NOTIFY not supported, we do not allow DSN",
-            ));
-        }
-        let value = value.ok_or_else(|| Reply::of("501 5.5.2 NOTIFY requires a value"))?;
+        let value = dsn_value("NOTIFY", value, policy)?;
         let mut notify = NotifyParameter::default();
         if !value.eq_ignore_ascii_case(b"never") {
             for word in value.split(|octet| *octet == b',') {
@@ -250,12 +229,7 @@ impl RcptParameters {
     }
 
     fn add_orcpt(&mut self, value: Option<&[u8]>, policy: ParameterPolicy) -> Result<(), Reply> {
-        if !policy.allows_dsn {
-            return Err(Reply::of(
-                "504 5.7.0 Sorry, ORCPT not supported, we do not allow DSN",
-            ));
-        }
-        let value = value.ok_or_else(|| Reply::of("501 5.5.2 ORCPT requires a value"))?;
+        let value = dsn_value("ORCPT", value, policy)?;
         let malformed = || Reply::of("501 5.5.4 Syntax error in ORCPT parameter value");
         let at = value
             .iter()
@@ -264,11 +238,33 @@ impl RcptParameters {
         if at == 0 || !value.get(at + 1..).is_some_and(xtext::is_xtext) {
             return Err(malformed());
         }
-        if self.orcpt.is_some() {
-            return Err(Reply::of("501 5.5.0 Duplicate ORCPT parameter"));
-        }
+        refuse_second("ORCPT", self.orcpt.is_some())?;
         self.orcpt = Some(value.to_vec());
         Ok(())
+    }
+}
+
+/// Gives the value of a parameter that belongs to DSN; all of them may be switched off.
+fn dsn_value<'v>(
+    keyword: &str,
+    value: Option<&'v [u8]>,
+    policy: ParameterPolicy,
+) -> Result<&'v [u8], Reply> {
+    if !policy.allows_dsn {
+        return Err(Reply::of(&format!(
+            "504 5.7.0 Sorry, {keyword} not supported, we do not allow DSN"
+        )));
+    }
+    value.ok_or_else(|| Reply::of(&format!("501 5.5.2 {keyword} requires a value")))
+}
+
+/// Refuses a parameter that was given before.
+fn refuse_second(keyword: &str, is_given: bool) -> Result<(), Reply> {
+    match is_given {
+        true => Err(Reply::of(&format!(
+            "501 5.5.0 Duplicate {keyword} parameter"
+        ))),
+        false => Ok(()),
     }
 }
 

@@ -125,24 +125,23 @@ impl Session {
 
     /// Ends a connection that speaks another protocol.
     fn cut_foreign(&mut self, line: &[u8], call: &mut Call<'_>) -> Flow {
-        let text = [
-            b"421 4.7.0 ",
-            self.host_name().as_slice(),
-            b" Rejecting open proxy ",
-            &self.client.shown,
-        ]
-        .concat();
-        self.say(call, &wording::reply(&text));
-        self.log(
-            1,
-            Severity::Info,
-            format_args!(
-                "{}: probable open proxy: command={}\\r\\n",
-                self.client_shown(),
-                escape_for_display(line.get(..MAX_LOGGED_COMMAND).unwrap_or(line))
-            ),
-        );
-        Flow::Close
+        let shown = escape_for_display(line.get(..MAX_LOGGED_COMMAND).unwrap_or(line));
+        let what = format!("probable open proxy: command={shown}\\r\\n");
+        self.throw_out("Rejecting open proxy", (1, &what), call)
+    }
+
+    /// Answers 421 with the client's name, logs what it did from a LogLevel on, and closes.
+    pub(super) fn throw_out(
+        &mut self,
+        why: &str,
+        (level, what): (u8, &str),
+        call: &mut Call<'_>,
+    ) -> Flow {
+        let why = format!("{why} {}", escape_for_display(&self.client.shown));
+        let flow = self.cut(&why, call);
+        let client = self.client_shown().to_string();
+        self.log(level, Severity::Info, format_args!("{client}: {what}"));
+        flow
     }
 
     /// Answers 421 with the host's name and closes.
