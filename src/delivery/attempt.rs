@@ -97,6 +97,36 @@ fn is_any_delivered(envelope: &Envelope, transaction: &Transaction) -> bool {
     })
 }
 
+/// What a transaction would look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// The sender as the mailer sees him (`$g`).
+    pub sender: Vec<u8>,
+    /// The recipients as the mailer sees them (`$u`).
+    pub users: Vec<Vec<u8>>,
+    /// The argument vector.
+    pub argv: Vec<Vec<u8>>,
+    /// The user and group a program or file would get; none: those of the process.
+    pub rights: Option<(u32, u32)>,
+}
+
+/// Tells what a transaction would look like, and does nothing.
+pub fn outlook(
+    mta: &Mta,
+    envelope: &Envelope,
+    transaction: &Transaction,
+    buffers: &mut RewriteWorkspace,
+) -> Outlook {
+    let attempt = Attempt::prepare(mta, envelope, transaction, buffers);
+    let rights = attempt.credentials().ok().flatten();
+    Outlook {
+        sender: attempt.sender.clone(),
+        users: attempt.users(),
+        argv: attempt.expanded_argv(),
+        rights: rights.map(|rights| (rights.uid, rights.gid)),
+    }
+}
+
 impl<'a> Attempt<'a> {
     fn prepare(
         mta: &'a Mta,

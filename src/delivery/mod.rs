@@ -10,7 +10,7 @@
 //! - `output`: header and body as one mailer wants them;
 //! - `header_view`: header rewriting with the real rulesets;
 //! - `mime_limits`: MIME fields cut to their limits;
-//! - `network`, `network_call`, `host_knowledge`: the next host, by SMTP or LMTP;
+//! - `exchangers`, `network`, `network_call`, `host_knowledge`: the next host, by SMTP or LMTP;
 //! - `dead_letter`: failures of a user who waits for the program;
 //! - `record`: the `to=` lines of the log.
 
@@ -18,6 +18,7 @@ pub mod argv;
 pub mod attempt;
 pub mod controlling;
 mod dead_letter;
+pub mod exchangers;
 pub mod file;
 pub mod finish;
 pub mod header_view;

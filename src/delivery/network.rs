@@ -18,6 +18,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::exchangers::{Asking, exchangers};
 use super::host_knowledge::{self, Busy};
 pub use super::network_call::Call;
 use super::network_call::{
@@ -28,8 +29,7 @@ use crate::client::outcome::status;
 use crate::client::{
     Finished, Manners, MessageWriter, Outcome, RcptCommand, Ready, Stream, Transport, Witness,
 };
-use crate::dns::ResolveFailure;
-use crate::dns::mx::{self, MxFailure, MxList, MxRules};
+use crate::dns::mx::{MxFailure, MxList};
 use crate::logging::traffic::TrafficLog;
 use crate::mta::Memory;
 use crate::smtp::ExitStatus;
@@ -68,7 +68,14 @@ pub fn deliver(
             return bad_port(call, &shown, witness);
         }
     };
-    match exchangers(call, host) {
+    let asking = Asking {
+        mailer: call.mailer,
+        options: call.options,
+        resolver: call.resolver,
+        is_ourselves: call.is_ourselves,
+        patience: patience(call),
+    };
+    match exchangers(&asking, host) {
         Ok(list) => {
             let mut walk = Walk::new(call, memory, write_message, witness);
             walk.through(&list, port);
@@ -669,31 +676,6 @@ fn bad_port(call: &Call<'_>, port: &[u8], witness: &mut dyn Telling) {
     let all: Vec<usize> = (0..call.recipients.len()).collect();
     let outcome = Outcome::new(ExitStatus::OsFile, status(5, 3, 5));
     Told::new(witness, b"").settled(&all, &outcome);
-}
-
-fn exchangers(call: &Call<'_>, host: &[u8]) -> Result<MxList, MxFailure> {
-    if call.mailer.has(b'0') {
-        let list = mx::literal_hosts(host);
-        return if list.exchangers.is_empty() {
-            Err(MxFailure::Lookup(ResolveFailure::NotFound))
-        } else {
-            Ok(list)
-        };
-    }
-    let delivering = &call.options.delivering;
-    let rules = MxRules {
-        is_ourselves: call.is_ourselves,
-        fallback: delivering.fallback_mx_host.as_deref().unwrap_or_default(),
-        try_null_mx_list: delivering.try_null_mx_list,
-        patience: patience(call),
-    };
-    let found = mx::mail_exchangers(call.resolver, host, &rules);
-    match (&found, &delivering.fallback_smart_host) {
-        (Err(MxFailure::Lookup(failure)), Some(smart_host)) if !failure.is_temporary() => {
-            mx::mail_exchangers(call.resolver, smart_host, &rules)
-        }
-        _ => found,
-    }
 }
 
 /// Mail for this host has nowhere to go.

@@ -45,7 +45,7 @@ pub struct Call<'a> {
 }
 
 /// Reads the port word of an argument vector: a number or a service name.
-pub(super) fn port_of(word: &[u8]) -> Option<u16> {
+pub fn port_of(word: &[u8]) -> Option<u16> {
     match std::str::from_utf8(word).ok()?.parse::<u16>() {
         Ok(port) => Some(port),
         Err(_) => service_port(word),

@@ -9,7 +9,9 @@ use crate::logging::narrator::Narrator;
 use crate::macros::{MacroId, MacroTable, Macros, Template};
 use crate::mailer::MailerTriple;
 use crate::rewrite::resolve::{ErrorSource, Resolved, Resolving};
-use crate::rewrite::{Kept, Place, Resolution, RewriteWorkspace, Role, RuleError, resolve_local};
+use crate::rewrite::{
+    Kept, Observer, Place, Resolution, RewriteWorkspace, Role, RuleError, Trace, resolve_local,
+};
 use crate::smtp::{EnhancedStatus, ExitStatus, Reply};
 use crate::token::Complaint;
 
@@ -31,6 +33,46 @@ pub struct Routing<'a> {
     buffers: &'a mut RewriteWorkspace,
     /// The last user began with `@` at a mailer with F=@: ruleset 5 is not asked.
     skips_ruleset_5: bool,
+    /// Who looks on.
+    observer: Option<&'a mut dyn Observer>,
+}
+
+/// Keeps messages, and lets somebody look on.
+struct Watched<'w> {
+    kept: Kept,
+    observer: Option<&'w mut dyn Observer>,
+}
+
+impl<'w> Watched<'w> {
+    fn by(observer: &'w mut Option<&mut dyn Observer>) -> Self {
+        Watched {
+            kept: Kept::default(),
+            observer: observer
+                .as_mut()
+                .map(|observer| &mut **observer as &mut dyn Observer),
+        }
+    }
+}
+
+impl Trace for Watched<'_> {
+    fn level(&self, category: u8) -> u8 {
+        self.kept.level(category)
+    }
+    fn observer(&mut self) -> Option<&mut dyn Observer> {
+        match &mut self.observer {
+            Some(observer) => Some(&mut **observer),
+            None => None,
+        }
+    }
+    fn write(&mut self, text: &[u8]) {
+        self.kept.write(text);
+    }
+    fn complain(&mut self, complaint: Complaint) {
+        self.kept.complain(complaint);
+    }
+    fn defer(&mut self, reason: Vec<u8>) {
+        self.kept.defer(reason);
+    }
 }
 
 impl<'a> Routing<'a> {
@@ -45,7 +87,14 @@ impl<'a> Routing<'a> {
             macros,
             buffers,
             skips_ruleset_5: false,
+            observer: None,
         }
+    }
+
+    /// Lets somebody look on while rules are applied.
+    pub fn watched_by(mut self, observer: &'a mut dyn Observer) -> Self {
+        self.observer = Some(observer);
+        self
     }
 }
 
@@ -56,7 +105,7 @@ impl Router for Routing<'_> {
         delimiter: Option<u8>,
         told: &mut Vec<Refusal>,
     ) -> (Routed, usize) {
-        let mut trace = Kept::default();
+        let mut trace = Watched::by(&mut self.observer);
         let how = Resolving {
             role: Role::Recipient,
             place: Place::Envelope,
@@ -72,21 +121,21 @@ impl Router for Routing<'_> {
             .resolve(list, how);
         self.skips_ruleset_5 = skips_ruleset_5;
         if !matches!(resolution, Resolution::Error(_)) {
-            told.extend(trace.complaints.iter().map(repaired));
+            told.extend(trace.kept.complaints.iter().map(repaired));
         }
-        (routed(resolution, &trace), end)
+        (routed(resolution, &trace.kept), end)
     }
 
     fn resolve_local(&mut self, triple: &MailerTriple) -> Option<Routed> {
         if self.skips_ruleset_5 {
             return None;
         }
-        let mut trace = Kept::default();
+        let mut trace = Watched::by(&mut self.observer);
         let mut cx = self
             .mta
             .rewrite_context(self.macros, None, &mut trace, self.buffers);
         let resolution = resolve_local(triple, &mut cx)?;
-        Some(routed(resolution, &trace))
+        Some(routed(resolution, &trace.kept))
     }
 
     fn forward_path(&mut self, path: &Template, user: &LocalUser<'_>) -> Vec<u8> {

@@ -131,6 +131,15 @@ impl Queue {
         })
     }
 
+    /// Makes a queue without any directory, for tools that look at nothing in it.
+    pub fn without_directories(ids: Arc<QueueIdSource>) -> Queue {
+        Queue {
+            groups: Vec::new(),
+            ids,
+            factors: PriorityFactors::default(),
+        }
+    }
+
     /// Makes a queue of one directory, for tests and tools.
     pub fn of_directory(directory: QueueDirectory, ids: Arc<QueueIdSource>) -> Queue {
         let group = QueueGroup {

@@ -67,6 +67,10 @@ impl RewriteContext<'_> {
             );
             return ExitStatus::Config;
         }
+        let is_observed = self.trace.observer().is_some();
+        if is_observed {
+            self.observe_enter(ruleset, tokens);
+        }
         let mut status = ExitStatus::Ok;
         let mut bindings = Bindings::default();
         let mut words = Words::of(tokens);
@@ -95,9 +99,15 @@ impl RewriteContext<'_> {
                 if level >= 10 {
                     self.trace.write(b"----- rule fails\n");
                 }
+                if is_observed {
+                    self.observe_failure(rule);
+                }
                 at += 1;
                 repeats = 0;
                 continue;
+            }
+            if is_observed {
+                self.observe_match(rule);
             }
             let mut replacement = book.replacement(rule);
             if level >= 12 {
@@ -128,6 +138,10 @@ impl RewriteContext<'_> {
             match outcome {
                 Err(status) => {
                     self.workspace.give_back(out);
+                    if is_observed {
+                        self.observe_result(None);
+                        self.observe_leave(tokens);
+                    }
                     return status;
                 }
                 Ok(ExitStatus::Ok) => {}
@@ -140,6 +154,9 @@ impl RewriteContext<'_> {
             std::mem::swap(tokens, &mut out);
             self.workspace.give_back(out);
             words = Words::of(tokens);
+            if is_observed {
+                self.observe_result(Some(tokens));
+            }
             if level >= 4 {
                 let line = self.shown_line(b"rewritten as:", tokens);
                 self.trace.write(&line);
@@ -150,6 +167,9 @@ impl RewriteContext<'_> {
         }
         if shows {
             self.show_pass(ruleset, b" returns:", tokens);
+        }
+        if is_observed {
+            self.observe_leave(tokens);
         }
         status
     }

@@ -8,6 +8,7 @@
 use super::book::RuleBook;
 use super::compile::MAX_MAP_ARGUMENTS;
 use super::context::{Host, RewriteContext};
+use super::observer::Question;
 use crate::map::{LookupContext, MapId};
 use crate::smtp::ExitStatus;
 use crate::token::mark::push_plain;
@@ -149,6 +150,16 @@ impl RewriteContext<'_> {
             Some(id) => self.ask(id, &key, &arguments),
             None => (None, ExitStatus::Ok),
         };
+        if let Some(observer) = self.trace.observer() {
+            observer.ask(Question {
+                map: &lookup.map,
+                key: &key,
+                arguments: &arguments,
+                answer: value.as_deref(),
+                exists: map.is_some(),
+                status,
+            });
+        }
         let value = match (value, &lookup.default) {
             (Some(value), _) => value,
             (None, Some(range)) => self.joined(part(range)),

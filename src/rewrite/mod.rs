@@ -12,7 +12,7 @@
 //! - [`resolve`]: an address to a mailer, a host and a user.
 //! - [`rename`]: an address as one mailer wants to see it.
 //! - [`check`]: the hooks that say yes or no.
-//! - [`trace`]: who listens to all this.
+//! - [`trace`]: who listens to all this; [`observer`]: who looks on step by step.
 
 pub mod book;
 pub mod check;
@@ -22,6 +22,7 @@ pub mod engine;
 mod gate;
 pub mod lookup;
 pub mod matcher;
+pub mod observer;
 pub mod rename;
 pub mod resolve;
 pub mod trace;
@@ -34,6 +35,7 @@ pub use book::{RuleBook, RulesetName};
 pub use check::check;
 pub use compile::RuleSource;
 pub use context::{RewriteContext, RewriteWorkspace};
+pub use observer::{Observer, Question};
 pub use rename::{Place, RenameFailure, Role, rename_for_mailer};
 pub use resolve::{Resolution, RuleError, resolve_address, resolve_local};
 pub use trace::{Kept, Silent, Trace, Traced};

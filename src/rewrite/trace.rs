@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::observer::Observer;
 use crate::logging::debug::DebugLog;
 use crate::token::Complaint;
 
@@ -18,6 +19,11 @@ pub trait Trace {
     /// Says whether symbols of rules are shown in reverse video (`-dANSI`).
     fn reverses_symbols(&self) -> bool {
         false
+    }
+
+    /// Returns who wants to see each step as values.
+    fn observer(&mut self) -> Option<&mut dyn Observer> {
+        None
     }
 
     /// Takes debug output, line ends included.
