@@ -93,6 +93,8 @@ pub mod test_mode;
 
 pub mod check;
 
+pub mod explain;
+
 pub mod tools;
 
 pub mod cli;

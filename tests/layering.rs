@@ -36,6 +36,7 @@ const ROOMS: &[&str] = &[
     "daemon",
     "test_mode",
     "check",
+    "explain",
     "tools",
     "cli",
 ];

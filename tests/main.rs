@@ -67,6 +67,7 @@ scenarios! {
     long_sessions_are_quoted_whole_and_old_transcripts_go: "transcripts";
     limits_of_the_daemon_hold_and_free_places_are_used_at_once: "limits";
     the_sandbox_shows_a_message_delivered_and_leaves_nothing_behind: "sandbox";
+    what_is_checked_and_explained_stays_as_it_was: "inspection";
     the_tutorials_rules_rewrite_as_told: "tutorial_rewriting";
     the_tutorials_mail_goes_where_told: "tutorial_mail";
 }

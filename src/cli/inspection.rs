@@ -6,24 +6,43 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::check::check;
 use crate::config::identity::FEATURES;
 use crate::config::source::SystemSource;
+use crate::config::{Config, Overrides};
+use crate::explain::{self, Question, explain};
+use crate::mta::open::Listeners;
+use crate::mta::{Lifetime, Mta, Workspace};
+use crate::queue::Queue;
 use crate::smtp::ExitStatus;
 use crate::sys::file::path_buf_of;
 use crate::sys::process;
 use crate::text::bytes::printable;
 
-use super::start::{MAIN_CONFIG, SUBMIT_CONFIG};
+use super::start::{self, MAIN_CONFIG, SUBMIT_CONFIG};
 
 /// What is said to a wrong command line.
 const CHECK_USAGE: &str = "usage: sendmail --check [-C file | -Ac | -Am] [--json]";
+
+const EXPLAIN_USAGE: &str =
+    "usage: sendmail --explain address [-f sender] [-C file | -Ac | -Am] [-v] [--json]";
 
 /// A command line that begins with `--check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Check {
     file: PathBuf,
+    json: bool,
+}
+
+/// A command line that begins with `--explain`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Explain {
+    file: PathBuf,
+    address: Vec<u8>,
+    sender: Option<Vec<u8>>,
+    with_failures: bool,
     json: bool,
 }
 
@@ -34,6 +53,10 @@ pub fn run(words: &[Vec<u8>]) -> Option<ExitStatus> {
         b"--check" => match Check::parse(rest) {
             Ok(request) => prepared(|| run_check(&request)),
             Err(fault) => usage(&fault, CHECK_USAGE),
+        },
+        b"--explain" => match Explain::parse(rest) {
+            Ok(request) => prepared(|| run_explain(&request)),
+            Err(fault) => usage(&fault, EXPLAIN_USAGE),
         },
         _ => return None,
     };
@@ -69,6 +92,39 @@ fn run_check(request: &Check) -> io::Result<ExitStatus> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(report.status())
+}
+
+fn run_explain(request: &Explain) -> io::Result<ExitStatus> {
+    let overrides = Overrides::only_file(&request.file);
+    let config = match Config::load(&overrides, &mut SystemSource::default()) {
+        Ok(config) => config,
+        Err(failure) => {
+            eprintln!("{failure}");
+            return Ok(failure.status());
+        }
+    };
+    // A faulty file explains as far as it goes; --check tells more.
+    let said = config.diagnostics.printed_with_hints(false, false);
+    eprint!("{}", String::from_utf8_lossy(&said));
+    let lifetime = Arc::new(Lifetime::new(start::direct_privileges()));
+    let queue = Queue::without_directories(Arc::clone(&lifetime.queue_ids));
+    let mta = Mta::with_queue(Arc::new(config), lifetime, &Listeners::default(), queue);
+    let mut workspace = Workspace::new(&mta.config.options);
+    let question = Question {
+        address: request.address.clone(),
+        sender: request.sender.clone(),
+        uid: process::real_user(),
+        with_failures: request.with_failures,
+    };
+    let explanation = explain(&mta, &mut workspace, &question);
+    let text = match request.json {
+        true => format!("{}\n", explain::json::for_programs(&explanation)),
+        false => explain::tree::for_people(&explanation),
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(explanation.status)
 }
 
 /// Goes through words of which some take a value, glued to them or in the next word.
@@ -126,6 +182,44 @@ impl Check {
     }
 }
 
+impl Explain {
+    fn parse(words: &[Vec<u8>]) -> Result<Explain, String> {
+        let mut request = Explain {
+            file: PathBuf::from(MAIN_CONFIG),
+            address: Vec::new(),
+            sender: None,
+            with_failures: false,
+            json: false,
+        };
+        let mut addresses = Vec::new();
+        let mut words = Words::of(words);
+        while let Some(word) = words.next() {
+            if word == b"--json" {
+                request.json = true;
+            } else if word == b"-v" {
+                request.with_failures = true;
+            } else if word.starts_with(b"-f") {
+                request.sender = Some(words.value(word)?.to_vec());
+            } else if let Some(file) = chosen_file(word, &mut words)? {
+                request.file = file;
+            } else if word.starts_with(b"-") {
+                return Err(format!("--explain does not know {}", printable(word)));
+            } else {
+                addresses.push(word);
+            }
+        }
+        match addresses.as_slice() {
+            [] => Err("--explain wants an address".to_owned()),
+            [b""] => Err("the address is empty".to_owned()),
+            [address] => {
+                request.address = address.to_vec();
+                Ok(request)
+            }
+            _ => Err("--explain takes one address; write a list with commas".to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +244,18 @@ mod tests {
         }
         for line in ["-C", "file", "--jso", "-v"] {
             assert!(Check::parse(&words(line)).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn explain_takes_an_address_and_what_belongs_to_it() {
+        let request = Explain::parse(&words("joe@x -f ann -C/x.cf -v --json")).unwrap();
+        assert_eq!(request.address, b"joe@x");
+        assert_eq!(request.sender.as_deref(), Some(b"ann".as_slice()));
+        assert_eq!(request.file, PathBuf::from("/x.cf"));
+        assert!(request.with_failures && request.json);
+        for line in ["", "a b", "a -f", "a -x", "a --jsn"] {
+            assert!(Explain::parse(&words(line)).is_err(), "{line}");
         }
     }
 
