@@ -97,7 +97,11 @@ fn run_check(request: &Check) -> io::Result<ExitStatus> {
 fn run_explain(request: &Explain) -> io::Result<ExitStatus> {
     let overrides = Overrides::only_file(&request.file);
     let config = match Config::load(&overrides, &mut SystemSource::default()) {
-        Ok(config) => config,
+        Ok(mut config) => {
+            // Who only asks rebuilds nothing.
+            config.options.delivering.auto_rebuild_aliases = false;
+            config
+        }
         Err(failure) => {
             eprintln!("{failure}");
             return Ok(failure.status());

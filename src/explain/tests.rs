@@ -52,6 +52,7 @@ fn explained(address: &str, with_failures: bool) -> Explanation {
     let lifetime = Arc::new(Lifetime {
         queue_ids: Arc::new(QueueIdSource::new(0)),
         directory_sync: Arc::new(DirectorySync::new()),
+        tried_aliases: Default::default(),
         clock: Arc::new(SystemClock),
         users,
         privileged: Arc::new(Unprivileged),
