@@ -358,4 +358,48 @@ mod tests {
         assert!(lost(Phase::DataInit).is_some());
         assert_eq!(lost(Phase::DataFinal), None);
     }
+
+    #[test]
+    fn a_timeout_is_told_in_every_phase() {
+        for phase in [Phase::Greeting, Phase::Mail, Phase::DataFinal] {
+            let detail = Outcome::lost(phase, Lost::TimedOut, b"mx.test.").detail;
+            assert_eq!(
+                detail.as_deref(),
+                Some(&b"Connection timed out with mx.test."[..]),
+                "{phase:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_next_message_hears_the_reason_only() {
+        let lost = Outcome::lost(Phase::DataFinal, Lost::Reset, b"mx.test.");
+        let next = lost.aftermath().unwrap();
+        assert_eq!(
+            next.detail.as_deref(),
+            Some(&b"Connection reset by mx.test."[..])
+        );
+        assert_eq!(next.message, None);
+        let closing = outcome(Phase::DataFinal, "421 4.3.2 closing").aftermath();
+        let closing = closing.unwrap();
+        assert_eq!((closing.reply, closing.detail), (None, None));
+        let busy = outcome(Phase::DataInit, "450 4.2.0 busy");
+        assert_eq!(busy.aftermath(), None);
+    }
+
+    #[test]
+    fn the_log_quotes_the_first_line_as_if_it_were_the_only_one() {
+        let mut builder = crate::client::answer::AnswerBuilder::new(true);
+        assert_eq!(builder.line(b"550-5.7.1 one"), None);
+        let answer = builder.line(b"550 5.7.1 two").unwrap();
+        let quoted = |phase| Outcome::of_refusal(phase, &answer, b"h").unwrap().reply;
+        assert_eq!(
+            quoted(Phase::DataFinal).as_deref(),
+            Some(&b"550 5.7.1 one"[..])
+        );
+        assert_eq!(
+            quoted(Phase::Recipient).as_deref(),
+            Some(&b"550-5.7.1 one"[..])
+        );
+    }
 }

@@ -63,7 +63,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct ConfigFailure {
     /// What was said until then, the reason last.
-    pub diagnostics: Diagnostics,
+    pub diagnostics: Box<Diagnostics>,
     /// LogLevel as far as it is known.
     pub log_level: u8,
 }
@@ -72,7 +72,7 @@ impl ConfigFailure {
     fn of(builder: Builder<'_>) -> Self {
         ConfigFailure {
             log_level: builder.config.options.running.log_level,
-            diagnostics: builder.out,
+            diagnostics: Box::new(builder.out),
         }
     }
 

@@ -128,3 +128,24 @@ impl Envelope {
         self.flags.contains(EnvelopeFlags::RESPONSE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_permanent_trouble_counts() {
+        let mut envelope = Envelope::default();
+        for (is_permanent, text, expected) in [
+            (false, "later", "later"),
+            (false, "even later", "later"),
+            (true, "no", "no"),
+            (false, "later", "no"),
+            (true, "never", "never"),
+        ] {
+            envelope.note_trouble(is_permanent, text.as_bytes());
+            let status = envelope.message_status.as_deref();
+            assert_eq!(status, Some(expected.as_bytes()), "{text}");
+        }
+    }
+}

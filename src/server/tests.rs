@@ -434,6 +434,38 @@ fn many_hellos_are_answered_ever_more_slowly() {
 }
 
 #[test]
+fn the_size_of_a_refused_mail_is_forgotten() {
+    let mut dialogue = Dialogue::with("O MaxMessageSize=2000\n");
+    dialogue.expect(&[
+        ("EHLO a.test", "250-"),
+        ("MAIL FROM:<x@far.test> SIZE=5000", "552 5.2.3"),
+        ("MAIL FROM:<x@far.test>", "250 2.1.0"),
+    ]);
+}
+
+#[test]
+fn every_refused_recipient_is_logged() {
+    let mut dialogue = Dialogue::new();
+    dialogue.expect(&[
+        ("EHLO a.test", "250-"),
+        ("MAIL FROM:<x@far.test>", "250 2.1.0"),
+        ("RCPT TO:<bob", "553"),
+        ("RCPT TO:<x@far.test> NOTIFY=FOO", "501 5.5.4"),
+    ]);
+    assert!(dialogue.logged("<bob... Unbalanced '<'"));
+    assert!(dialogue.logged("Bad argument \"FOO\"  to NOTIFY"));
+}
+
+#[test]
+fn the_ruleset_of_a_later_h_line_of_the_same_field_is_asked() {
+    let mut dialogue = Dialogue::with("HMessage-Id: $>CheckId\nSCheckId\nR$*\t$#error $: 553 no\n");
+    dialogue.open_message();
+    dialogue.expect(&[("DATA", "354")]);
+    let reply = dialogue.raw(b"Message-Id: bad\r\n\r\nx\r\n.\r\n");
+    assert!(reply.starts_with("553 "), "{reply}");
+}
+
+#[test]
 fn guessing_recipients_is_slowed_down() {
     let mut dialogue = Dialogue::with("O BadRcptThrottle=1\n");
     dialogue.open_message();
