@@ -69,5 +69,6 @@ scenarios! {
     the_sandbox_shows_a_message_delivered_and_leaves_nothing_behind: "sandbox";
     what_is_checked_and_explained_stays_as_it_was: "inspection";
     the_tutorials_rules_rewrite_as_told: "tutorial_rewriting";
+    traces_show_what_the_reference_shows: "traces";
     the_tutorials_mail_goes_where_told: "tutorial_mail";
 }

@@ -1,6 +1,7 @@
 //! What expansion works with: routing, accounts, limits, listeners.
 
 use super::database::AliasDatabase;
+use crate::logging::debug::DebugLog;
 use crate::logging::narrator::Narrator;
 use crate::logging::record::MailLog;
 use crate::macros::Template;
@@ -147,6 +148,8 @@ pub struct ExpandContext<'a> {
     pub privileged: &'a dyn Privileged,
     /// Mail log.
     pub log: &'a MailLog,
+    /// Traces (-d27).
+    pub debug: &'a DebugLog,
     /// Told each step (-v).
     pub narrator: &'a mut dyn Narrator,
     /// Told errors.

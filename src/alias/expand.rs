@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use super::context::{ExpandContext, Routed, Summary};
 use super::hearing::Hearing;
+use super::loops::LoopEnd;
 use super::rights::Identity;
 use super::telling::shortened;
 use crate::envelope::{Envelope, Recipient, RecipientState};
@@ -217,7 +218,11 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             if self.same(&self.entries[parent], &entry) {
                 self.entries[parent].self_reference = true;
             }
-            if let Some(user) = self.loop_end(&entry) {
+            let end = self.loop_end(&entry);
+            if self.traces(1) {
+                self.trace_loop(&entry, end);
+            }
+            if let LoopEnd::At(user) = end {
                 self.entries[user].self_reference = true;
                 continue;
             }
@@ -399,6 +404,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
 
     fn alias(&mut self, index: usize, depth: u32) {
         let user = self.entries[index].user().to_vec();
+        if self.traces(1) {
+            self.trace(&[b"alias(", &user, b")"]);
+        }
         let found = match self.look_up(&user) {
             Err(()) => return self.defer(index, (4, 3, 0), b"alias database unavailable"),
             Ok(None) => return,
@@ -408,6 +416,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             }
             Ok(Some(found)) => found,
         };
+        if self.traces(1) {
+            self.trace_alias(index, &found);
+        }
         self.say(&[b"aliased to ", shortened(&found).as_slice()].concat());
         self.cx.log.syslog(
             11,
@@ -564,23 +575,6 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         }
     }
 
-    /// Looks for a loop that the entry would close; returns the real user at which it ends.
-    fn loop_end(&self, entry: &Entry) -> Option<usize> {
-        let chain: Vec<usize> =
-            std::iter::successors(entry.parent, |index| self.entries[*index].parent).collect();
-        let start = chain
-            .iter()
-            .position(|index| self.same(&self.entries[*index], entry))?;
-        let mut candidates = std::iter::once(chain[start]).chain(chain[..start].iter().copied());
-        candidates.find(|index| {
-            let candidate = &self.entries[*index];
-            let (name, _) = unquoted(candidate.user());
-            self.mailer_of(candidate)
-                .is_some_and(|mailer| mailer.has(b'w'))
-                && matches!(self.cx.users.user_by_name(&name), Ok(Some(_)))
-        })
-    }
-
     /// Passes on to a single final recipient that the sender named it, and breaks loops.
     fn end_pass(&mut self, index: usize) {
         let is_dead = |entry: &Entry| match &entry.work {
@@ -693,7 +687,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         (expensive, host.unwrap_or_default())
     }
 
-    fn mailer_of(&self, entry: &Entry) -> Option<&Mailer> {
+    pub(super) fn mailer_of(&self, entry: &Entry) -> Option<&Mailer> {
         entry
             .recipient
             .triple
@@ -711,7 +705,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
 
     /// Tells whether two entries are one recipient: same mailer, user and host, and for
     /// programs and files the same user to run as.
-    fn same(&self, one: &Entry, other: &Entry) -> bool {
+    pub(super) fn same(&self, one: &Entry, other: &Entry) -> bool {
         let (Some(a), Some(b)) = (&one.recipient.triple, &other.recipient.triple) else {
             return false;
         };
@@ -775,7 +769,7 @@ fn start_of_address(list: &[u8]) -> Option<&[u8]> {
 }
 
 /// Takes quotes and backslashes away and tells whether there was a backslash.
-fn unquoted(user: &[u8]) -> (Vec<u8>, bool) {
+pub(super) fn unquoted(user: &[u8]) -> (Vec<u8>, bool) {
     let mut name = Vec::with_capacity(user.len());
     let mut escaped = false;
     for byte in user {

@@ -27,11 +27,18 @@ impl Expansion<'_, '_, '_> {
             host: &triple.host,
             home: user.home.as_os_str().as_bytes(),
         };
+        if self.traces(1) {
+            let address = self.entries[index].recipient.address.as_slice();
+            self.trace(&[b"forward(", address, b")"]);
+        }
         let expanded = self.cx.router.forward_path(&template, &local);
         for path in expanded
             .split(|byte| *byte == b':')
             .filter(|path| !path.is_empty())
         {
+            if self.traces(3) {
+                self.trace(&[b"forward: trying ", path]);
+            }
             let Err(error) = self.read_list(index, path, ListKind::Forward, depth) else {
                 return;
             };

@@ -74,6 +74,9 @@ impl Expansion<'_, '_, '_> {
         kind: ListKind,
         depth: u32,
     ) -> Result<(), OpenError> {
+        if self.traces(2) {
+            self.trace(&[b"include(", path, b")"]);
+        }
         let opened = self.open_list(index, path, kind)?;
         self.judge(index, path, &opened, kind);
         let about = self.about.take();

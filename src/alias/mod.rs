@@ -9,6 +9,7 @@
 //! - [`expand`]: recipients in, final recipients out;
 //! - `rights`: whose rights programs, files and lists get;
 //! - `hearing`: what alias databases say meanwhile;
+//! - `loops`: where a loop of aliases ends;
 //! - `telling`: errors and progress in words;
 //! - `include`: `:include:` lists;
 //! - `forward`: ForwardPath and .forward files.
@@ -20,6 +21,7 @@ mod forward;
 mod hearing;
 mod include;
 pub mod judge;
+mod loops;
 pub mod rebuild;
 pub mod refresh;
 mod rights;

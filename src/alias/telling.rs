@@ -14,6 +14,34 @@ use crate::text::interval::format_interval;
 /// Longest alias or list line quoted in a message.
 const MAX_QUOTED_BYTES: usize = 203;
 
+/// The debug category of everything told here.
+const CATEGORY: u8 = 27;
+
+/// What `-d27` shows. Observed: 8.17.1.9.
+impl Expansion<'_, '_, '_> {
+    /// Says whether traces of a level are wanted; ask before formatting.
+    pub(super) fn traces(&self, level: u8) -> bool {
+        self.cx.debug.is_on(CATEGORY, level)
+    }
+
+    /// Writes a line made of pieces.
+    pub(super) fn trace(&self, pieces: &[&[u8]]) {
+        self.cx.debug.line(&pieces.concat());
+    }
+
+    /// Tells what an alias stands for.
+    pub(super) fn trace_alias(&self, index: usize, found: &[u8]) {
+        let recipient = &self.entries[index].recipient;
+        let host = recipient
+            .triple
+            .as_ref()
+            .map_or(&b""[..], |triple| &triple.host);
+        let user = self.entries[index].user();
+        let address = recipient.address.as_slice();
+        self.trace(&[address, b" (", host, b", ", user, b") aliased to ", found]);
+    }
+}
+
 impl Expansion<'_, '_, '_> {
     pub(super) fn fail_entry(
         &mut self,

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::context::{AliasLookup, ExpandContext, Limits, LocalUser, Refusal, Routed, Router};
 use super::expand::expand_recipients;
 use crate::envelope::{Envelope, Recipient, RecipientState};
+use crate::logging::debug::DebugLog;
 use crate::logging::narrator::Kept;
 use crate::logging::record::MailLog;
 use crate::macros::Template;
@@ -191,6 +192,7 @@ impl Site {
                 users: &self.users,
                 privileged: &Unprivileged,
                 log: &log,
+                debug: &DebugLog::default(),
                 narrator: &mut narrator,
                 complaints: &mut complaints,
                 limits: &self.limits,

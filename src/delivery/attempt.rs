@@ -13,7 +13,7 @@ use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
 use crate::mailer::{Invocation, Mailer};
 use crate::message::mime::{ConversionStamp, MimeClasses};
 use crate::mta::{Mta, Workspace};
-use crate::rewrite::{Place, RewriteWorkspace, Role, Silent, rename_for_mailer};
+use crate::rewrite::{Place, RewriteWorkspace, Role, Traced, rename_for_mailer};
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::file::path_buf_of;
 use crate::sys::identity::Credentials;
@@ -448,13 +448,13 @@ impl<'a> Attempt<'a> {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let mut front = self.macros.clone();
-        let mut silent = Silent;
+        let mut traced = Traced(&self.mta.debug);
         let from_line = self.mta.config.options.headers.unix_from_line.clone();
         let from_line = self.expand_template(&from_line);
         let mut cx = self.mta.rewrite_context(
             &mut front,
             Some(&self.envelope.macros),
-            &mut silent,
+            &mut traced,
             buffers,
         );
         let mut view = RulesetView::new(&mut cx, self.mailer, self.sender_domain(), from_line);
@@ -577,8 +577,8 @@ fn sender_for(
     } else {
         &envelope.sender.address
     };
-    let mut silent = Silent;
-    let mut cx = mta.rewrite_context(macros, Some(&envelope.macros), &mut silent, buffers);
+    let mut traced = Traced(&mta.debug);
+    let mut cx = mta.rewrite_context(macros, Some(&envelope.macros), &mut traced, buffers);
     match rename_for_mailer(given, mailer, Role::Sender, Place::Envelope, &mut cx) {
         Ok(address) => address,
         Err(failure) => failure.address,

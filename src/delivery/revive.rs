@@ -7,7 +7,7 @@
 use crate::envelope::{ControllingUser, Envelope};
 use crate::macros::MacroId;
 use crate::mta::{Mta, Workspace};
-use crate::rewrite::{Resolution, Role, Silent, resolve_address};
+use crate::rewrite::{Resolution, Role, Traced, resolve_address};
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
 /// Works out class and dates of a message that came from the queue.
@@ -47,11 +47,11 @@ pub fn revive_sender(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelo
         return;
     }
     let address = envelope.sender.address.clone();
-    let mut silent = Silent;
+    let mut traced = Traced(&mta.debug);
     let mut cx = mta.rewrite_context(
         &mut envelope.macros,
         None,
-        &mut silent,
+        &mut traced,
         &mut workspace.rewrite,
     );
     let (Resolution::Mailer(triple) | Resolution::Deferred(triple)) =

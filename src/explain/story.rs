@@ -159,6 +159,7 @@ fn expand(
         users: &*mta.users,
         privileged: &*mta.privileged,
         log: &mta.log,
+        debug: &mta.debug,
         narrator: &mut progress,
         complaints: &mut errors,
         limits: &limits,

@@ -90,7 +90,7 @@ impl Host<'_> {
 
 impl RebuildHost for Host<'_> {
     fn judge(&mut self, place: &[u8], name: &[u8]) -> AliasName {
-        let mut kept = Kept::default();
+        let mut kept = Kept::traced(&self.mta.debug);
         let (verdict, error) = judge(
             name,
             &mut self
@@ -102,7 +102,7 @@ impl RebuildHost for Host<'_> {
     }
 
     fn check(&mut self, place: &[u8], rest: &[u8]) {
-        let mut kept = Kept::default();
+        let mut kept = Kept::traced(&self.mta.debug);
         let error = check_address(
             rest,
             &mut self

@@ -78,6 +78,7 @@ impl Mta {
         buffers: &mut RewriteWorkspace,
     ) -> Vec<u8> {
         let nobody = Mailer::new(b"", b"");
+        // The reference does not do this work, and tells nothing of it.
         let mut trace = Kept::default();
         let mut cx = self.rewrite_context(macros, None, &mut trace, buffers);
         match cx.rename(address, &nobody, how) {

@@ -35,7 +35,7 @@ impl Mta {
             let Some(triple) = &recipient.triple else {
                 continue;
             };
-            let mut trace = Kept::default();
+            let mut trace = Kept::traced(&self.debug);
             let mut cx = self.rewrite_context(&mut macros, None, &mut trace, buffers);
             let answer = cx.ask_ruleset(b"queuegroup", &[&triple.user]);
             let named = answer

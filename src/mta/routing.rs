@@ -4,7 +4,10 @@
 //! address resolves to, what ruleset 5 says, where a .forward file lies. Macros
 //! that rulesets set go to the message in hand.
 
+use std::sync::Arc;
+
 use crate::alias::context::{ExpandContext, Limits, LocalUser, Refusal, Routed, Router};
+use crate::logging::debug::DebugLog;
 use crate::logging::narrator::Narrator;
 use crate::macros::{MacroId, MacroTable, Macros, Template};
 use crate::mailer::MailerTriple;
@@ -44,9 +47,9 @@ struct Watched<'w> {
 }
 
 impl<'w> Watched<'w> {
-    fn by(observer: &'w mut Option<&mut dyn Observer>) -> Self {
+    fn by(observer: &'w mut Option<&mut dyn Observer>, debug: &Arc<DebugLog>) -> Self {
         Watched {
-            kept: Kept::default(),
+            kept: Kept::traced(debug),
             observer: observer
                 .as_mut()
                 .map(|observer| &mut **observer as &mut dyn Observer),
@@ -63,6 +66,9 @@ impl Trace for Watched<'_> {
             Some(observer) => Some(&mut **observer),
             None => None,
         }
+    }
+    fn reverses_symbols(&self) -> bool {
+        self.kept.reverses_symbols()
     }
     fn write(&mut self, text: &[u8]) {
         self.kept.write(text);
@@ -105,7 +111,7 @@ impl Router for Routing<'_> {
         delimiter: Option<u8>,
         told: &mut Vec<Refusal>,
     ) -> (Routed, usize) {
-        let mut trace = Watched::by(&mut self.observer);
+        let mut trace = Watched::by(&mut self.observer, &self.mta.debug);
         let how = Resolving {
             role: Role::Recipient,
             place: Place::Envelope,
@@ -130,7 +136,7 @@ impl Router for Routing<'_> {
         if self.skips_ruleset_5 {
             return None;
         }
-        let mut trace = Watched::by(&mut self.observer);
+        let mut trace = Watched::by(&mut self.observer, &self.mta.debug);
         let mut cx = self
             .mta
             .rewrite_context(self.macros, None, &mut trace, self.buffers);
@@ -258,6 +264,7 @@ impl Mta {
             users: &*self.users,
             privileged: &*self.privileged,
             log: &self.log,
+            debug: &self.debug,
             narrator,
             complaints,
             limits,

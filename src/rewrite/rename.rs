@@ -124,7 +124,8 @@ impl RewriteContext<'_> {
         mailer: &Mailer,
         how: Renaming<'_>,
     ) -> Result<Vec<u8>, RenameFailure> {
-        let traced = self.trace.level(12) >= 1;
+        // The sender is made canonical without any mailer, which is not told.
+        let traced = self.trace.level(12) >= 1 && !mailer.name.is_empty();
         if traced {
             self.trace
                 .write(&[b"remotename(".as_slice(), address, b")\n"].concat());

@@ -180,7 +180,14 @@ impl RewriteContext<'_> {
             resolution = Resolution::Deferred(triple.clone());
         }
         if self.trace.level(24) >= 4 {
-            let line = [b"allocaddr(flags=0, paddr=".as_slice(), given, b", ad=1)\n"].concat();
+            // Test mode keeps nothing of an address, messages keep everything.
+            let flags = match (self.trace.shows_every_ruleset(), how.role) {
+                (true, _) => 0,
+                (false, Role::Recipient) => 30,
+                (false, Role::Sender) => 31,
+            };
+            let head = format!("allocaddr(flags={flags}, paddr=");
+            let line = [head.as_bytes(), given, b", ad=1)\n"].concat();
             self.trace.write(&line);
         }
         if let Resolution::Mailer(triple) | Resolution::Deferred(triple) = &resolution {

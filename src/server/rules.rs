@@ -52,7 +52,7 @@ impl Session {
         work: impl FnOnce(&mut RewriteContext<'_>) -> R,
     ) -> (R, Kept) {
         let mta = Arc::clone(&self.mta);
-        let mut kept = Kept::default();
+        let mut kept = Kept::traced(&mta.debug);
         let macros = &mut self.envelope.macros;
         let mut cx = mta.rewrite_context(macros, None, &mut kept, &mut workspace.rewrite);
         let result = work(&mut cx);

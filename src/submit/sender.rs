@@ -190,7 +190,7 @@ fn resolve(
     workspace: &mut Workspace,
     complaints: &mut Vec<Vec<u8>>,
 ) -> Option<MailerTriple> {
-    let mut trace = Kept::default();
+    let mut trace = Kept::traced(&mta.debug);
     let mut cx = mta.rewrite_context(macros, None, &mut trace, &mut workspace.rewrite);
     let resolution = resolve_address(address, Role::Sender, &mut cx);
     complaints.extend(trace.complaints.into_iter().map(|complaint| complaint.text));
@@ -214,7 +214,7 @@ fn canonical_sender(
     mta: &Mta,
     workspace: &mut Workspace,
 ) -> Vec<u8> {
-    let mut trace = Kept::default();
+    let mut trace = Kept::traced(&mta.debug);
     let mut cx = mta.rewrite_context(macros, None, &mut trace, &mut workspace.rewrite);
     let how = Renaming {
         role: Role::Sender,
