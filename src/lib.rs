@@ -25,7 +25,8 @@
 //! [`token`] cuts it into words, [`rewrite`] sends it through rulesets 3 and 0 to a
 //! mailer, a host and a user, asking [`map`]s on the way; [`macros`] carry what the
 //! rules want to know. [`rewrite::rename_for_mailer`] makes it look as that mailer
-//! wants it. [`test_mode`] (`-bt`) shows all this.
+//! wants it. [`test_mode`] (`-bt`) shows all this; [`explain`] (`--explain`) tells the whole
+//! way of one address, and [`check`] (`--check`) what is wrong with the rules.
 //!
 //! # Threads
 //!

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::alias::database::{alias_definitions, alias_file_rules, map_file_rules};
 use crate::config::Config;
+use crate::config::class_line::{ClassOrigin, parse_file};
 use crate::map::{MapClass, MapDefinition};
 use crate::safefile::{DontBlameSendmail, Purpose, rules};
 use crate::sys::file::{FileFacts, FileKind, path_of};
@@ -25,6 +26,7 @@ pub(super) fn problems(config: &Config, sheet: &Sheet) -> Vec<Problem> {
         problems: Vec::new(),
     };
     files.configuration(config);
+    files.classes(config, sheet);
     files.maps(config, sheet);
     files.aliases(config, sheet);
     files.queue(config, sheet);
@@ -54,6 +56,21 @@ impl Files {
             let text = writable(&config.path, "file", &facts);
             let help = format!("chmod {:o} {}", safe_mode(&facts), config.path.display());
             self.add(Code::UnsafeFile, Place::FILE, text, help);
+        }
+    }
+
+    /// Files of F lines; that one cannot be read the reader tells.
+    fn classes(&mut self, config: &Config, sheet: &Sheet) {
+        let wanted = rules(Purpose::ClassFile, self.blame);
+        let mut names = config.names.clone();
+        for line in sheet.of(b'F') {
+            let (_, taken) = names.parse(line.rest(), &mut Vec::new());
+            let text = line.rest().get(taken..).unwrap_or_default();
+            if let ClassOrigin::File(path, _) = parse_file(text).origin
+                && let Err(OpenError::Unsafe { reason, path: at }) = examine(path_of(path), wanted)
+            {
+                self.unsafe_file(reason, &at, line.find(path), Severity::Error);
+            }
         }
     }
 

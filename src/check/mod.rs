@@ -58,6 +58,16 @@ pub fn check(path: &Path, source: &mut dyn FileSource, parts: &[&str]) -> Report
     };
     problems.sort_by_key(|problem| (problem.line, problem.column, problem.severity));
     problems.dedup();
+    // An unsafe file tells more than that it could not be read.
+    let unsafe_places: Vec<(u32, u32)> = problems
+        .iter()
+        .filter(|problem| problem.code == Code::UnsafeFile)
+        .map(|problem| (problem.line, problem.column))
+        .collect();
+    problems.retain(|problem| {
+        problem.code != Code::ClassSource
+            || !unsafe_places.contains(&(problem.line, problem.column))
+    });
     // Of one interval every wrong letter is told; the problem with the best place is enough.
     problems.reverse();
     let mut told = std::collections::BTreeSet::new();

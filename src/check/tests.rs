@@ -281,6 +281,7 @@ fn files_are_judged_as_they_lie() {
     fs::create_dir(path("queue")).unwrap();
     fs::create_dir(path("everybody")).unwrap();
     mode("everybody", 0o777);
+    write("everybody/words", 10);
     let file = |name: &str| path(name).display().to_string();
     // The way to a folder for tests leads through a directory for everybody.
     let trusting = "O DontBlameSendmail=MapInUnsafeDirPath,GroupWritableDirPathSafe\n";
@@ -295,6 +296,7 @@ fn files_are_judged_as_they_lie() {
             "stale-map-file 2:13",
         ),
         (format!("O AliasFile={}", file("open")), "unsafe-file 2:13"),
+        (format!("Fz{}", file("everybody/words")), "unsafe-file 2:3"),
         (format!("Qx, P={}", file("queue")), ""),
         (format!("Qx, P={}", file("everybody")), "unsafe-file 2:7"),
     ] {

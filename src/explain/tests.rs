@@ -42,7 +42,7 @@ SNext
 R$* < @ old > $*	$: $1 < @ far.test > $2
 ";
 
-fn explained(address: &str, with_failures: bool) -> Explanation {
+fn explained(address: impl AsRef<[u8]>, with_failures: bool) -> Explanation {
     let path = Path::new("/x.cf");
     let mut source = FixedSource::with_file("/x.cf", CONFIGURATION.as_bytes());
     let config = Config::load(&Overrides::only_file(path), &mut source).unwrap();
@@ -68,7 +68,7 @@ fn explained(address: &str, with_failures: bool) -> Explanation {
     );
     let mut workspace = Workspace::new(&mta.config.options);
     let question = Question {
-        address: address.into(),
+        address: address.as_ref().to_vec(),
         sender: Some(b"ann".to_vec()),
         uid: 1001,
         with_failures,
@@ -121,6 +121,21 @@ fn failures_are_told() {
         let tree = tree::for_people(&explanation);
         assert!(tree.contains(text), "{address}: {tree}");
         assert_eq!(explanation.status, status, "{address}: {tree}");
+    }
+}
+
+#[test]
+fn any_address_is_explained_without_harm() {
+    let mut seed = 5u32;
+    for _ in 0..60 {
+        let mut address = Vec::new();
+        for _ in 0..10 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            address.push(b"a@<>\"\\(),;:|/!%\xff$\n. "[(seed >> 16) as usize % 20]);
+        }
+        let explanation = explained(&address, true);
+        tree::for_people(&explanation);
+        json::for_programs(&explanation).to_string();
     }
 }
 

@@ -119,7 +119,8 @@ impl Setting<'_> {
 
     /// Reads an interval and complains about letters that are no unit.
     pub fn read_interval(&mut self, text: &[u8], unit: IntervalUnit) -> Interval {
-        if !text.iter().any(u8::is_ascii_digit) && !text.eq_ignore_ascii_case(b"now") {
+        let is_given = !text.is_empty() && !text.iter().any(u8::is_ascii_digit);
+        if is_given && !text.eq_ignore_ascii_case(b"now") {
             self.out.doubt(Doubt::Interval, self.name, text);
         }
         value::interval(text, unit, &mut |letter| {
