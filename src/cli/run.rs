@@ -43,7 +43,9 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
     let mut words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
     let mode = match Personality::from_program_name(name_of(&words)) {
         Personality::Sendmail(mode) => {
-            if let Some(status) = inspection::run(&words) {
+            if mode == OperationMode::Deliver
+                && let Some(status) = inspection::run(&words)
+            {
                 return status;
             }
             mode

@@ -63,6 +63,8 @@ pub struct Heard {
     pub aliases: Vec<Alias>,
     /// .forward files.
     pub forwards: Vec<Forward>,
+    /// What `-v` would tell.
+    pub said: Vec<Vec<u8>>,
     /// What is wrong.
     pub complaints: Vec<Vec<u8>>,
 }

@@ -41,7 +41,7 @@ fn story(story: &Story) -> Json {
         Outcome::Delivery(to) => ("delivery", Some(("delivery", destination(to)))),
         Outcome::Alias(value) => ("alias", Some(("alias", Json::text(value)))),
         Outcome::List(path) => ("list", Some(("list", Json::text(path)))),
-        Outcome::Forward => ("forward", None),
+        Outcome::Forward(path) => ("forward", Some(("forward", Json::text(path)))),
         Outcome::Waits(reason) => ("waits", Some(("reason", Json::text(reason)))),
         Outcome::Fails(reason) => ("fails", Some(("reason", Json::text(reason)))),
         Outcome::Dropped => ("dropped", None),

@@ -71,8 +71,8 @@ pub enum Outcome {
     Alias(Vec<u8>),
     /// A list stands for others; the file.
     List(Vec<u8>),
-    /// A .forward file stands for others.
-    Forward,
+    /// A .forward file stands for others; the file.
+    Forward(Vec<u8>),
     /// It waits in the queue; why.
     Waits(Vec<u8>),
     /// It fails; why.
@@ -151,7 +151,7 @@ fn expand(
         aliases: &mta.aliases,
         notes: notes.clone(),
     };
-    let (mut progress, mut errors) = (narrator::Silent, narrator::Kept::default());
+    let (mut progress, mut errors) = (narrator::Kept::default(), narrator::Kept::default());
     let mut cx = ExpandContext {
         router: &mut router,
         mailers: &mta.config.mailers,
@@ -168,7 +168,10 @@ fn expand(
     let mut expansion = Expansion::new(envelope, &mut cx);
     expansion.add_list_text(&question.address, &Recipient::new(Vec::new()));
     let status = expansion.finish().exit_status();
-    notes.borrow_mut().complaints.append(&mut errors.lines);
+    let mut heard = notes.borrow_mut();
+    heard.said.append(&mut progress.lines);
+    heard.complaints.append(&mut errors.lines);
+    drop(heard);
     status
 }
 
@@ -238,6 +241,7 @@ impl Teller<'_> {
         let forward_path = user.as_ref().and_then(|user| self.take_forward(user));
         let mut members = self.members_of(Some(index));
         members.reverse();
+        let candidates = forward_path.clone().unwrap_or_default();
         Story {
             address: recipient.address.clone(),
             resolved: match (&triple, &resolved) {
@@ -248,12 +252,13 @@ impl Teller<'_> {
             steps: resolved.map(|resolved| resolved.steps).unwrap_or_default(),
             local_steps,
             forward_path,
-            outcome: self.outcome(index, recipient, user.as_deref()),
+            outcome: self.outcome(index, recipient, &candidates),
             members,
         }
     }
 
-    fn outcome(&mut self, index: usize, recipient: &Recipient, user: Option<&[u8]>) -> Outcome {
+    /// `candidates` are the places where a .forward file was looked for.
+    fn outcome(&mut self, index: usize, recipient: &Recipient, candidates: &[u8]) -> Outcome {
         match &recipient.state {
             RecipientState::Pending => match &recipient.triple {
                 Some(triple) => Outcome::Delivery(Box::new(destination(
@@ -266,15 +271,19 @@ impl Teller<'_> {
                 ))),
                 None => Outcome::Dropped,
             },
-            RecipientState::Expanded => self.expanded(recipient, user.unwrap_or_default()),
+            RecipientState::Expanded => self.expanded(recipient, candidates),
             RecipientState::Deferred(status) => Outcome::Waits(status.text.clone()),
             RecipientState::Failed(status) => Outcome::Fails(status.text.clone()),
             RecipientState::Delivered(_) | RecipientState::Dropped => Outcome::Dropped,
         }
     }
 
-    fn expanded(&self, recipient: &Recipient, user: &[u8]) -> Outcome {
+    fn expanded(&self, recipient: &Recipient, candidates: &[u8]) -> Outcome {
         let mailer = recipient.triple.as_ref().map(|triple| triple.mailer);
+        let user = recipient
+            .triple
+            .as_ref()
+            .map_or(&b""[..], |triple| &triple.user);
         if mailer.is_some() && mailer == self.mta.config.mailers.include() {
             return Outcome::List(user.to_vec());
         }
@@ -285,8 +294,20 @@ impl Teller<'_> {
             .find(|alias| alias.name.eq_ignore_ascii_case(user) && alias.answer.is_some());
         match alias.and_then(|alias| alias.answer.clone()) {
             Some(answer) => Outcome::Alias(answer.trim_ascii().to_vec()),
-            None => Outcome::Forward,
+            None => Outcome::Forward(self.forward_file(candidates)),
         }
+    }
+
+    /// Finds the file that was read: its lines were told with its name in front.
+    fn forward_file(&self, candidates: &[u8]) -> Vec<u8> {
+        candidates
+            .split(|&byte| byte == b':')
+            .find(|path| {
+                let lead = [*path, b": line "].concat();
+                self.heard.said.iter().any(|line| line.starts_with(&lead))
+            })
+            .unwrap_or(candidates)
+            .to_vec()
     }
 
     fn take_local(&mut self, triple: &MailerTriple) -> Vec<Step> {

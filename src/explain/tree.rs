@@ -91,7 +91,9 @@ fn in_short(story: &Story, out: &mut String) {
         }
         Outcome::Waits(reason) => format!("waits: {}", printable(reason)),
         Outcome::Fails(reason) => format!("fails: {}", printable(reason)),
-        Outcome::Alias(_) | Outcome::List(_) | Outcome::Forward | Outcome::Dropped => String::new(),
+        Outcome::Alias(_) | Outcome::List(_) | Outcome::Forward(_) | Outcome::Dropped => {
+            String::new()
+        }
     };
     if !fate.is_empty() {
         out.push_str(&format!("  {} -> {fate}\n", address(&story.address)));
@@ -154,7 +156,7 @@ impl Painter {
             Outcome::Delivery(destination) => self.destination(destination),
             Outcome::Alias(value) => Node::leaf(format!("is an alias of {}", quoted(value))),
             Outcome::List(path) => Node::leaf(format!("is the list in {}", quoted(path))),
-            Outcome::Forward => Node::leaf("is forwarded"),
+            Outcome::Forward(path) => Node::leaf(format!("is forwarded by {}", quoted(path))),
             Outcome::Waits(reason) => Node::leaf(format!("WAITS: {}", printable(reason))),
             Outcome::Fails(reason) => Node::leaf(format!("FAILS: {}", printable(reason))),
             Outcome::Dropped => {

@@ -107,7 +107,7 @@ def explained(stage):
     again = {member["address"]: member for member in listed["members"]}["again"]
     assert again["outcome"] == "alias" and again["alias"] == "u0", again
     [forwarded] = again["members"]
-    assert forwarded["outcome"] == "forward" and "/home/u0/.forward" in forwarded["forward_path"], forwarded
+    assert forwarded["outcome"] == "forward" and forwarded["forward"] == "/home/u0/.forward", forwarded
     assert {member["address"] for member in forwarded["members"]} == {"u1", "\\u0"}, forwarded
 
     text = output(stage, ["--explain", "joe@far.test"])
