@@ -278,7 +278,7 @@ impl Program {
 
     fn test(&self, config: Config) -> ExitStatus {
         let lifetime = Lifetime::new(start::direct_privileges());
-        let resolver = crate::mta::open::open_resolver(&config);
+        let resolver = crate::mta::open::open_resolver(&config, &self.listeners.debug);
         let services = map_services(
             &config.options,
             Arc::clone(&resolver),

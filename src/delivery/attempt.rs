@@ -59,6 +59,7 @@ pub fn perform(
         error_mode: _,
     } = workspace;
     let attempt = Attempt::prepare(mta, envelope, transaction, rewrite);
+    attempt.trace_start(&transaction.host);
     let listeners = Listeners {
         log: &mta.log,
         narrator: narrator.as_mut(),
@@ -167,6 +168,41 @@ impl<'a> Attempt<'a> {
         attempt
     }
 
+    /// Tells what is to be delivered where (`-d10.1`, `-d49.1`). Observed: 8.17.1.9.
+    fn trace_start(&self, host: &[u8]) {
+        let debug = &self.mta.debug;
+        if debug.is_on(10, 1) {
+            let first = self.users().into_iter().next().unwrap_or_default();
+            let pieces: [&[u8]; 9] = [
+                b"\n--deliver, id=",
+                self.envelope.id_for_log(),
+                b", mailer=",
+                &self.mailer.name,
+                b", host=`",
+                host,
+                b"', first user=`",
+                &first,
+                b"'\n",
+            ];
+            debug.write(&pieces.concat());
+        }
+        if debug.is_on(49, 1) {
+            let from = self.envelope.sender.address.as_slice();
+            for recipient in self.recipients() {
+                let to = recipient.address.as_slice();
+                debug.line(&[b"checkcompat(to=", to, b", from=", from, b")"].concat());
+            }
+        }
+    }
+
+    /// Tells the command line of a mailer (`-d11.1`). Observed: 8.17.1.9.
+    fn trace_argv(&self, argv: &[Vec<u8>]) {
+        if self.mta.debug.is_on(11, 1) {
+            let words = argv.join(&b' ');
+            self.mta.debug.line(&[b"openmailer: ", &words[..]].concat());
+        }
+    }
+
     fn places(&self) -> Vec<usize> {
         (0..self.indexes.len()).collect()
     }
@@ -247,6 +283,7 @@ impl<'a> Attempt<'a> {
             nice: self.mailer.nice,
             wait: self.mailer.wait,
         };
+        self.trace_argv(&call.argv);
         if self.mta.traffic.is_on() {
             let words = call.argv.join(&b' ');
             self.mta.traffic.event(&[&b"EXEC "[..], &words].concat());
@@ -304,6 +341,7 @@ impl<'a> Attempt<'a> {
         memory: &mut crate::mta::Memory,
     ) {
         let argv = self.expanded_argv();
+        self.trace_argv(&argv);
         let own_name = self.mta.config.expanded_macro(MacroId::J);
         let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
         let is_ourselves = |name: &[u8]| self.is_ourselves(name);

@@ -8,6 +8,7 @@
 //! Source: guide 4.11, resolver(3), observed: 8.17.1.9 with `-d8.7`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::dns::cache::AnswerCache;
@@ -20,6 +21,7 @@ use crate::dns::resolver::{
     TemporaryReason,
 };
 use crate::dns::settings::ResolverSettings;
+use crate::logging::debug::DebugLog;
 
 /// Most aliases followed from one name; the reference gives up there, too.
 const MAX_ALIASES: usize = 10;
@@ -33,7 +35,14 @@ pub struct StubResolver {
     cache: AnswerCache,
     canonical_order: Vec<Source>,
     address_order: Vec<Source>,
+    debug: Arc<DebugLog>,
 }
+
+/// The debug category of questions to name servers, and its levels.
+const CATEGORY: u8 = 8;
+const NAMES: u8 = 2;
+const QUESTIONS: u8 = 5;
+const ANSWERS: u8 = 7;
 
 impl StubResolver {
     /// Makes a resolver; the switch files are read here, the hosts file when it is needed.
@@ -45,7 +54,13 @@ impl StubResolver {
             canonical_order: order::canonical_order(settings.service_switch_file.as_deref()),
             address_order: order::address_order(&settings.system_switch_file),
             settings,
+            debug: Arc::default(),
         }
+    }
+
+    /// Tells in traces how canonical names are found (`-d8`).
+    pub fn traced(self, debug: Arc<DebugLog>) -> Self {
+        StubResolver { debug, ..self }
     }
 
     /// Asks for exactly this name; aliases alone count as an answer.
@@ -122,11 +137,23 @@ impl StubResolver {
         host: &[u8],
         patience: Patience,
     ) -> Result<CanonicalName, ResolveFailure> {
+        if self.debug.is_on(CATEGORY, NAMES) {
+            let asks_mx = u8::from(!self.settings.options.has_wildcard_mx);
+            let end = format!(", trymx={asks_mx})");
+            self.debug
+                .line(&[b"dns_getcanonname(", host, end.as_bytes()].concat());
+        }
         let mut host = host.to_vec();
         let mut failure = ResolveFailure::NotFound;
         for _ in 0..MAX_ALIASES {
             match self.one_canonical_step(&host, patience)? {
-                CanonicalStep::Found(found) => return Ok(found),
+                CanonicalStep::Found(found) => {
+                    if self.debug.is_on(CATEGORY, NAMES) {
+                        let line = [b"dns_getcanonname: ".as_slice(), &found.name].concat();
+                        self.debug.line(&line);
+                    }
+                    return Ok(found);
+                }
                 CanonicalStep::Alias(target) => {
                     failure = ResolveFailure::NoData;
                     host = [target.as_slice(), b"."].concat();
@@ -149,7 +176,14 @@ impl StubResolver {
         let mut failure = ResolveFailure::NotFound;
         for name in self.canonical_candidates(host) {
             for &kind in kinds {
-                match self.ask(&name, kind, patience) {
+                if self.debug.is_on(CATEGORY, QUESTIONS) {
+                    self.trace_question(&name, host, kind);
+                }
+                let answer = self.ask(&name, kind, patience);
+                if self.debug.is_on(CATEGORY, ANSWERS) {
+                    self.debug.line(answer_line(&answer).as_bytes());
+                }
+                match answer {
                     Ok(answer) => return Ok(canonical_step(&name, kind, &answer)),
                     Err(ResolveFailure::NotFound) => break,
                     Err(ResolveFailure::NoData | ResolveFailure::Refused) => {
@@ -160,6 +194,20 @@ impl StubResolver {
             }
         }
         Err(failure)
+    }
+
+    /// Tells what is asked now. Observed: 8.17.1.9 (names tried as they are end in a dot).
+    fn trace_question(&self, name: &[u8], given: &[u8], kind: RecordType) {
+        let is_as_given = name == given.strip_suffix(b".").unwrap_or(given);
+        let end: &[u8] = if is_as_given { b". (" } else { b" (" };
+        let kind = match kind {
+            RecordType::Aaaa => "AAAA",
+            RecordType::Mx => "MX",
+            _ => "A",
+        };
+        let head = b"dns_getcanonname: trying ".as_slice();
+        self.debug
+            .line(&[head, name, end, kind.as_bytes(), b")"].concat());
     }
 
     /// Names with a dot are tried as they are first, whatever `ndots` says; others only with a domain.
@@ -382,6 +430,18 @@ impl Resolver for StubResolver {
         }
         Err(failure)
     }
+}
+
+/// Tells an answer with the number the resolver library has for it.
+fn answer_line(answer: &Result<Answer, ResolveFailure>) -> String {
+    let number = match answer {
+        Ok(_) => return "\tYES".to_owned(),
+        Err(ResolveFailure::NotFound) => 1,
+        Err(ResolveFailure::Temporary(_)) => 2,
+        Err(ResolveFailure::Refused) => 3,
+        Err(ResolveFailure::NoData) => 4,
+    };
+    format!("\tNO: errno=0, h_errno={number}")
 }
 
 #[cfg(test)]

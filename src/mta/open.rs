@@ -69,7 +69,7 @@ impl Mta {
         listeners: &Listeners,
         queue: Queue,
     ) -> Mta {
-        let resolver = open_resolver(&config);
+        let resolver = open_resolver(&config, &listeners.debug);
         let log = MailLog::new(config.options.running.log_level);
         let services = map_services(
             &config.options,
@@ -97,7 +97,7 @@ impl Mta {
 }
 
 /// The resolver a configuration asks for.
-pub fn open_resolver(config: &Config) -> Arc<dyn Resolver> {
+pub fn open_resolver(config: &Config, debug: &Arc<DebugLog>) -> Arc<dyn Resolver> {
     let host_name = config.expanded_macro(MacroId::J);
-    Arc::new(resolver(&config.options, &host_name))
+    Arc::new(resolver(&config.options, &host_name).traced(Arc::clone(debug)))
 }

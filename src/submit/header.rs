@@ -8,9 +8,11 @@ use crate::envelope::prepare::{is_resent, prepare};
 use crate::envelope::{DeliveryStatus, EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::{MacroId, Macros};
 use crate::message::address::PhraseRules;
+use crate::message::header::LATE_MACRO_MARK;
 use crate::message::{BodyType, HeaderField, HeaderTraits};
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::text::date::rfc5322_date;
+use crate::token::print::print_octet;
 
 /// A permanent failure without detail.
 pub(super) const NO_DETAIL: (u8, u16, u16) = (5, 0, 0);
@@ -169,7 +171,30 @@ impl Desk<'_> {
             .max(self.envelope.headers.hop_count());
         let hops = self.envelope.hop_count.to_string();
         self.envelope.macros.set_text(MacroId::C, hops.as_bytes());
+        self.trace_header();
         self.refuse_hopeless();
+    }
+
+    /// Tells the header as it goes into the queue (`-d32.1`).
+    ///
+    /// The reference shows the templates of fields it added as well, which we do not keep.
+    fn trace_header(&self) {
+        let debug = &self.mta.debug;
+        if !debug.is_on(32, 1) {
+            return;
+        }
+        debug.line(b"----- collected header -----");
+        for field in self.envelope.headers.iter() {
+            let mut line = [field.name.as_slice(), b":"].concat();
+            for &octet in &field.value {
+                match octet {
+                    LATE_MACRO_MARK => line.push(b'$'),
+                    _ => print_octet(octet, &mut line),
+                }
+            }
+            debug.line(&line);
+        }
+        debug.line(b"----------------------------");
     }
 
     /// Counts the recipients for log and priority: all but those replaced by others.

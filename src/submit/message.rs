@@ -6,6 +6,7 @@
 //! an owner get an entry of their own. Delivery is the caller's business.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use super::SubmitArguments;
 use super::header::NO_DETAIL;
@@ -307,6 +308,10 @@ impl<'a> Desk<'a> {
             max_header_bytes: options.headers.max_headers_length,
             max_message_bytes: options.receiving.max_message_size,
         };
+        let debug = Arc::clone(&self.mta.debug);
+        if debug.is_on(30, 2) {
+            debug.line(b"collect, smtpmode=0");
+        }
         let input = match read_message(source, &rules, &mut entry) {
             Ok(input) => input,
             Err(InputFault::Read(error)) => {
@@ -316,9 +321,16 @@ impl<'a> Desk<'a> {
             }
             Err(InputFault::Store(error)) => return self.cannot_store(&error),
         };
+        if debug.is_on(30, 1) {
+            debug.line(b"EOH");
+        }
         let fault = self.input_fault(&input, &rules);
         let told_before = self.summary.errors;
         self.take_header(input);
+        if debug.is_on(1, 1) {
+            let sender = self.envelope.sender.address.as_slice();
+            debug.line(&[b"From person = \"", sender, b"\""].concat());
+        }
         self.mta.count_message_from(&self.envelope);
         // A child that delivers in the background counts for itself.
         self.mta.post_statistics();

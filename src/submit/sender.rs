@@ -36,6 +36,9 @@ pub fn resolve_sender(
     workspace: &mut Workspace,
 ) -> ResolvedSender {
     let given = printed_form(given);
+    if mta.debug.is_on(45, 1) {
+        mta.debug.line(&[b"setsender(", &given[..], b")"].concat());
+    }
     let mut complaints = Vec::new();
     let (address, triple) = match resolve(&given, macros, mta, workspace, &mut complaints) {
         Some(triple) => (given, triple),

@@ -96,6 +96,34 @@ ROWS = [
         "remotename => `ann', stat=0",
         "remotename(crew)",
         "remotename => `crew', stat=0"]),
+    ("8.8", "-bv ann@sink.test ann@nowhere.test", [
+        "dns_getcanonname(sink.test, trymx=1)",
+        "dns_getcanonname: trying sink.test. (AAAA)",
+        "\tNO: errno=0, h_errno=4",
+        "dns_getcanonname: trying sink.test. (A)",
+        "dns_getcanonname: trying sink.test. (MX)",
+        "\tYES",
+        "dns_getcanonname: sink.test",
+        "dns_getcanonname(nowhere.test, trymx=1)",
+        "dns_getcanonname: trying nowhere.test. (AAAA)",
+        "\tNO: errno=0, h_errno=1",
+        "dns_getcanonname: trying nowhere.test.stage.test (AAAA)"]),
+    ("10.1,11.1,49.1", "-odi -fann prog ann", [
+        'checkcompat(to="|/srv/record", from=ann)',
+        "openmailer: sh -c /srv/record",
+        "checkcompat(to=ann, from=ann)",
+        "openmailer: procmail -f ann -a  -d ann"]),
+    ("1.1,30.2,45.1", "-odq -fann ann", [
+        "setsender(ann)",
+        "collect, smtpmode=0",
+        "EOH",
+        'From person = "ann"']),
+    ("32.1", "-odq -fann ann", [
+        "----- collected header -----",
+        "From: ann",
+        "To: crew",
+        "Subject: hello",
+        "----------------------------"]),
 ]
 
 
@@ -106,8 +134,12 @@ def run(stage):
     for user in ("ann", "bob", "cid", "u1"):
         stage.maildir(user)
     write("/home/bob/.forward", "\\bob, cid\n", 0o644, "bob")
+    stage.zone["sink.test"] = [("MX", 5, "a.sink.test")]
     for flags, arguments, expected in ROWS:
         check(stage, flags, arguments.split(), expected)
+    said = told(stage, ["-d10.1"], ["-odi", "-fann", "ann"])
+    assert any(re.fullmatch(r"--deliver, id=\w+, mailer=local, host=`', first user=`ann'", line)
+               for line in said), said
     # Everything a category has to tell goes to the file of -D, and nothing else.
     said = told(stage, ["-D/tmp/traces", "-d27.1"], ["-bv", "both"])
     assert "alias(both)" not in said and "deliverable" in said[0], said
