@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::config::fields::{Fields, split_name};
 use crate::sys::file::path_of;
 
-use super::problem::{Code, Problem, Severity};
+use super::problem::{Code, Place, Problem, Severity};
 use super::report::shown;
 use super::sheet::Sheet;
 
@@ -30,7 +30,8 @@ pub(super) fn problems(config: &Config, sheet: &Sheet) -> Vec<Problem> {
                             continue;
                         }
                         let text = format!("mailer flag {} has no meaning", shown(&[flag]));
-                        let place = line.find_behind(b"F=", &field.value);
+                        let place =
+                            flag_place(line.find_behind(b"F=", &field.value), &field.value, flag);
                         let help = "see the flags of mailers in the guide, section 5.4; other \
                                     letters are for H?flags? lines";
                         problems
@@ -63,6 +64,20 @@ pub(super) fn problems(config: &Config, sheet: &Sheet) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// The place of one flag in the place of all.
+fn flag_place(all: Place, value: &[u8], flag: u8) -> Place {
+    let small = |number: usize| u32::try_from(number).unwrap_or(0);
+    match memchr::memchr(flag, value) {
+        // A value with quotes undone does not stand in the line as it is.
+        Some(at) if all.length == small(value.len()) => Place {
+            column: all.column.saturating_add(small(at)),
+            length: 1,
+            ..all
+        },
+        _ => all,
+    }
 }
 
 /// What the user may not look at counts as there.

@@ -91,7 +91,7 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("S5\nR$+\t$#nowhere $: $1", &["undefined-mailer 2:7"]),
     ("Mx, P=/bin/sh", &["bad-mailer 1:1"]),
     ("Mx, P=/bin/sh, Z=1, A=x", &["unknown-field 1:16"]),
-    ("Mx, P=/bin/sh, F=s~, A=x", &["unknown-mailer-flag 1:18"]),
+    ("Mx, P=/bin/sh, F=s~, A=x", &["unknown-mailer-flag 1:19"]),
     ("Mx, P=/bin/sh, U=nobodyatall, A=x", &["unknown-user 1:18"]),
     ("O TrustedUser=nobodyatall", &["unknown-user 1:15"]),
     ("Mx, P=/no/such, A=x", &["missing-program 1:7"]),
