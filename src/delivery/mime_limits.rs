@@ -7,6 +7,7 @@
 //! Source: option MaxMimeHeaderLength; observed: 8.17.1.9.
 
 use crate::config::options::HeaderOptions;
+use crate::text::balanced::shorten_balanced;
 
 /// Fields that are text.
 const TEXT_FIELDS: &[&[u8]] = &[b"content-description"];
@@ -31,7 +32,7 @@ pub fn shortened_field(name: &[u8], value: &[u8], options: &HeaderOptions) -> Ve
         length => length,
     };
     if is_one_of(TEXT_FIELDS) || is_one_of(WORD_FIELDS) {
-        return shortened(value, whole);
+        return shorten_balanced(value, whole);
     }
     if !is_one_of(PARAMETER_FIELDS) {
         return value.to_vec();
@@ -43,7 +44,7 @@ pub fn shortened_field(name: &[u8], value: &[u8], options: &HeaderOptions) -> Ve
         }
         let lead = piece.len() - piece.trim_ascii_start().len();
         result.extend_from_slice(&piece[..lead]);
-        result.extend_from_slice(&shortened(&piece[lead..], part));
+        result.extend_from_slice(&shorten_balanced(&piece[lead..], part));
     }
     result
 }
@@ -69,38 +70,6 @@ fn split_parameters(value: &[u8]) -> Vec<&[u8]> {
     }
     pieces.push(&value[start..]);
     pieces
-}
-
-/// Cuts a text to `limit` bytes and closes what it leaves open.
-fn shortened(text: &[u8], limit: usize) -> Vec<u8> {
-    if text.len() <= limit {
-        return text.to_vec();
-    }
-    let (mut kept, mut quoted, mut comments, mut escaped) = (Vec::new(), false, 0usize, false);
-    for byte in text {
-        let opens = usize::from(!escaped && (*byte == b'"' && !quoted || *byte == b'('));
-        let closers = usize::from(quoted) + comments;
-        if kept.len() + closers + opens + 1 > limit {
-            break;
-        }
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' if comments == 0 => quoted = !quoted,
-            b'(' if !quoted => comments += 1,
-            b')' if !quoted => comments = comments.saturating_sub(1),
-            _ => {}
-        }
-        kept.push(*byte);
-    }
-    if escaped {
-        kept.pop();
-    }
-    if quoted {
-        kept.push(b'"');
-    }
-    kept.extend(std::iter::repeat_n(b')', comments));
-    kept
 }
 
 #[cfg(test)]

@@ -15,8 +15,11 @@
 /// Source: option MustQuoteChars.
 pub const ALWAYS_QUOTED: &[u8] = b"@,;:\\()[]";
 
-/// Longest text a template may hold.
-const MAX_TEMPLATE_BYTES: usize = 2_048;
+/// Longest template, the core counted as [`CORE_BYTES`]; around a longer one only the brackets stay.
+/// Observed: 8.17.1.9.
+const MAX_TEMPLATE_BYTES: usize = 255;
+/// What the place of the core counts.
+const CORE_BYTES: usize = 2;
 
 /// What the configuration says about phrases.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +103,10 @@ struct Cracker<'a> {
     quoted: bool,
     quote_open: bool,
     phrase_needs_quotes: bool,
+    /// Up to where the output may grow: room for what must still be closed is left free.
+    limit: usize,
+    /// Something that had to be copied had no room.
+    is_too_long: bool,
 }
 
 impl<'a> Cracker<'a> {
@@ -123,12 +130,20 @@ impl<'a> Cracker<'a> {
             quoted: false,
             quote_open: false,
             phrase_needs_quotes: false,
+            limit: MAX_TEMPLATE_BYTES,
+            is_too_long: false,
         }
     }
 
     fn run(mut self) -> AddressTemplate {
         while let Some(byte) = self.next() {
             self.step(byte);
+            if self.is_too_long {
+                return AddressTemplate {
+                    text: b"<>".to_vec(),
+                    core_at: Some(1),
+                };
+            }
         }
         if self.quote_open {
             self.out.push(b'"');
@@ -159,7 +174,14 @@ impl<'a> Cracker<'a> {
         }
         if byte == b'"' && self.comment_depth == 0 {
             self.quoted = !self.quoted;
-            if self.copying > 0 {
+            if self.copying > 0 && self.has_room() {
+                // Observed: 8.17.1.9 counts the wrong way round here, so a quoted string behind
+                // the address is too much in most cases.
+                if self.quote_open {
+                    self.limit -= 1;
+                } else {
+                    self.limit += 1;
+                }
                 self.quote_open = !self.quote_open;
             }
             return;
@@ -218,6 +240,7 @@ impl<'a> Cracker<'a> {
         if !self.has_room() {
             return;
         }
+        self.limit -= 1;
         self.open_comments += 1;
         self.copying += 1;
         if self.copying == 1 {
@@ -231,6 +254,7 @@ impl<'a> Cracker<'a> {
     fn close_comment(&mut self) {
         self.comment_depth -= 1;
         if self.open_comments > self.comment_depth {
+            self.limit += (self.open_comments - self.comment_depth) as usize;
             self.open_comments = self.comment_depth;
             self.copying = self.copying.saturating_sub(1);
         }
@@ -268,14 +292,20 @@ impl<'a> Cracker<'a> {
         self.phrase_needs_quotes |= self.seen_angle;
         self.seen_angle = true;
         self.in_angle = true;
+        if self.has_room() && !self.angle_open {
+            self.limit -= 1;
+            self.angle_open = true;
+        }
         self.restart_with_phrase(b'<');
-        self.angle_open = self.has_room();
     }
 
     fn close_angle(&mut self) {
         if self.in_angle {
             self.in_angle = false;
-            self.angle_open = false;
+            if self.has_room() && self.angle_open {
+                self.limit += 1;
+                self.angle_open = false;
+            }
         } else {
             if self.copying > 0 {
                 self.out.pop();
@@ -292,9 +322,12 @@ impl<'a> Cracker<'a> {
     /// Throws away what was copied, and copies the text before `end` as a phrase.
     fn restart_with_phrase(&mut self, end: u8) {
         self.out.truncate(self.head);
+        self.core_at = None;
         let phrase_end = self.at - 1;
         let phrase = &self.input[self.address_start.min(phrase_end)..phrase_end];
-        if self.phrase_needs_quotes && !phrase.trim_ascii_end().is_empty() {
+        // An empty phrase gets quotes only behind a group name.
+        let has_words = self.head > 0 || !phrase.trim_ascii_end().is_empty();
+        if self.phrase_needs_quotes && has_words {
             let words = phrase.trim_ascii_end();
             self.put(b'"');
             for byte in words {
@@ -312,9 +345,6 @@ impl<'a> Cracker<'a> {
         }
         self.put(end);
         self.copying = 0;
-        self.open_comments = 0;
-        self.quote_open = false;
-        self.core_at = None;
         self.phrase_needs_quotes = false;
     }
 
@@ -324,17 +354,26 @@ impl<'a> Cracker<'a> {
             if self.out.last() == Some(&b')') {
                 self.put(b' ');
             }
+            if self.used() + CORE_BYTES > self.limit {
+                self.is_too_long = true;
+            }
             self.core_at = Some(self.out.len());
         }
     }
 
+    fn used(&self) -> usize {
+        self.out.len() + self.core_at.map_or(0, |_| CORE_BYTES)
+    }
+
     fn has_room(&self) -> bool {
-        self.out.len() + self.open_comments as usize + 8 < MAX_TEMPLATE_BYTES
+        self.used() < self.limit && self.limit <= MAX_TEMPLATE_BYTES
     }
 
     fn put(&mut self, byte: u8) {
         if self.has_room() {
             self.out.push(byte);
+        } else {
+            self.is_too_long = true;
         }
     }
 }
@@ -527,6 +566,19 @@ mod tests {
         ] {
             assert_eq!(rewritten(address), expected, "{address}");
         }
+    }
+
+    #[test]
+    fn around_an_address_that_is_too_long_nothing_stays() {
+        for (before, behind) in [(250, "(x{250}) X"), (251, "<X>")] {
+            let comment = "x".repeat(before);
+            let found = rewritten(&format!("({comment})ann"));
+            assert_eq!(found.replace(&comment, "x{250}"), behind, "{before}");
+        }
+        // A quoted string behind the brackets counts wrong and is always too much.
+        assert_eq!(rewritten("<a@b> x \"y\""), "<X>");
+        assert_eq!(rewritten("<a@b> (\"y\")"), "<X> (\"y\")");
+        assert_eq!(rewritten("<>g.h:<"), "\"<>g.h\":\"\"<>");
     }
 
     #[test]

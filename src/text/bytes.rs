@@ -34,6 +34,23 @@ pub fn trim_start(text: &[u8]) -> &[u8] {
     text.trim_ascii_start()
 }
 
+/// Says whether an octet is white space to the C library, which counts the vertical tab too.
+pub fn is_space(octet: &u8) -> bool {
+    octet.is_ascii_whitespace() || *octet == 0x0b
+}
+
+/// Returns the text without what the C library calls white space at its start.
+pub fn skip_spaces(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|octet| !is_space(octet));
+    start.and_then(|at| text.get(at..)).unwrap_or(b"")
+}
+
+/// Returns the text without what the C library calls white space at its end.
+pub fn drop_end_spaces(text: &[u8]) -> &[u8] {
+    let last = text.iter().rposition(|octet| !is_space(octet));
+    last.and_then(|at| text.get(..=at)).unwrap_or(b"")
+}
+
 /// Returns the text without ASCII white space at its end.
 pub fn trim_end(text: &[u8]) -> &[u8] {
     text.trim_ascii_end()
@@ -116,10 +133,10 @@ pub fn printable(text: &[u8]) -> String {
         .collect()
 }
 
-/// Shortens a long text to at most `limit` bytes with `...` in its middle.
+/// Shortens a text of `limit` bytes or more to `limit` bytes with `...` in its middle.
 pub fn shorten(text: &[u8], limit: usize) -> Vec<u8> {
     const GAP: &[u8] = b"...";
-    if text.len() <= limit {
+    if text.len() < limit {
         return text.to_vec();
     }
     let Some(kept) = limit.checked_sub(GAP.len()) else {

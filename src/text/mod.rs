@@ -1,9 +1,11 @@
 //! Bytes, intervals and dates: what every room does to text.
 //!
+//! - [`balanced`]: cutting without leaving quotes or comments open
 //! - [`bytes`]: folding case, trimming, searching, showing foreign bytes
 //! - [`interval`]: `1h30m`, `01:30:00`, `1 hour 30 minutes`
 //! - [`date`]: dates of headers, of `ctime` and of queue listings
 
+pub mod balanced;
 pub mod bytes;
 pub mod date;
 pub mod interval;
