@@ -293,11 +293,9 @@ impl Program {
             resolver: &*resolver,
             debug: Arc::clone(&self.listeners.debug),
         };
-        let configured = config.diagnostics.status();
         let mut session = TestMode::new(config, surroundings);
         let mut output = io::stdout().lock();
         let status = match session.run(&mut io::stdin().lock(), &mut output) {
-            Ok(ExitStatus::Ok) => configured,
             Ok(status) => status,
             Err(_) => ExitStatus::IoError,
         };

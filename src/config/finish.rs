@@ -186,7 +186,10 @@ impl Builder<'_> {
         if self.config.mailers.local().is_none() {
             self.out.error("No local mailer defined");
         }
-        let full = self.config.expanded_macro(MacroId::J);
+        let mut full = self.config.expanded_macro(MacroId::J);
+        if full.is_empty() {
+            full = b"localhost".to_vec();
+        }
         if !full.contains(&b'.') {
             let text = [
                 b"WARNING: local host name (".as_slice(),

@@ -112,6 +112,8 @@ pub struct ResolverSettings {
     pub name_servers: Vec<SocketAddr>,
     /// Domains to try for names that are not complete.
     pub search_list: Vec<Vec<u8>>,
+    /// What names without a dot get that the hosts file knows by no longer name (`$m`).
+    pub local_domain: Option<Vec<u8>>,
     /// Names with at least this many dots are tried as they are first.
     pub ndots: usize,
     /// Begin with another server each time.
@@ -143,6 +145,7 @@ impl Default for ResolverSettings {
                 NAME_SERVER_PORT,
             )],
             search_list: Vec::new(),
+            local_domain: None,
             ndots: 1,
             rotate: false,
             options: ResolverOptions::default(),

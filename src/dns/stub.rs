@@ -357,7 +357,8 @@ impl Resolver for StubResolver {
         }
         let mut short = short.ok_or(failure)?;
         // A site's short names are short for names in its own domain.
-        if let Some(domain) = self.settings.search_list.first() {
+        let own = self.settings.local_domain.as_ref();
+        if let Some(domain) = own.or(self.settings.search_list.first()) {
             short.name = [short.name.as_slice(), b".", domain].concat();
         }
         Ok(short)

@@ -60,6 +60,8 @@ pub enum Details {
 pub struct RegexDetails {
     /// The pattern.
     pub regex: Arc<PosixRegex>,
+    /// How many substrings it has, the whole match included.
+    pub count: usize,
     /// `-n`: no match is a match.
     pub inverted: bool,
     /// `-s`: the substrings that make the value.
@@ -171,11 +173,7 @@ impl<'a> RegexOptions<'a> {
                 b'f' => options.flags.ignore_case = false,
                 b'b' => options.flags.basic = true,
                 b's' => options.wanted = Some(value),
-                b'd' => {
-                    if let Some(&octet) = letter_on.get(1) {
-                        options.delimiter = vec![octet];
-                    }
-                }
+                b'd' => options.delimiter = value.first().copied().into_iter().collect(),
                 b'a' => common.suffix = value.to_vec(),
                 b'm' => common.match_only = true,
                 b'q' => common.keep_quotes = true,
@@ -384,12 +382,10 @@ impl MapDefinition {
         let count = group_count(pattern, flags.basic) + 1;
         let substrings = match wanted {
             None => None,
-            Some(list) => match substring_list(list, count) {
+            Some(list) => match all_or_some(list, count) {
                 Ok(substrings) => Some(substrings),
-                Err(field) => {
-                    errors.push(DefinitionError::new(format!(
-                        "field ({field}) out of range, only {count} substrings in pattern"
-                    )));
+                Err(text) => {
+                    errors.push(DefinitionError::new(text));
                     self.valid = false;
                     return;
                 }
@@ -398,6 +394,7 @@ impl MapDefinition {
         let regex = Arc::new(regex);
         self.details = Details::Regex(RegexDetails {
             regex,
+            count,
             inverted,
             substrings,
             delimiter,
@@ -512,7 +509,11 @@ impl MapDefinition {
         match letter {
             b'a' => self.flags.suffix = word.to_vec(),
             b'D' => self.flags.not_when_deferred = true,
-            b's' | b'S' => self.flags.separator = value.first().copied(),
+            // Quoted blanks become this octet, and so do those between the words of a key.
+            b's' | b'S' => {
+                self.flags.separator = value.first().copied();
+                self.flags.space = self.flags.separator;
+            }
             _ => {}
         }
     }
@@ -568,23 +569,47 @@ fn group_count(pattern: &[u8], basic: bool) -> usize {
 }
 
 /// Reads the list behind `-s`; none means all substrings, the whole match first.
-fn substring_list(list: &[u8], count: usize) -> Result<Vec<usize>, usize> {
+fn all_or_some(list: &[u8], count: usize) -> Result<Vec<usize>, String> {
     if list.is_empty() {
         return Ok((0..count).collect());
     }
+    substring_list(list, count, count + 1)
+}
+
+/// Reads the numbers of substrings, at most `limit` of them, of a pattern that has `count`.
+///
+/// The first substring is the whole match. What is no number counts as zero.
+///
+/// # Errors
+/// The text the reference prints.
+pub(super) fn substring_list(
+    list: &[u8],
+    count: usize,
+    limit: usize,
+) -> Result<Vec<usize>, String> {
     let mut fields = Vec::new();
     for word in list.split(|&octet| octet == b',') {
-        let digits = count_while(word, u8::is_ascii_digit);
-        let field = word
-            .get(..digits)
+        if fields.len() >= limit {
+            return Err(format!("too many fields, {limit} max"));
+        }
+        let word = skip_spaces(word);
+        let (is_negative, digits) = match word.split_first() {
+            Some((b'-', rest)) => (true, rest),
+            Some((b'+', rest)) => (false, rest),
+            _ => (false, word),
+        };
+        let length = count_while(digits, u8::is_ascii_digit);
+        let field = digits
+            .get(..length)
             .and_then(parse_decimal::<usize>)
             .unwrap_or(0);
-        if field >= count {
-            return Err(field);
+        if field >= count || is_negative && field > 0 {
+            let sign = if is_negative { "-" } else { "" };
+            return Err(format!(
+                "field ({sign}{field}) out of range, only {count} substrings in pattern"
+            ));
         }
-        if fields.len() < count {
-            fields.push(field);
-        }
+        fields.push(field);
     }
     Ok(fields)
 }

@@ -50,7 +50,7 @@ pub(super) fn open_map(
         MapClass::Arpa => Box::new(pure::Arpa(flags)),
         MapClass::Null => Box::new(pure::Null),
         MapClass::Dequote => Box::new(pure::Dequote(flags)),
-        MapClass::Arith => Box::new(pure::Arith(flags)),
+        MapClass::Arith => Box::new(pure::Arith),
         MapClass::Macro => Box::new(pure::StoreMacro),
         MapClass::Regex => match &definition.details {
             Details::Regex(details) => Box::new(RegexMap::new(flags, details.clone())),

@@ -119,8 +119,8 @@ fn dequoted(key: &[u8], space: Option<u8>) -> Option<Vec<u8>> {
     (balanced && quotes > 0).then_some(plain)
 }
 
-/// Class `arith`: the key is the operator, the arguments are the numbers.
-pub(super) struct Arith(pub(super) MapFlags);
+/// Class `arith`: the key is the operator, the arguments are the numbers; flags mean nothing.
+pub(super) struct Arith;
 
 impl Map for Arith {
     fn lookup(&self, key: &[u8], arguments: &[&[u8]], cx: &mut LookupContext<'_>) -> MapAnswer {
@@ -138,7 +138,7 @@ impl Map for Arith {
             return MapAnswer::failed(STATUS_CONFIG);
         };
         match calculate(operator, number(left), number(right)) {
-            Some(result) => MapAnswer::found(self.0.value(key, result.as_bytes(), arguments)),
+            Some(result) => MapAnswer::found(result),
             None => MapAnswer::failed(STATUS_CONFIG),
         }
     }

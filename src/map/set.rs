@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::class::MapClass;
 use super::definition::{Details, MapDefinition};
 use super::lookup::{
-    LookupContext, LookupHost, LookupMode, Map, MapAnswer, RuleAnswer, STATUS_NOT_FOUND,
+    LookupContext, LookupHost, LookupMode, Map, MapAnswer, RuleAnswer, STATUS_NOT_FOUND, STATUS_OK,
 };
 use super::open::{OpenFault, open_map};
 use super::switch::services_of;
@@ -364,14 +364,24 @@ impl MapSet {
                 if depth >= MAX_DEPTH {
                     return MapAnswer::temporary();
                 }
+                // The last member that is open says why nothing was found, but a member that
+                // may answer later goes before. Observed: 8.17.1.9.
                 let mut answer = MapAnswer::failed(STATUS_NOT_FOUND);
                 for &member in members {
+                    if !self.open(member, cx.host) {
+                        continue;
+                    }
                     let said = self.ask_at(member, key, arguments, cx, depth + 1);
                     if said.value.is_some() {
                         return said;
                     }
-                    if said.is_temporary() {
-                        answer = said;
+                    if !answer.is_temporary() {
+                        let has_reason = said.status != STATUS_OK;
+                        answer.status = if has_reason {
+                            said.status
+                        } else {
+                            STATUS_NOT_FOUND
+                        };
                     }
                 }
                 answer
@@ -580,5 +590,32 @@ mod tests {
         assert_eq!(value(&set, "a", "1.2.3.4").as_deref(), Some("4.3.2.1."));
         assert_eq!(value(&set, "loop", "x"), None);
         assert_eq!(value(&set, "host", "nowhere.test"), None);
+    }
+
+    #[test]
+    fn of_a_sequence_the_last_open_member_says_why_there_is_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let text = place.path().join("t");
+        std::fs::write(&text, ":nameless\nx:y\n").unwrap();
+        let missing = place.path().join("m").display().to_string();
+        let set = set(&[
+            "ari arith".to_owned(),
+            format!("tex text -z: -v1 {}", text.display()),
+            format!("opt hash -o {missing}"),
+            format!("bro hash {missing}"),
+            "reg regex ^q$".to_owned(),
+            "s1 sequence tex ari".to_owned(),
+            "s2 sequence ari tex".to_owned(),
+            "s3 sequence ari opt".to_owned(),
+            "s4 sequence ari reg".to_owned(),
+            "s5 sequence bro ari".to_owned(),
+        ]);
+        for (name, status) in [("s1", 78), ("s2", 68), ("s3", 78), ("s4", 68), ("s5", 75)] {
+            let answer = ask(&set, name, "nothing", &mut Heard::default());
+            assert_eq!(answer.raw.status, status, "{name}");
+        }
+        // An empty column is no key, and arith knows no suffix.
+        assert_eq!(value(&set, "tex", ""), None);
+        assert_eq!(value(&set, "tex", "x").as_deref(), Some("y"));
     }
 }

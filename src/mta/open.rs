@@ -99,5 +99,7 @@ impl Mta {
 /// The resolver a configuration asks for.
 pub fn open_resolver(config: &Config, debug: &Arc<DebugLog>) -> Arc<dyn Resolver> {
     let host_name = config.expanded_macro(MacroId::J);
-    Arc::new(resolver(&config.options, &host_name).traced(Arc::clone(debug)))
+    let local_domain = config.expanded_macro(MacroId::M);
+    let resolver = resolver(&config.options, &host_name, &local_domain);
+    Arc::new(resolver.traced(Arc::clone(debug)))
 }

@@ -12,9 +12,14 @@ use crate::dns::{ResolverSettings, StubResolver};
 /// Where the system keeps its resolver settings.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// Makes the resolver of a configuration; `host_name` gives the local domain where nothing else does.
-pub fn resolver(options: &Options, host_name: &[u8]) -> StubResolver {
-    StubResolver::new(settings(options, host_name, Path::new(RESOLV_CONF)))
+/// Makes the resolver of a configuration.
+///
+/// `host_name` gives the search list where nothing else does, `local_domain` is what short names
+/// of the hosts file are short for (`$m`).
+pub fn resolver(options: &Options, host_name: &[u8], local_domain: &[u8]) -> StubResolver {
+    let mut settings = settings(options, host_name, Path::new(RESOLV_CONF));
+    settings.local_domain = (!local_domain.is_empty()).then(|| local_domain.to_vec());
+    StubResolver::new(settings)
 }
 
 fn settings(options: &Options, host_name: &[u8], resolv_conf: &Path) -> ResolverSettings {
