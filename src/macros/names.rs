@@ -12,10 +12,18 @@ const MAX_NAME: usize = 25;
 /// Most long names, the program's own included.
 const MAX_LONG_NAMES: usize = 4_096;
 
+/// First octet that stands for a long name inside of text (observed: 8.17.1.9).
+const FIRST_OCTET: u8 = 0xa0;
+
+/// Names the program mentions before it reads a configuration. Observed: 8.17.1.9.
+const MENTIONED_FIRST: &[MacroId] = &[MacroId::DELIVERY_MODE, MacroId::LOAD_AVG];
+
 /// The table of names; grows while a configuration is read.
 #[derive(Debug, Clone)]
 pub struct MacroNames {
     long: Vec<Vec<u8>>,
+    /// Long names in the order in which they were met, the program's own not before their time.
+    met: Vec<MacroId>,
     by_name: HashMap<Vec<u8>, u16>,
 }
 
@@ -30,10 +38,14 @@ impl MacroNames {
     pub fn new() -> MacroNames {
         let mut names = MacroNames {
             long: Vec::new(),
+            met: Vec::new(),
             by_name: HashMap::new(),
         };
         for name in WELL_KNOWN {
             names.intern(name.as_bytes());
+        }
+        for id in MENTIONED_FIRST {
+            names.meet(*id);
         }
         names
     }
@@ -72,6 +84,27 @@ impl MacroNames {
                 .get(usize::from(id.number() - FIRST_LONG))
                 .cloned()
                 .unwrap_or_default(),
+        }
+    }
+
+    /// Notes that a long name was mentioned; the first mention counts.
+    pub(crate) fn meet(&mut self, id: MacroId) {
+        let has_octets = self.met.len() < usize::from(u8::MAX - FIRST_OCTET) + 1;
+        if has_octets && id.number() >= FIRST_LONG && !self.met.contains(&id) {
+            self.met.push(id);
+        }
+    }
+
+    /// Returns the name of the macro that an octet behind an in-band symbol stands for.
+    ///
+    /// Observed: 8.17.1.9 numbers long names from 0xA0 up as it meets them.
+    pub(crate) fn name_of_octet(&self, octet: u8) -> Vec<u8> {
+        match octet {
+            0..0x80 => vec![octet],
+            _ => octet
+                .checked_sub(FIRST_OCTET)
+                .and_then(|index| self.met.get(usize::from(index)))
+                .map_or_else(|| b"***UNDEFINED MACRO***".to_vec(), |id| self.name(*id)),
         }
     }
 
@@ -134,6 +167,7 @@ impl MacroNames {
         } else {
             self.intern(&name)
         };
+        self.meet(id);
         (Some(id), at + 2)
     }
 }
@@ -152,6 +186,25 @@ mod tests {
         assert_eq!((id, taken), (Some(MacroId::CLIENT_ADDR), 13));
         assert!(errors.is_empty());
         assert_eq!(names.written(MacroId::CLIENT_ADDR), b"{client_addr}");
+    }
+
+    #[test]
+    fn octets_stand_for_long_names_in_the_order_they_are_met() {
+        let mut names = MacroNames::new();
+        names.parse(b"{verify}", &mut Vec::new());
+        names.parse(b"{my_own}", &mut Vec::new());
+        names.parse(b"{verify}", &mut Vec::new());
+        for (octet, name) in [
+            (b'x', "x"),
+            (0xa0, "deliveryMode"),
+            (0xa1, "load_avg"),
+            (0xa2, "verify"),
+            (0xa3, "my_own"),
+            (0xa4, "***UNDEFINED MACRO***"),
+            (0x90, "***UNDEFINED MACRO***"),
+        ] {
+            assert_eq!(names.name_of_octet(octet), name.as_bytes(), "{octet:#x}");
+        }
     }
 
     #[test]

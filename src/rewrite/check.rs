@@ -5,7 +5,7 @@
 //! else, a missing ruleset included, is consent. `$#error $@quarantine $:text`
 //! lets the message in but keeps it. Source: guide 5.1.4; observed: 8.17.1.9.
 
-use super::context::RewriteContext;
+use super::context::{RewriteContext, Telling};
 use super::resolve::error_from_rule;
 use crate::smtp::{ExitStatus, Reply, Verdict};
 use crate::token::mark::push_plain;
@@ -99,7 +99,7 @@ impl RewriteContext<'_> {
             parentheses,
             faults,
         };
-        self.tokenize(&text, options).1.ok()
+        self.cut(&text, options, Telling::Quietly).1.ok()
     }
 
     fn judge(&mut self, tokens: &[Token], hook: &[u8]) -> Checked {

@@ -7,14 +7,25 @@ use crate::macros::{Classes, MacroId, MacroNames, MacroValue, Macros};
 use crate::mailer::MailerTable;
 use crate::map::{LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
-use crate::token::print::print_word;
+use crate::token::mark::push_plain;
+use crate::token::print::{MacroNaming, print_word};
 use crate::token::{
-    AddressSyntax, Complaint, Mark, NoTokens, Reading, Token, TokenizeOptions, join, tokenize_into,
+    AddressSyntax, Complaint, Mark, NoTokens, Reading, Token, TokenizeOptions, join, join_within,
+    tokenize_into,
 };
 
 /// The debug category and level that tell of macros being set.
 pub(crate) const DEFINING_CATEGORY: u8 = 35;
 pub(crate) const DEFINING_LEVEL: u8 = 9;
+
+/// Whether the listener hears what is wrong with a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// It does.
+    Aloud,
+    /// It does not: for what check rulesets are asked about.
+    Quietly,
+}
 
 /// Buffers one thread keeps for rewriting, so that the hot path allocates nothing.
 #[derive(Debug, Default)]
@@ -81,6 +92,17 @@ impl RewriteContext<'_> {
         text: &[u8],
         options: TokenizeOptions,
     ) -> (usize, Result<Vec<Token>, NoTokens>) {
+        let (end, cut, _) = self.cut(text, options, Telling::Aloud);
+        (end, cut)
+    }
+
+    /// Cuts `text` as [`RewriteContext::tokenize`]; says too whether it was cut off as too long.
+    pub(super) fn cut(
+        &mut self,
+        text: &[u8],
+        options: TokenizeOptions,
+        telling: Telling,
+    ) -> (usize, Result<Vec<Token>, NoTokens>, bool) {
         let mut tokens = self.workspace.list();
         let mut complaints = Vec::new();
         let level = self.trace.level(CUTTING_CATEGORY);
@@ -95,17 +117,20 @@ impl RewriteContext<'_> {
             &mut tokens,
             &mut complaints,
         );
-        for complaint in complaints {
-            self.trace.complain(complaint);
+        let is_too_long = complaints.iter().any(Complaint::is_about_limit);
+        if telling == Telling::Aloud {
+            for complaint in complaints {
+                self.trace.complain(complaint);
+            }
         }
         if level > 0 {
             self.trace_cut(&tokens, level);
         }
         match result {
-            Ok(()) => (end, Ok(tokens)),
+            Ok(()) => (end, Ok(tokens), is_too_long),
             Err(NoTokens) => {
                 self.workspace.give_back(tokens);
-                (end, Err(NoTokens))
+                (end, Err(NoTokens), is_too_long)
             }
         }
     }
@@ -115,7 +140,11 @@ impl RewriteContext<'_> {
             Reading::Plain => {
                 let mut line = b"prescan: ".to_vec();
                 let name = |number| self.names.name(MacroId::from_number(number));
-                print_word(text, &name, &mut line);
+                let naming = MacroNaming {
+                    by_number: &name,
+                    by_octet: &|octet| self.names.name_of_octet(octet),
+                };
+                print_word(text, &naming, &mut line);
                 line
             }
             Reading::Marked | Reading::Value => text_line(text, self.names),
@@ -152,6 +181,44 @@ impl RewriteContext<'_> {
     /// Joins tokens with BlankSub between words.
     pub fn joined(&self, tokens: &[Token]) -> Vec<u8> {
         self.joined_with(tokens, self.syntax.space_substitute)
+    }
+
+    /// Joins tokens as [`RewriteContext::joined`], to marked text: symbols stay symbols.
+    pub(super) fn joined_marked(&self, tokens: &[Token]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut after_word = false;
+        for token in tokens {
+            if let Some(mark) = token.mark() {
+                mark.push(token.argument(), &mut out);
+                after_word = false;
+                continue;
+            }
+            let bytes = self.word(token);
+            let Some(&first) = bytes.first() else {
+                continue;
+            };
+            let is_word = self.syntax.is_atom(first);
+            if after_word && is_word {
+                out.push(self.syntax.space_substitute);
+            }
+            push_plain(bytes, &mut out);
+            after_word = is_word;
+        }
+        out
+    }
+
+    /// Joins tokens with BlankSub between words and cuts what is too long.
+    pub fn joined_within(&self, tokens: &[Token], limit: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        join_within(
+            tokens,
+            |token| token.bytes_in(&self.workspace.text, &self.rules.text),
+            self.syntax,
+            self.syntax.space_substitute,
+            limit,
+            &mut out,
+        );
+        out
     }
 
     /// Joins tokens with `space` between words.
@@ -217,10 +284,10 @@ pub(super) struct Host<'m, 'a> {
 impl LookupHost for Host<'_, '_> {
     fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) -> bool {
         let mut bare = bare_macro_name(name).to_vec();
-        for &octet in bare.iter().filter(|octet| !is_name_octet(octet)) {
-            self.complain(&[b"Invalid macro/class character ".as_slice(), &[octet]].concat());
-        }
         if name.starts_with(b"{") {
+            for &octet in bare.iter().filter(|octet| !is_name_octet(octet)) {
+                self.complain(&[b"Invalid macro/class character ".as_slice(), &[octet]].concat());
+            }
             bare.retain(is_name_octet);
         }
         // A name the configuration never mentions can be set, but nobody can ask for it.

@@ -7,13 +7,13 @@
 //!
 //! Source: guide 5.1.2; limits, messages and trace lines observed: 8.17.1.9.
 
-use super::context::RewriteContext;
+use super::context::{RewriteContext, Telling};
 use super::gate::Words;
 use super::matcher::{Bindings, Matching};
 use crate::macros::MacroId;
 use crate::smtp::ExitStatus;
 use crate::token::mark::unit_at;
-use crate::token::print::{print_marked, print_symbol, print_word};
+use crate::token::print::{MacroNaming, print_marked, print_symbol, print_word};
 use crate::token::tokenizer::MAX_TOKENS;
 use crate::token::{Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions};
 
@@ -27,12 +27,30 @@ const REVERSE_VIDEO: &[u8] = b"\x1b[7m";
 const USUAL_VIDEO: &[u8] = b"\x1b[0m";
 
 /// How values of macros and maps are cut.
-const VALUE: TokenizeOptions = TokenizeOptions {
+pub(super) const VALUE: TokenizeOptions = TokenizeOptions {
     delimiter: None,
     reading: Reading::Value,
     parentheses: Parentheses::Comments,
     faults: Faults::Repair,
 };
+
+/// Why a replacement could not be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// The value of a macro or a map has no tokens.
+    NoTokens,
+    /// Something that was complained about.
+    Fault(ExitStatus),
+}
+
+impl Broken {
+    fn status(self) -> ExitStatus {
+        match self {
+            Broken::NoTokens => ExitStatus::DataError,
+            Broken::Fault(status) => status,
+        }
+    }
+}
 
 impl RewriteContext<'_> {
     /// Applies a ruleset to `tokens`.
@@ -136,13 +154,18 @@ impl RewriteContext<'_> {
                 Err(status) => Err(status),
             };
             match outcome {
-                Err(status) => {
+                Err(broken) => {
                     self.workspace.give_back(out);
                     if is_observed {
                         self.observe_result(None);
                         self.observe_leave(tokens);
                     }
-                    return status;
+                    // A value without tokens takes the whole address with it, but not through
+                    // a call. Observed: 8.17.1.9.
+                    if depth == 0 && broken == Broken::NoTokens {
+                        tokens.clear();
+                    }
+                    return broken.status();
                 }
                 Ok(ExitStatus::Ok) => {}
                 Ok(worse) => {
@@ -174,11 +197,7 @@ impl RewriteContext<'_> {
         status
     }
 
-    fn look_up_and_call(
-        &mut self,
-        out: &mut Vec<Token>,
-        depth: u32,
-    ) -> Result<ExitStatus, ExitStatus> {
+    fn look_up_and_call(&mut self, out: &mut Vec<Token>, depth: u32) -> Result<ExitStatus, Broken> {
         let lookups = self.look_up_all(out)?;
         let calls = self.call_all(out, depth);
         Ok(
@@ -252,7 +271,7 @@ impl RewriteContext<'_> {
         out: &mut Vec<Token>,
         ruleset: RulesetId,
         level: u8,
-    ) -> Result<bool, ExitStatus> {
+    ) -> Result<bool, Broken> {
         for token in replacement {
             match token.mark() {
                 Some(Mark::Position) => {
@@ -270,7 +289,7 @@ impl RewriteContext<'_> {
                             ]
                             .concat(),
                         );
-                        return Err(ExitStatus::Config);
+                        return Err(Broken::Fault(ExitStatus::Config));
                     };
                     let bound = tokens.get(range).unwrap_or(&[]);
                     if level >= 15 {
@@ -303,12 +322,7 @@ impl RewriteContext<'_> {
         }))
     }
 
-    fn push_macro(
-        &mut self,
-        number: u16,
-        out: &mut Vec<Token>,
-        level: u8,
-    ) -> Result<(), ExitStatus> {
+    fn push_macro(&mut self, number: u16, out: &mut Vec<Token>, level: u8) -> Result<(), Broken> {
         if level >= 2 {
             let line = self.macro_line(b"RHS", number);
             self.trace.write(&line);
@@ -319,7 +333,7 @@ impl RewriteContext<'_> {
         if text.is_empty() {
             return Ok(());
         }
-        self.push_value(&text, out)?;
+        self.push_value(&text, VALUE, out)?;
         if level >= 19 {
             self.trace.write(b" ... DONE\n");
         }
@@ -330,11 +344,16 @@ impl RewriteContext<'_> {
     pub(super) fn push_value(
         &mut self,
         marked: &[u8],
+        options: TokenizeOptions,
         out: &mut Vec<Token>,
-    ) -> Result<(), ExitStatus> {
-        let (_, cut) = self.tokenize(marked, VALUE);
+    ) -> Result<(), Broken> {
+        let (_, cut, is_too_long) = self.cut(marked, options, Telling::Aloud);
         let Ok(tokens) = cut else {
-            return Err(ExitStatus::DataError);
+            return Err(if is_too_long {
+                Broken::Fault(ExitStatus::DataError)
+            } else {
+                Broken::NoTokens
+            });
         };
         let too_many = out.len() + tokens.len() > MAX_TOKENS;
         if !too_many {
@@ -347,9 +366,9 @@ impl RewriteContext<'_> {
         Ok(())
     }
 
-    pub(super) fn too_long(&mut self) -> ExitStatus {
+    pub(super) fn too_long(&mut self) -> Broken {
         self.complain(b"554 5.3.0 rewrite: expansion too long".to_vec());
-        ExitStatus::DataError
+        Broken::Fault(ExitStatus::DataError)
     }
 
     fn tell_of_loop(&mut self, ruleset: RulesetId, number: usize, tokens: &[Token], level: u8) {
@@ -435,6 +454,10 @@ impl RewriteContext<'_> {
     pub fn push_shown(&self, tokens: &[Token], line: &mut Vec<u8>) {
         let name = |number| self.names.name(MacroId::from_number(number));
         let reverses = self.trace.reverses_symbols();
+        let naming = MacroNaming {
+            by_number: &name,
+            by_octet: &|octet| self.names.name_of_octet(octet),
+        };
         for token in tokens {
             line.push(b' ');
             match token.mark() {
@@ -445,7 +468,7 @@ impl RewriteContext<'_> {
                 }
                 Some(mark) => print_symbol(mark, token.argument(), &name, line),
                 None if token.is_in_rules() => print_marked(self.word(token), &name, line),
-                None => print_word(self.word(token), &name, line),
+                None => print_word(self.word(token), &naming, line),
             }
         }
         line.push(b'\n');

@@ -8,12 +8,16 @@
 use super::book::RuleBook;
 use super::compile::MAX_MAP_ARGUMENTS;
 use super::context::{Host, RewriteContext};
+use super::engine::{Broken, VALUE};
 use super::observer::Question;
 use crate::map::{LookupContext, MapId};
 use crate::smtp::ExitStatus;
 use crate::token::mark::push_plain;
 use crate::token::tokenizer::MAX_TOKENS;
-use crate::token::{Mark, RulesetId, Token};
+use crate::token::{Mark, Reading, RulesetId, Token};
+
+/// So many calls of rulesets are too many for one replacement.
+const MAX_CALLS: usize = 16;
 
 /// One `$( $)` or `$[ $]` as ranges of tokens.
 struct Lookup {
@@ -82,7 +86,7 @@ pub(crate) fn strip_quotes(text: &[u8]) -> Vec<u8> {
 
 impl RewriteContext<'_> {
     /// Replaces every lookup in `out` by its answer.
-    pub(super) fn look_up_all(&mut self, out: &mut Vec<Token>) -> Result<ExitStatus, ExitStatus> {
+    pub(super) fn look_up_all(&mut self, out: &mut Vec<Token>) -> Result<ExitStatus, Broken> {
         let mut status = ExitStatus::Ok;
         let mut at = 0;
         while let Some(token) = out.get(at) {
@@ -93,16 +97,16 @@ impl RewriteContext<'_> {
             let found = parts(out, at, |token| self.word(token).to_vec());
             let Some(lookup) = found else {
                 self.complain(b"554 5.3.0 rewrite: missing mapname".to_vec());
-                return Err(ExitStatus::Config);
+                return Err(Broken::Fault(ExitStatus::Config));
             };
             let mut answer = self.workspace.list();
             let result = self.answer(out, &lookup, &mut answer);
             match result {
                 Ok(ExitStatus::Ok) => {}
                 Ok(worse) => status = worse,
-                Err(status) => {
+                Err(broken) => {
                     self.workspace.give_back(answer);
-                    return Err(status);
+                    return Err(broken);
                 }
             }
             let grown = out.len() - (lookup.end - at) + answer.len();
@@ -124,7 +128,7 @@ impl RewriteContext<'_> {
         tokens: &[Token],
         lookup: &Lookup,
         answer: &mut Vec<Token>,
-    ) -> Result<ExitStatus, ExitStatus> {
+    ) -> Result<ExitStatus, Broken> {
         let part = |range: &std::ops::Range<usize>| tokens.get(range.clone()).unwrap_or(&[]);
         let map = self.maps.find(&lookup.map);
         if map.is_none() {
@@ -160,18 +164,19 @@ impl RewriteContext<'_> {
                 status,
             });
         }
-        let value = match (value, &lookup.default) {
-            (Some(value), _) => value,
-            (None, Some(range)) => self.joined(part(range)),
-            (None, None) => {
-                answer.extend_from_slice(part(&lookup.key));
-                return Ok(status);
+        let mut marked = Vec::new();
+        let mut options = VALUE;
+        match (value, &lookup.default) {
+            (Some(value), _) => push_plain(&value, &mut marked),
+            (None, Some(range)) => {
+                // The rule itself says this, so its symbols count.
+                marked = self.joined_marked(part(range));
+                options.reading = Reading::Marked;
             }
-        };
-        if !value.is_empty() {
-            let mut marked = Vec::with_capacity(value.len());
-            push_plain(&value, &mut marked);
-            self.push_value(&marked, answer)?;
+            (None, None) => answer.extend_from_slice(part(&lookup.key)),
+        }
+        if !marked.is_empty() {
+            self.push_value(&marked, options, answer)?;
         }
         Ok(status)
     }
@@ -272,6 +277,11 @@ impl RewriteContext<'_> {
                 continue;
             }
             calls.push((at, id));
+            if calls.len() >= MAX_CALLS {
+                let text = format!("554 5.3.5 Too many subroutine calls ({MAX_CALLS} max)");
+                self.complain(text.into_bytes());
+                return ExitStatus::Config;
+            }
             at += 2;
         }
         self.run_calls(&calls, out, depth)
@@ -318,6 +328,10 @@ impl RewriteContext<'_> {
             called.truncate(MAX_TOKENS.saturating_sub(out.len()));
             out.extend_from_slice(&called);
             self.workspace.give_back(called);
+            // The calls before this one are left as they are.
+            if !matches!(outcome, ExitStatus::Ok | ExitStatus::TempFail) {
+                return outcome;
+            }
         }
         status
     }

@@ -9,7 +9,7 @@
 //! - [`context`]: [`RewriteContext`], everything a chain of rewritings looks at.
 //! - [`engine`]: one ruleset applied to one address.
 //! - [`lookup`]: maps inside of replacements.
-//! - [`resolve`]: an address to a mailer, a host and a user.
+//! - [`resolve`]: an address to a mailer, a host and a user; `mailbox` judges the user.
 //! - [`rename`]: an address as one mailer wants to see it.
 //! - [`check`]: the hooks that say yes or no.
 //! - [`trace`]: who listens to all this; [`observer`]: who looks on step by step.
@@ -21,6 +21,7 @@ pub mod context;
 pub mod engine;
 mod gate;
 pub mod lookup;
+mod mailbox;
 pub mod matcher;
 pub mod observer;
 pub mod rename;

@@ -6,6 +6,7 @@
 //! Source: guide 5.1.3 and 5.4 flag C; observed: 8.17.1.9.
 
 use super::context::{DEFINING_CATEGORY, DEFINING_LEVEL, RewriteContext};
+use super::resolve::MAX_ADDRESS;
 use crate::macros::MacroId;
 use crate::mailer::Mailer;
 use crate::message::address::AddressTemplate;
@@ -164,8 +165,7 @@ impl RewriteContext<'_> {
         {
             status = worse(status, self.rewrite(&mut tokens, ruleset));
         }
-        let mut core = self.joined(&tokens);
-        core.truncate(MAX_RENAMED);
+        let core = self.joined_within(&tokens, MAX_RENAMED);
         self.finish(tokens);
         let renamed = match how.surroundings {
             Surroundings::Dropped if core.first() == Some(&b'@') => {
@@ -182,6 +182,8 @@ impl RewriteContext<'_> {
             ];
             self.trace.write(&lines.concat());
         }
+        let mut renamed = renamed;
+        renamed.truncate(MAX_ADDRESS + 1);
         if traced {
             let line = [
                 b"remotename => `".as_slice(),

@@ -8,14 +8,19 @@
 
 use super::context::RewriteContext;
 use super::lookup::strip_quotes;
+use super::mailbox::{MailboxFault, check_user};
 use super::rename::{Place, Role};
 use crate::macros::MacroId;
 use crate::mailer::MailerTriple;
 use crate::smtp::{EnhancedStatus, ExitStatus, Reply, ReplyCode};
+use crate::text::balanced::shorten_balanced;
 use crate::token::{Complaint, Mark, RulesetId, Token, TokenizeOptions};
 
 /// Longest address in octets (MAXNAME less its end mark).
 pub const MAX_ADDRESS: usize = 255;
+
+/// Longest host in octets. Observed: 8.17.1.9.
+const MAX_HOST: usize = 254;
 
 /// What an address resolves to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,13 +256,8 @@ impl RewriteContext<'_> {
     /// `about` is what the message shall name first, if anything.
     pub fn refuse_invalid(&mut self, address: &[u8], about: &[u8]) -> Option<RuleError> {
         if address.len() > MAX_ADDRESS {
-            let text = [
-                b"Address \"".as_slice(),
-                address.get(..MAX_ADDRESS).unwrap_or(address),
-                format!("\" too long ({MAX_ADDRESS} bytes max)").as_bytes(),
-            ]
-            .concat();
-            return Some(self.refuse(553, "5.1.0", text, about.to_vec()));
+            let shown = address.get(..MAX_ADDRESS).unwrap_or(address);
+            return Some(self.refuse_long(shown, about));
         }
         let is_bad = |c: &u8| c & 0xe0 == 0x80;
         if !self.syntax.eight_bit_addresses && address.iter().any(is_bad) {
@@ -274,6 +274,16 @@ impl RewriteContext<'_> {
             return Some(self.refuse(501, "5.1.3", text, Vec::new()));
         }
         None
+    }
+
+    fn refuse_long(&mut self, shown: &[u8], about: &[u8]) -> RuleError {
+        let text = [
+            b"Address \"".as_slice(),
+            shown,
+            format!("\" too long ({MAX_ADDRESS} bytes max)").as_bytes(),
+        ]
+        .concat();
+        self.refuse(553, "5.1.0", text, about.to_vec())
     }
 
     fn refuse(&mut self, number: u16, status: &str, text: Vec<u8>, about: Vec<u8>) -> RuleError {
@@ -301,9 +311,10 @@ impl RewriteContext<'_> {
         match self.split_result(tokens) {
             Err(text) => (Resolution::Error(self.rule_fault(text)), false),
             Ok(parts) if parts.mailer.eq_ignore_ascii_case(b"error") => {
-                (Resolution::Error(self.error_mailer(&parts, given)), false)
+                let error = self.error_mailer(&parts, given);
+                (Resolution::Error(self.check_error(error, how.role)), false)
             }
-            Ok(parts) => self.deliverable(&parts, how),
+            Ok(parts) => self.deliverable(&parts, how, given),
         }
     }
 
@@ -345,7 +356,7 @@ impl RewriteContext<'_> {
         let (host, user) = rest.split_at(user_at);
         Ok(Parts {
             mailer,
-            host: (has_host && !host.is_empty()).then(|| self.joined(host)),
+            host: (has_host && !host.is_empty()).then(|| self.joined_within(host, MAX_HOST)),
             user: user.get(1..).unwrap_or(&[]),
         })
     }
@@ -357,7 +368,7 @@ impl RewriteContext<'_> {
             Some((number, _)) => number,
             None => error.reply.code.number(),
         };
-        let mut text = number.to_string().into_bytes();
+        let mut text = format!("{number:03}").into_bytes();
         if let Some(status) = error.reply.enhanced {
             text.extend_from_slice(format!(" {status}").as_bytes());
         }
@@ -370,7 +381,23 @@ impl RewriteContext<'_> {
         error
     }
 
-    fn deliverable(&mut self, parts: &Parts<'_>, how: Resolving) -> (Resolution, bool) {
+    /// Looks at what `$#error` says as if it were the user of a mailbox.
+    fn check_error(&mut self, mut error: RuleError, role: Role) -> RuleError {
+        if let ErrorSource::Mailer { user, .. } = &mut error.source
+            && let Err((shown, fault)) = check_user(user)
+        {
+            user.clone_from(&shown);
+            self.refuse_mailbox(&shown, fault, role);
+        }
+        error
+    }
+
+    fn deliverable(
+        &mut self,
+        parts: &Parts<'_>,
+        how: Resolving,
+        given: &[u8],
+    ) -> (Resolution, bool) {
         let Some(mut id) = self.mailers.find(&parts.mailer) else {
             let text = [b"unknown mailer ".as_slice(), &parts.mailer].concat();
             return (Resolution::Error(self.rule_fault(text)), false);
@@ -415,13 +442,14 @@ impl RewriteContext<'_> {
             }
         }
         self.rewrite(&mut tokens, RulesetId::FINAL);
-        let mut user = self.joined(&tokens);
-        user.truncate(MAX_ADDRESS);
-        let is_symbolic = tokens.iter().any(|t| t.mark().is_some());
-        let masked = is_symbolic.then(|| self.joined_masked(&tokens));
+        let mut user = self.joined_within(&tokens, MAX_ADDRESS);
         self.finish(tokens);
         if !mailer.has(b'h') {
             host.make_ascii_lowercase();
+            // $h shows the same text.
+            if parts.host.is_some() {
+                self.macros.set_text(MacroId::H, &host);
+            }
         }
         if !mailer.has(b'u') {
             user.make_ascii_lowercase();
@@ -431,22 +459,7 @@ impl RewriteContext<'_> {
             host,
             user,
         };
-        (self.check_mailbox(triple, masked, how.role), skips)
-    }
-
-    /// Joins with a question mark in place of every symbol.
-    fn joined_masked(&self, tokens: &[Token]) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut run = 0;
-        for (at, token) in tokens.iter().enumerate() {
-            if token.mark().is_some() {
-                out.extend(self.joined(tokens.get(run..at).unwrap_or(&[])));
-                out.push(b'?');
-                run = at + 1;
-            }
-        }
-        out.extend(self.joined(tokens.get(run..).unwrap_or(&[])));
-        out
+        (self.check_mailbox(triple, how.role, given), skips)
     }
 
     fn include_list(&self, user: &[u8]) -> Option<MailerTriple> {
@@ -462,43 +475,39 @@ impl RewriteContext<'_> {
         })
     }
 
-    /// Refuses users with control characters or symbols in them.
-    fn check_mailbox(
-        &mut self,
-        mut triple: MailerTriple,
-        masked: Option<Vec<u8>>,
-        role: Role,
-    ) -> Resolution {
-        let is_control = |c: &u8| *c < b' ' && *c != b'\t' || *c == 0x7f;
-        let (shown, why) = match masked {
-            Some(masked) => (masked, "8-bit character"),
-            None if triple.user.iter().any(is_control) => {
-                let shown = triple
-                    .user
-                    .iter()
-                    .map(|c| if is_control(c) { b'?' } else { *c })
-                    .collect();
-                (shown, "non-printable character")
+    /// Refuses users that are too long or have symbols, bare control characters or open quotes in them.
+    fn check_mailbox(&mut self, mut triple: MailerTriple, role: Role, given: &[u8]) -> Resolution {
+        let mut error = match check_user(&triple.user) {
+            Ok(()) => return Resolution::Mailer(triple),
+            Err((shown, MailboxFault::TooLong)) => {
+                triple.user = shorten_balanced(&shown, MAX_ADDRESS);
+                self.refuse_long(&triple.user, given)
             }
-            None => return Resolution::Mailer(triple),
+            Err((shown, fault)) => {
+                triple.user = shown;
+                self.refuse_mailbox(&triple.user, fault, role)
+            }
         };
+        error.source = ErrorSource::Mailbox(triple);
+        Resolution::Error(error)
+    }
+
+    fn refuse_mailbox(&mut self, shown: &[u8], fault: MailboxFault, role: Role) -> RuleError {
         let text = [
             b"Syntax error in mailbox address \"".as_slice(),
-            &shown,
-            format!("\" ({why})").as_bytes(),
+            shown,
+            format!("\" ({})", fault.name()).as_bytes(),
         ]
         .concat();
         let status = match role {
             Role::Sender => "5.1.7",
             Role::Recipient => "5.1.3",
         };
-        let mut error = self.refuse(501, status, text, Vec::new());
+        let error = self.refuse(501, status, text, Vec::new());
         if self.trace.level(20) >= 1 {
             self.trace.write(b"parseaddr-->bad q_user\n");
         }
-        triple.user = shown;
-        error.source = ErrorSource::Mailbox(triple);
-        Resolution::Error(error)
+        error
     }
 
     fn shown_text(&self, text: &[u8]) -> Vec<u8> {

@@ -44,6 +44,19 @@ const RULES: &[(&str, &[&str])] = &[
             "$*\t$@ OK",
         ],
     ),
+    ("Brackets", &["$*\t$: <$1>"]),
+    ("Unknown", &["$*\t$: $>Nosuch $1"]),
+    ("Stopped", &["$*\t$: $>Brackets a $>Unknown $1"]),
+    ("Kept", &["$*\t$: x $>Unknown $1", "x $*\t$@ went on"]),
+    (
+        "Many",
+        &[
+            "$*\t$: $>Brackets $>Brackets $>Brackets $>Brackets $>Brackets $>Brackets $>Brackets \
+           $>Brackets $>Brackets $>Brackets $>Brackets $>Brackets $>Brackets $>Brackets \
+           $>Brackets $>Brackets $1",
+        ],
+    ),
+    ("Default", &["$* . $*\t$: $( nomap $1 $: a b $| $2 $)"]),
     ("check_relay", &["$* $| $*\t$#error $: \"550 \" $2"]),
 ];
 
@@ -117,7 +130,7 @@ fn rewritten(ruleset: &str, address: &str) -> (String, Vec<String>) {
     });
     let said = kept.complaints.iter();
     (
-        String::from_utf8(out).unwrap(),
+        out.iter().map(|octet| char::from(*octet)).collect(),
         said.map(|c| String::from_utf8_lossy(&c.text).into_owned())
             .collect(),
     )
@@ -136,7 +149,7 @@ fn rulesets_give_what_the_reference_gives() {
         ("Outer", "a%b", "single b"),
         ("Class", "ONE.two", "in"),
         ("Class", "one", "out"),
-        ("Found", "a", "$#local$:a"),
+        ("Found", "a", "\u{96}local\u{98}a"),
     ] {
         assert_eq!(rewritten(ruleset, address).0, result, "{ruleset} {address}");
     }
@@ -156,6 +169,32 @@ fn runaway_rules_are_stopped_with_a_message() {
         said,
         ["554 5.3.5 rewrite: excessive recursion (max 50), ruleset Deep"]
     );
+}
+
+#[test]
+fn a_call_that_fails_leaves_the_calls_before_it_unmade() {
+    let unknown = "554 5.3.5 Unknown ruleset Nosuch".to_owned();
+    for (ruleset, result, said) in [
+        (
+            "Stopped",
+            "\u{99}Brackets a\u{99}Nosuch q",
+            vec![unknown.clone()],
+        ),
+        ("Kept", "went on", vec![unknown]),
+    ] {
+        let result = result.to_owned();
+        assert_eq!(rewritten(ruleset, "q"), (result, said), "{ruleset}");
+    }
+    let (text, said) = rewritten("Many", "q");
+    assert!(text.starts_with("\u{99}Brackets\u{99}Brackets"), "{text}");
+    assert_eq!(said, ["554 5.3.5 Too many subroutine calls (16 max)"]);
+}
+
+#[test]
+fn symbols_in_the_default_of_a_lookup_stay_symbols() {
+    let (text, said) = rewritten("Default", "k.c");
+    assert_eq!(text, "a b\u{9b}c");
+    assert_eq!(said, ["554 5.3.0 rewrite: map nomap not found"]);
 }
 
 #[test]

@@ -4,13 +4,15 @@
 
 use super::command::split_word;
 use super::session::TestMode;
+use crate::macros::MacroId;
 use crate::mailer::MailerTriple;
 use crate::message::address::AddressTemplate;
 use crate::rewrite::rename::{Renaming, Surroundings};
 use crate::rewrite::resolve::{ErrorSource, Resolving};
-use crate::rewrite::{Place, Resolution, Role};
+use crate::rewrite::{Place, Resolution, Role, RuleError};
 use crate::smtp::ExitStatus;
-use crate::token::print::print_octet;
+use crate::text::bytes::skip_spaces;
+use crate::token::print::{MacroNaming, print_word};
 
 /// What is told when a map could not answer while an address was parsed.
 const TRANSIENT: &[u8] = b"Transient parse error -- message queued for future delivery";
@@ -42,7 +44,7 @@ impl TestMode<'_> {
     /// `/try`: rewrites an address for a mailer.
     pub(super) fn try_mailer(&mut self, argument: &[u8]) {
         let (name, address) = split_word(argument);
-        let address = address.unwrap_or(b"").trim_ascii_start();
+        let address = skip_spaces(address.unwrap_or(b""));
         if address.is_empty() {
             self.printed.line(b"Usage: /try mailer address");
             return;
@@ -75,9 +77,12 @@ impl TestMode<'_> {
     pub(super) fn parse_address(&mut self, address: &[u8]) {
         let cracked = AddressTemplate::of(address, &self.phrases()).apply(b"$g");
         let mut line = b"Cracked address = ".to_vec();
-        for octet in cracked {
-            print_octet(octet, &mut line);
-        }
+        let names = &self.config.names;
+        let naming = MacroNaming {
+            by_number: &|number| names.name(MacroId::from_number(number)),
+            by_octet: &|octet| names.name_of_octet(octet),
+        };
+        print_word(&cracked, &naming, &mut line);
         self.printed.line(&line);
         let kind = self.kind_of_address();
         self.printed
@@ -100,15 +105,22 @@ impl TestMode<'_> {
                     .line(&[address, b"... ".as_slice(), TRANSIENT].concat());
                 self.show_triple(&triple);
             }
-            Resolution::Error(error) => match error.source {
-                ErrorSource::Syntax => self.printed.line(b"Cannot parse"),
-                ErrorSource::Rules => self.printed.line(b"mailer *error*, user "),
-                ErrorSource::Mailer { host, user } => {
-                    self.printed.set_exit(error.exit);
-                    self.show_parts(b"*error*", host.as_deref().unwrap_or(b""), &user);
-                }
-                ErrorSource::Mailbox(triple) => self.show_triple(&triple),
-            },
+            Resolution::Error(error) => {
+                self.remember(&error);
+                self.show_error(error);
+            }
+        }
+    }
+
+    fn show_error(&mut self, error: RuleError) {
+        match error.source {
+            ErrorSource::Syntax => self.printed.line(b"Cannot parse"),
+            ErrorSource::Rules => self.printed.line(b"mailer *error*, user "),
+            ErrorSource::Mailer { host, user } => {
+                self.printed.set_exit(error.exit);
+                self.show_parts(b"*error*", host.as_deref().unwrap_or(b""), &user);
+            }
+            ErrorSource::Mailbox(triple) => self.show_triple(&triple),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Lines of test mode that are not rulesets.
 
+use crate::text::bytes::{drop_end_spaces, is_space, skip_spaces};
+
 /// What a line asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
@@ -63,7 +65,7 @@ impl<'a> Command<'a> {
             [b'-', ..] => Command::Wrong("Unknown \"-\" command ", Some(line)),
             [b'$', b'=', ..] => Command::ShowClass(rest),
             [b'$', ..] => Command::ShowMacro(line.get(1..).unwrap_or(b"")),
-            [b'/', ..] => Command::slash(line.trim_ascii_end()),
+            [b'/', ..] => Command::slash(drop_end_spaces(line)),
             _ => Command::Rewrite(line),
         }
     }
@@ -74,7 +76,7 @@ impl<'a> Command<'a> {
             .position(|c| matches!(c, b' ' | b'\t'))
             .unwrap_or(line.len());
         let (word, argument) = line.split_at(end);
-        let argument = argument.trim_ascii_start();
+        let argument = skip_spaces(argument);
         let verb = word.get(1..).unwrap_or(b"").to_ascii_lowercase();
         match (verb.as_slice(), argument) {
             (b"", _) => Command::Wrong("Usage: /[canon|map|mx|parse|try|tryflags]", None),
@@ -96,7 +98,7 @@ impl<'a> Command<'a> {
 
 /// Splits at the first blank; the second part is `None` if there is no blank.
 pub(super) fn split_word(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match text.iter().position(|c| c.is_ascii_whitespace()) {
+    match text.iter().position(is_space) {
         Some(at) => (
             text.get(..at).unwrap_or(text),
             Some(text.get(at + 1..).unwrap_or(b"")),

@@ -22,6 +22,8 @@ pub struct Printed {
     pub out: Vec<u8>,
     /// The exit status so far.
     pub exit: ExitStatus,
+    /// File and line that messages are about, with what separates them from the text.
+    pub place: Vec<u8>,
 }
 
 impl Printed {
@@ -32,6 +34,7 @@ impl Printed {
             log,
             out: Vec::new(),
             exit: ExitStatus::Ok,
+            place: Vec::new(),
         }
     }
 
@@ -89,15 +92,19 @@ impl Trace for Printed {
     fn complain(&mut self, complaint: Complaint) {
         let text = complaint.text.as_slice();
         let (code, bare) = split_code(text);
+        // Messages have seven bits. Observed: 8.17.1.9.
+        let bare: Vec<u8> = bare.iter().map(|octet| octet & 0x7f).collect();
+        self.out.extend_from_slice(&self.place);
         if !complaint.about.is_empty() && code.first() == Some(&b'5') && code != b"551" {
-            self.out.extend(shorten(&complaint.about, MAX_SHOWN));
+            let about = shorten(&complaint.about, MAX_SHOWN);
+            self.out.extend(about.into_iter().map(|octet| octet & 0x7f));
             self.out.extend_from_slice(b"... ");
         }
         let is_fault = code.is_empty() || text.starts_with(b"554 5.3.");
         if is_fault {
-            self.fault(bare);
+            self.fault(&bare);
         } else {
-            self.line(bare);
+            self.line(&bare);
         }
     }
 }
@@ -140,6 +147,7 @@ mod tests {
             ("a<b", "553 Unbalanced '<'", "a<b... Unbalanced '<'\n", 0),
             ("x", "550 5.1.1 no such user", "x... no such user\n", 0),
             ("x", "451 later", "later\n", 0),
+            ("\u{e9}", "550 \u{e9}", "C)... C)\n", 0),
             ("", "554 5.3.5 Unknown ruleset x", "Unknown ruleset x\n", 70),
         ] {
             let (out, status) = printed(about, text);

@@ -17,16 +17,28 @@ use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
 use crate::map::{AliasName, LookupContext, LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
 use crate::queue::QueueIdSource;
-use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role, Trace};
+use crate::rewrite::resolve::ErrorSource;
+use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role, RuleError, Trace};
 use crate::smtp::ExitStatus;
 use crate::sys::clock::SystemClock;
 use crate::sys::process::process_id;
+use crate::text::bytes::{is_space, skip_spaces};
 use crate::token::{Faults, Parentheses, Reading, TokenizeOptions};
 
 /// First level of configuration files in which parentheses are tokens.
 const PARENTHESES_LEVEL: u8 = 9;
 /// Longest line that is read (MAXLINE less its end mark).
 const MAX_LINE: usize = 2_047;
+
+/// Names the program mentions between the configuration and the first line. Observed: 8.17.1.9.
+const MENTIONED_LAST: &[MacroId] = &[
+    MacroId::CHECK_MIME_FIELD_HEADERS,
+    MacroId::CHECK_MIME_TEXT_HEADERS,
+    MacroId::CHECK_MIME_HEADERS,
+    MacroId::PERSISTENT_MACROS,
+    MacroId::QUARANTINE,
+    MacroId::ADDR_TYPE,
+];
 
 /// What test mode uses besides its configuration.
 pub struct Surroundings<'a> {
@@ -64,6 +76,10 @@ impl<'a> TestMode<'a> {
             macros: MacroTable::new(),
             workspace: RewriteWorkspace::new(),
         };
+        session.printed.exit = session.config.diagnostics.status();
+        for id in MENTIONED_LAST {
+            session.config.names.meet(*id);
+        }
         session.set_defaults();
         session
     }
@@ -132,7 +148,11 @@ impl<'a> TestMode<'a> {
         output.write_all(&self.printed.out)?;
         self.printed.out.clear();
         output.flush()?;
-        Ok(self.printed.exit)
+        // What may go better another time is no failure of the session.
+        Ok(match self.printed.exit {
+            ExitStatus::TempFail => ExitStatus::Ok,
+            exit => exit,
+        })
     }
 
     fn obey(&mut self, command: Command<'_>) {
@@ -236,7 +256,7 @@ impl<'a> TestMode<'a> {
             return;
         };
         let words = words.expanded(&Macros::new(&mut self.macros, None, &self.config.macros));
-        for word in words.split(u8::is_ascii_whitespace) {
+        for word in words.split(is_space) {
             if word.is_empty() {
                 continue;
             }
@@ -250,14 +270,15 @@ impl<'a> TestMode<'a> {
 
     /// A line `ruleset[,ruleset...] address`.
     fn rewrite(&mut self, line: &[u8]) {
-        let line = line.trim_ascii_start();
+        let line = skip_spaces(line);
         let (rulesets, addresses) = split_word(line);
         let Some(addresses) = addresses else {
             self.printed.line(b"No address!");
             return;
         };
-        let refused = self.with_rewriting(|cx| cx.refuse_invalid(addresses, b"").is_some());
-        if refused {
+        let refused = self.with_rewriting(|cx| cx.refuse_invalid(addresses, b""));
+        if let Some(error) = refused {
+            self.remember(&error);
             return;
         }
         let options = TokenizeOptions {
@@ -285,6 +306,15 @@ impl<'a> TestMode<'a> {
                 Some(&b',') => rest = rest.get(end + 1..).unwrap_or(b""),
                 _ => break,
             }
+        }
+    }
+
+    /// Takes the exit status of a refusal: only octets that could be symbols leave one.
+    pub(super) fn remember(&mut self, error: &RuleError) {
+        let text = error.reply.text();
+        let is_about_octets = text.starts_with(b"8-bit") || text.ends_with(b"(8-bit character)");
+        if is_about_octets {
+            self.printed.set_exit(error.exit);
         }
     }
 
@@ -478,7 +508,30 @@ impl LookupHost for Host<'_, '_> {
         self.0.printed.line(text);
     }
 
-    fn judge_alias(&mut self, _place: &[u8], name: &[u8]) -> AliasName {
-        self.0.with_rewriting(|cx| judge(name, cx).0)
+    fn judge_alias(&mut self, place: &[u8], name: &[u8]) -> AliasName {
+        self.0.printed.place = place.to_vec();
+        let (verdict, error) = self.0.with_rewriting(|cx| judge(name, cx));
+        self.0.printed.place.clear();
+        let Some(error) = error.filter(|error| error.source != ErrorSource::Syntax) else {
+            return verdict;
+        };
+        // The rules made something of it, if only an error.
+        self.0.remember(&error);
+        let shown = name.trim_ascii().to_vec();
+        match error.source {
+            ErrorSource::Mailbox(triple) if self.0.config.mailers.get(triple.mailer).has(b'A') => {
+                AliasName::Local {
+                    user: triple.user,
+                    shown,
+                }
+            }
+            ErrorSource::Mailer { .. } => {
+                self.0.printed.set_exit(error.exit);
+                AliasName::NotLocal(shown)
+            }
+            ErrorSource::Mailbox(_) | ErrorSource::Rules | ErrorSource::Syntax => {
+                AliasName::NotLocal(shown)
+            }
+        }
     }
 }

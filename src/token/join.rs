@@ -35,12 +35,50 @@ pub fn join<'t>(
     }
 }
 
-/// A symbol that ends up in an address has no good spelling; its source form is the least bad.
-fn push_symbol(mark: Mark, argument: u16, out: &mut Vec<u8>) {
-    out.push(b'$');
-    if mark.character() != 0 {
-        out.push(mark.character());
+/// As [`join`], but no more than `limit` octets are appended.
+///
+/// A blank that would be the first octet too many is still appended (observed: 8.17.1.9).
+pub fn join_within<'t>(
+    tokens: &[Token],
+    bytes_of: impl Fn(&Token) -> &'t [u8],
+    syntax: &AddressSyntax,
+    space: u8,
+    limit: usize,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    let mut after_word = false;
+    for token in tokens {
+        let mut text = Vec::new();
+        join(
+            std::slice::from_ref(token),
+            &bytes_of,
+            syntax,
+            space,
+            &mut text,
+        );
+        let is_word = token.mark().is_none()
+            && bytes_of(token)
+                .first()
+                .is_some_and(|&first| syntax.is_atom(first));
+        if after_word && is_word {
+            out.push(space);
+            if out.len() - start > limit {
+                return;
+            }
+        }
+        let room = limit - (out.len() - start).min(limit);
+        out.extend_from_slice(text.get(..room).unwrap_or(&text));
+        if text.len() > room {
+            return;
+        }
+        after_word = is_word;
     }
+}
+
+/// A symbol that ends up in an address is the octet that stands for it in rules (observed: 8.17.1.9).
+fn push_symbol(mark: Mark, argument: u16, out: &mut Vec<u8>) {
+    out.push(mark.octet());
     if let (true, Ok(letter)) = (mark.has_argument(), u8::try_from(argument)) {
         out.push(letter);
     }

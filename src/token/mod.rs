@@ -23,7 +23,7 @@ pub mod tokenizer;
 
 pub use buffer::{Token, TokenBuffer};
 pub use class::ClassSet;
-pub use join::join;
+pub use join::{join, join_within};
 pub use mark::Mark;
 pub use print::print_marked;
 pub use ruleset_id::RulesetId;

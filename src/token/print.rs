@@ -32,7 +32,7 @@ fn print_run(text: &[u8], out: &mut Vec<u8>) -> usize {
 ///
 /// A symbol that came out of a macro has an argument of two octets, the first of
 /// which is below two; octets of the address itself have arguments of one.
-pub(crate) fn print_word(text: &[u8], name: &dyn Fn(u16) -> Vec<u8>, out: &mut Vec<u8>) {
+pub(crate) fn print_word(text: &[u8], names: &MacroNaming<'_>, out: &mut Vec<u8>) {
     let mut at = print_run(text, out);
     while let Some(&octet) = text.get(at) {
         at += 1;
@@ -44,12 +44,12 @@ pub(crate) fn print_word(text: &[u8], name: &dyn Fn(u16) -> Vec<u8>, out: &mut V
             (true, Some(0 | 1)) => {
                 let argument =
                     [text.get(at), text.get(at + 1)].map(|octet| octet.copied().unwrap_or(0));
-                print_symbol(mark, u16::from_be_bytes(argument), name, out);
+                print_symbol(mark, u16::from_be_bytes(argument), names.by_number, out);
                 at += 2;
             }
-            (true, Some(&letter)) if letter < 0x80 => {
-                print_symbol(mark, u16::from(letter), name, out);
+            (true, Some(&letter)) if mark != Mark::If => {
                 at += 1;
+                print_octet_symbol(mark, letter, names, out);
             }
             _ => {
                 out.push(b'$');
@@ -58,6 +58,32 @@ pub(crate) fn print_word(text: &[u8], name: &dyn Fn(u16) -> Vec<u8>, out: &mut V
                 }
             }
         }
+    }
+}
+
+/// How macros are called that symbols have as arguments.
+pub(crate) struct MacroNaming<'a> {
+    /// The name of a macro by its number.
+    pub by_number: &'a dyn Fn(u16) -> Vec<u8>,
+    /// The name of a macro by the octet that stands for it in an address.
+    pub by_octet: &'a dyn Fn(u8) -> Vec<u8>,
+}
+
+/// Appends a symbol whose argument is an octet of the address itself.
+fn print_octet_symbol(mark: Mark, octet: u8, names: &MacroNaming<'_>, out: &mut Vec<u8>) {
+    out.push(b'$');
+    if mark.character() != 0 {
+        out.push(mark.character());
+    }
+    match (mark, octet) {
+        (Mark::Position, 0x80..) => out.extend_from_slice(&[b'^', octet ^ 0x40]),
+        (Mark::Position, _) => print_octet(octet, out),
+        (_, 0x80..) => {
+            out.push(b'{');
+            out.extend_from_slice(&(names.by_octet)(octet));
+            out.push(b'}');
+        }
+        _ => out.push(octet),
     }
 }
 

@@ -13,7 +13,7 @@ use super::buffer::{Token, TokenBuffer};
 use super::mark::{QUOTE, Unit, unit_at};
 use super::syntax::{AddressSyntax, Kind};
 
-/// Longest token, its end mark included (MAXNAME).
+/// Longest token (MAXNAME).
 const MAX_TOKEN_BYTES: usize = 256;
 /// Most tokens of one address (MAXATOM, guide 6.2).
 pub const MAX_TOKENS: usize = 1_000;
@@ -79,6 +79,13 @@ pub struct Complaint {
     pub about: Vec<u8>,
     /// Reply code and text, such as `553 Unbalanced '<'`.
     pub text: Vec<u8>,
+}
+
+impl Complaint {
+    /// Says whether the text was too long, not merely unbalanced.
+    pub(crate) fn is_about_limit(&self) -> bool {
+        self.text.starts_with(b"553 5.1.")
+    }
 }
 
 /// There is no first token, or the text is longer than any address may be.
@@ -291,7 +298,7 @@ impl Scanner<'_> {
             self.complain(b"553 5.1.0 prescan: too many tokens");
             return Err(NoTokens);
         }
-        if token.len as usize >= MAX_TOKEN_BYTES {
+        if token.len as usize > MAX_TOKEN_BYTES {
             self.complain(b"553 5.1.0 prescan: token too long");
             return Err(NoTokens);
         }
@@ -414,12 +421,11 @@ impl Scanner<'_> {
                     kept = None;
                     continue;
                 } else if octet == b')' && comments {
+                    // The end of a comment separates like white space.
                     if comment_depth > 0 {
                         comment_depth -= 1;
                     } else if repair {
                         self.complain(b"553 Unbalanced ')'");
-                    }
-                    if comment_depth > 0 || repair {
                         kept = None;
                         continue;
                     }
@@ -520,6 +526,8 @@ mod tests {
             ("joe user@host", "joe|user|@|host"),
             ("\"joe user\"@host", "\"joe user\"|@|host"),
             ("a (comment) b", "a|b"),
+            ("a(b)c", "a|c"),
+            ("-((b)c)d(e).f", "-|d|.|f"),
             ("<@a,@b:c@d>", "<|@|a|,|@|b|:|c|@|d|>"),
             ("a\\@b", "a\\@b"),
             ("a\\!b", "a|!|b"),

@@ -1,0 +1,99 @@
+//! Is the user a mailer is about to get fit to be one?
+//!
+//! Observed: 8.17.1.9.
+
+use super::resolve::MAX_ADDRESS;
+
+/// What is wrong with the user of a mailer triple.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MailboxFault {
+    TooLong,
+    Symbol,
+    Control,
+    OpenQuote,
+    LoneBackslash,
+}
+
+impl MailboxFault {
+    /// Returns the words of the reference.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            MailboxFault::TooLong => "too long",
+            MailboxFault::Symbol => "8-bit character",
+            MailboxFault::Control => "non-printable character",
+            MailboxFault::OpenQuote => "unbalanced quote",
+            MailboxFault::LoneBackslash => "trailing \\ character",
+        }
+    }
+}
+
+/// Looks for control characters outside of quotes and for quotes left open.
+///
+/// The fault comes with the user as it is shown; of several the last one counts.
+pub(super) fn check_user(user: &[u8]) -> Result<(), (Vec<u8>, MailboxFault)> {
+    if user.len() > MAX_ADDRESS {
+        return Err((user.to_vec(), MailboxFault::TooLong));
+    }
+    let mut shown = user.to_vec();
+    let mut fault = None;
+    let mut quoted = false;
+    let mut octets = shown.iter_mut();
+    while let Some(octet) = octets.next() {
+        let octet = match *octet {
+            0..b' ' | 0x7f if !quoted => {
+                fault = Some(MailboxFault::Control);
+                *octet = b'?';
+                continue;
+            }
+            b'"' => {
+                quoted = !quoted;
+                continue;
+            }
+            b'\\' => match octets.next() {
+                Some(escaped) => escaped,
+                None => {
+                    fault = Some(MailboxFault::LoneBackslash);
+                    *octet = b'?';
+                    continue;
+                }
+            },
+            _ => octet,
+        };
+        if matches!(*octet, 0x80..0xa0) {
+            fault = Some(MailboxFault::Symbol);
+            *octet = b'?';
+        }
+    }
+    if quoted {
+        fault = Some(MailboxFault::OpenQuote);
+    }
+    fault.map_or(Ok(()), |fault| Err((shown, fault)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_may_stand_in_quotes_only() {
+        for (user, wanted) in [
+            ("plain", None),
+            ("\"a\u{1}b\"", None),
+            ("a\\\u{1}", None),
+            ("a\u{7f}b", Some(("a?b", MailboxFault::Control))),
+            ("\"a\u{1}", Some(("\"a\u{1}", MailboxFault::OpenQuote))),
+            ("\u{2}\"", Some(("?\"", MailboxFault::OpenQuote))),
+            ("a\\", Some(("a?", MailboxFault::LoneBackslash))),
+        ] {
+            let wanted = wanted.map_or(Ok(()), |(shown, fault)| Err((shown.into(), fault)));
+            assert_eq!(check_user(user.as_bytes()), wanted, "{user:?}");
+        }
+        let symbol = check_user(b"a\\\x9b");
+        assert_eq!(symbol, Err((b"a\\?".to_vec(), MailboxFault::Symbol)));
+        let long = vec![b'a'; MAX_ADDRESS + 1];
+        assert_eq!(
+            check_user(&long),
+            Err((long.clone(), MailboxFault::TooLong))
+        );
+    }
+}
