@@ -2,11 +2,12 @@
 
 CARGO ?= cargo
 
-.PHONY: help build run test peers check install install-files clean
+.PHONY: help build run test peers differ check install install-files clean
 
 help:
 	@echo 'make run      build, start a private sandbox on 127.0.0.1:2525, deliver a message'
 	@echo 'make test     fetch what the tests need, run unit and system tests'
+	@echo 'make differ   compare with the real sendmail: all configurations, then SECONDS of random ones'
 	@echo 'make install  install under $$(DESTDIR)/'
 	@echo 'make check    formatting and lints'
 
@@ -45,6 +46,14 @@ install-files:
 
 peers:
 	tests/support/peers
+
+# Asks the real sendmail and ours the same; the same SEED asks the same again.
+SECONDS ?= 60
+SEED ?=
+
+differ: peers build
+	tests/differential/run configurations
+	tests/differential/run fuzz $(SECONDS) $(SEED)
 
 check:
 	$(CARGO) fmt --check

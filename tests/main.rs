@@ -71,4 +71,5 @@ scenarios! {
     the_tutorials_rules_rewrite_as_told: "tutorial_rewriting";
     traces_show_what_the_reference_shows: "traces";
     the_tutorials_mail_goes_where_told: "tutorial_mail";
+    address_test_mode_says_what_the_real_program_says: "differ", "configurations", "0.1";
 }

@@ -1,0 +1,76 @@
+"""Runs a part of the comparison with the real program on the stage.
+
+    configurations [SHARE [NAME...]]    the files of mc/ with SHARE (0 to 1) of the addresses
+    fuzz SECONDS [SEED [COUNT]]         random rules, maps and addresses
+
+The first difference ends the run; `show=N` in front lets N differences be shown.
+"""
+import glob
+import os
+import shutil
+import subprocess
+import time
+
+import corpus
+import talk
+from stage import write
+from tools import REAL_MAKEMAP, REAL_SENDMAIL
+
+OURS = "/usr/sbin/sendmail"
+
+
+def run(arguments):
+    prepare()
+    shown = Shown(1)
+    if arguments and arguments[0].startswith("show="):
+        shown = Shown(int(arguments.pop(0)[5:]))
+    what, rest = (arguments or ["configurations"])[0], arguments[1:]
+    if what == "fuzz":
+        import fuzz
+        fuzz.run(shown, *rest)
+    elif what == "configurations":
+        configurations(shown, float(rest[0]) if rest else 1.0, rest[1:])
+    else:
+        raise AssertionError(__doc__)
+
+
+def prepare():
+    """Lays out /etc/mail: no name server is ever asked, and the maps are made by the real makemap."""
+    shutil.copytree(corpus.HERE + "/files", "/etc/mail", dirs_exist_ok=True)
+    write("/etc/mail/service.switch", "hosts files\naliases files\npasswd files\n")
+    write("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")
+    write("/etc/hosts", "127.0.0.1 localhost\n192.0.2.10 mx.stage.test mx\n192.0.2.20 hub.example.test hub\n"
+          "192.0.2.30 www.example.test www web.example.test\n198.51.100.7 client.example.net client\n")
+    write("/etc/mail/empty.cf", "V10\n")
+    for path in sorted(glob.glob("/etc/mail/*.map")):
+        with open(path, "rb") as f:
+            kind = "btree" if path.endswith("tree.map") else "hash"
+            subprocess.run([REAL_MAKEMAP, "-C", "/etc/mail/empty.cf", kind, path[:-4]], stdin=f, check=True)
+
+
+class Shown:
+    """Prints differences and stops after the first few."""
+
+    def __init__(self, most):
+        self.most, self.count = most, 0
+
+    def found(self, _number, text):
+        self.count += 1
+        print(text, flush=True)
+        if self.count >= self.most:
+            raise AssertionError("%d difference(s)" % self.count)
+
+
+def configurations(shown, share, names):
+    begin, total, missing = time.monotonic(), 0, 0
+    addresses = corpus.addresses()
+    if not names:
+        names = sorted(os.path.basename(path)[:-3] for path in glob.glob(corpus.HERE + "/mc/*.mc"))
+    for name in names:
+        path, text = corpus.expand(name)
+        blocks = corpus.questions(corpus.Facts(text), addresses, share)
+        compared, left_out = talk.compare(REAL_SENDMAIL, OURS, talk.Conversation(name, path, blocks), shown.found)
+        total, missing = total + compared, missing + left_out
+    print("differ: %d configurations, %d addresses, %d answers compared, %d left out, %d differences, %.1f s" % (
+        len(names), len(addresses), total, missing, shown.count, time.monotonic() - begin))
+    assert shown.count == 0
