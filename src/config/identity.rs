@@ -109,7 +109,13 @@ fn folded(title: &str, words: &[&str]) -> String {
 
 /// Gives files and names of this host as the configuration leaves them.
 pub fn system(config: &Config, debug: &DebugFlags) -> String {
-    let value = |id| String::from_utf8_lossy(&config.expanded_macro(id)).into_owned();
+    let value = |id| {
+        let mut text = Vec::new();
+        if let Some(value) = config.macros.get(id) {
+            value.print(&config.names, &mut text);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    };
     let files = match debug.is_on(0, 10) {
         true => format!(
             "     Conf file:\t{} (selected)\n      Pid file:\t{} (selected)\n",

@@ -220,10 +220,7 @@ impl FileSource for SystemSource {
     }
 
     fn processors(&self) -> u32 {
-        std::thread::available_parallelism()
-            .ok()
-            .and_then(|count| u32::try_from(count.get()).ok())
-            .unwrap_or(1)
+        crate::sys::host::processors()
     }
 
     fn now(&self) -> Timestamp {

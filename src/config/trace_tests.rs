@@ -179,6 +179,8 @@ fn the_program_tells_who_and_where_it_is() {
         "",
     ];
     check("", "0.4", &names);
+    let written = ["  (canonical domain name) $j = foo.$m"];
+    check("Djfoo.$m\n", "0.4", &written);
     check(
         "O PidFile=/run/$k.pid\n",
         "0.15",

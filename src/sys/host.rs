@@ -262,6 +262,15 @@ pub fn error_text(error: &io::Error) -> String {
     }
 }
 
+/// Returns how many processors are there, at least one.
+pub fn processors() -> u32 {
+    use nix::unistd::{SysconfVar, sysconf};
+    match sysconf(SysconfVar::_NPROCESSORS_ONLN) {
+        Ok(Some(count)) => u32::try_from(count).unwrap_or(1).max(1),
+        _ => 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
