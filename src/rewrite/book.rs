@@ -187,11 +187,15 @@ impl RuleBook {
                 None => self.next_number(&name, errors)?,
             },
         };
-        if known.is_none() {
-            self.by_name.insert(name.clone(), Some(wanted));
-            if let Some(slot) = self.names.get_mut(usize::from(wanted.number())) {
-                *slot = Some(name);
-            }
+        // What follows the name cuts it where it occurs first. Observed: 8.17.1.9.
+        let shown = match rest.get(blanks) {
+            Some(follower) => name.split(|octet| octet == follower).next(),
+            None => Some(name.as_slice()),
+        };
+        let shown = shown.unwrap_or(&name).to_vec();
+        self.by_name.insert(name, Some(wanted));
+        if let Some(slot) = self.names.get_mut(usize::from(wanted.number())) {
+            *slot = Some(shown);
         }
         Some((wanted, taken))
     }
@@ -364,5 +368,8 @@ mod tests {
         assert_eq!(errors[1], b"bad ruleset 100 (100 max)");
         assert_eq!(*book.name(RulesetId::CANONIFY), *b"canonify");
         assert_eq!(book.find(b"sub"), None);
+        book.enter(b"canonify no more", &mut errors);
+        assert_eq!(&*book.name(RulesetId::CANONIFY), b"ca");
+        assert_eq!(book.find(b"canonify"), Some(RulesetId::CANONIFY));
     }
 }
