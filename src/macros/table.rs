@@ -7,6 +7,7 @@ use super::id::MacroId;
 use super::names::MacroNames;
 use super::template::Template;
 use crate::token::mark::push_plain;
+use crate::token::print::{MacroNaming, print_word};
 use crate::token::print_marked;
 
 /// The value of one macro.
@@ -54,13 +55,21 @@ impl MacroValue {
 
     /// Appends the value unexpanded, as test mode shows it.
     pub fn print(&self, names: &MacroNames, out: &mut Vec<u8>) {
-        let mut marked = Vec::new();
-        self.push_marked(&mut marked);
-        print_marked(
-            &marked,
-            &|number| names.name(MacroId::from_number(number)),
-            out,
-        );
+        let by_number = |number| names.name(MacroId::from_number(number));
+        match self {
+            MacroValue::Text(text) => {
+                let naming = MacroNaming {
+                    by_number: &by_number,
+                    by_octet: &|octet| names.name_of_octet(octet),
+                };
+                print_word(text, &naming, out);
+            }
+            MacroValue::Template(template) => {
+                let mut marked = Vec::new();
+                template.push_marked(&mut marked);
+                print_marked(&marked, &by_number, out);
+            }
+        }
     }
 }
 

@@ -86,7 +86,10 @@ impl Trace for Printed {
 
     fn complain_of_system(&mut self, text: &[u8]) {
         self.line(text);
-        self.set_exit(ExitStatus::OsError);
+        // Unlike a refusal this does not replace a temporary status. Observed: 8.17.1.9.
+        if self.exit == ExitStatus::Ok {
+            self.exit = ExitStatus::OsError;
+        }
     }
 
     fn complain(&mut self, complaint: Complaint) {
