@@ -94,10 +94,19 @@ impl RewriteContext<'_> {
         let mut words = Words::of(tokens);
         let mut at = 0;
         let mut repeats = 0;
-        while let Some(rule) = book.rules(ruleset).get(at) {
+        let rules = book.rules(ruleset);
+        // What traces and observers are told of, the gate must not hide.
+        let is_quiet = level < 2 && !is_observed;
+        while let Some(rule) = rules.get(at) {
             // What has found its mailer is not touched again.
-            if tokens.first().and_then(Token::mark) == Some(Mark::Mailer) {
+            if words.begin_with_mailer() {
                 break;
+            }
+            let may_match = rule.gate.lets_in(&words);
+            if is_quiet && !may_match {
+                at += 1;
+                repeats = 0;
+                continue;
             }
             let pattern = book.pattern(rule);
             if level >= 12 {
@@ -108,11 +117,8 @@ impl RewriteContext<'_> {
                 self.tell_of_loop(ruleset, at + 1, tokens, level);
                 break;
             }
-            let matched = if level >= 2 || rule.gate.lets_in(&words, tokens.len()) {
-                self.try_rule(pattern, tokens, &mut bindings, level)
-            } else {
-                false
-            };
+            let matched =
+                (may_match || level >= 2) && self.try_rule(pattern, tokens, &mut bindings, level);
             if !matched {
                 if level >= 10 {
                     self.trace.write(b"----- rule fails\n");
@@ -460,15 +466,19 @@ impl RewriteContext<'_> {
         };
         for token in tokens {
             line.push(b' ');
+            let word = self.word(token);
             match token.mark() {
+                None if word.iter().all(|octet| matches!(octet, b' '..=b'~')) => {
+                    line.extend_from_slice(word);
+                }
                 Some(mark) if reverses => {
                     line.extend_from_slice(REVERSE_VIDEO);
                     print_symbol(mark, token.argument(), &name, line);
                     line.extend_from_slice(USUAL_VIDEO);
                 }
                 Some(mark) => print_symbol(mark, token.argument(), &name, line),
-                None if token.is_in_rules() => print_marked(self.word(token), &name, line),
-                None => print_word(self.word(token), &naming, line),
+                None if token.is_in_rules() => print_marked(word, &name, line),
+                None => print_word(word, &naming, line),
             }
         }
         line.push(b'\n');

@@ -11,7 +11,7 @@ use crate::token::{Mark, Token};
 /// What an address must have before it is worth trying a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gate {
-    needs: Words,
+    needs: Literals,
     /// Fewest tokens the pattern can take.
     shortest: u16,
     /// Most tokens the pattern can take.
@@ -20,13 +20,22 @@ pub(crate) struct Gate {
 
 /// Words and neighbours, each as one bit of 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Words {
+struct Literals {
     /// Literal words and symbols.
     single: u64,
     /// Those that are there more than once.
     twice: u64,
     /// Literals side by side; the ends of the address count as literals.
     pairs: u64,
+}
+
+/// What an address has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Words {
+    literals: Literals,
+    /// How many tokens there are.
+    count: usize,
+    begin_with_mailer: bool,
 }
 
 /// Stands for the begin and the end of an address in pairs.
@@ -47,22 +56,7 @@ fn pair(before: u32, after: u32) -> u64 {
     1 << (mixed >> 26)
 }
 
-impl Words {
-    /// Returns what an address has.
-    #[inline]
-    pub fn of(input: &[Token]) -> Words {
-        let mut words = Words::default();
-        let mut before = BORDER;
-        for token in input {
-            let code = code(token);
-            words.add(code);
-            words.pairs |= pair(before, code);
-            before = code;
-        }
-        words.pairs |= pair(before, BORDER);
-        words
-    }
-
+impl Literals {
     #[inline]
     fn add(&mut self, code: u32) {
         let bit = 1 << (code & 63);
@@ -71,16 +65,43 @@ impl Words {
     }
 
     #[inline]
-    fn has(&self, needed: &Words) -> bool {
+    fn has(&self, needed: &Literals) -> bool {
         (needed.single & !self.single) | (needed.twice & !self.twice) | (needed.pairs & !self.pairs)
             == 0
+    }
+}
+
+impl Words {
+    /// Returns what an address has.
+    #[inline]
+    pub fn of(input: &[Token]) -> Words {
+        let mut literals = Literals::default();
+        let mut before = BORDER;
+        for token in input {
+            let code = code(token);
+            literals.add(code);
+            literals.pairs |= pair(before, code);
+            before = code;
+        }
+        literals.pairs |= pair(before, BORDER);
+        Words {
+            literals,
+            count: input.len(),
+            begin_with_mailer: input.first().and_then(Token::mark) == Some(Mark::Mailer),
+        }
+    }
+
+    /// Says whether the address is resolved already.
+    #[inline]
+    pub fn begin_with_mailer(&self) -> bool {
+        self.begin_with_mailer
     }
 }
 
 impl Gate {
     /// Returns what `pattern` needs.
     pub fn of(pattern: &[Token]) -> Gate {
-        let mut needs = Words::default();
+        let mut needs = Literals::default();
         let mut shortest = 0_u16;
         let mut is_bounded = true;
         // The literal just before, if one stands there for certain.
@@ -126,12 +147,12 @@ impl Gate {
         }
     }
 
-    /// Says whether an address of so many tokens with these words may fit.
+    /// Says whether an address with these words may fit.
     #[inline]
-    pub fn lets_in(&self, words: &Words, tokens: usize) -> bool {
-        words.has(&self.needs)
-            && tokens >= usize::from(self.shortest)
-            && tokens <= usize::from(self.longest)
+    pub fn lets_in(&self, words: &Words) -> bool {
+        words.literals.has(&self.needs)
+            && words.count >= usize::from(self.shortest)
+            && words.count <= usize::from(self.longest)
     }
 }
 
@@ -167,7 +188,7 @@ mod tests {
         );
         let rule = &book.rules(RulesetId::PARSE)[0];
         let tokens = buffer.tokens();
-        rule.gate.lets_in(&Words::of(tokens), tokens.len())
+        rule.gate.lets_in(&Words::of(tokens))
     }
 
     #[test]
