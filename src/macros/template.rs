@@ -19,6 +19,10 @@ use crate::token::mark::{Mark, QUOTE, Unit, push_plain, unit_at};
 const MAX_DEPTH: u32 = 10;
 /// Longest expanded text in octets (MACBUFSIZE less its end mark).
 const MAX_EXPANSION: usize = 4_095;
+/// Most macros that one expansion may look into. Macros that name each other many times make
+/// exponentially many, also without any text; the reference, which goes over the whole text
+/// once for each level, sees at most so many.
+const MAX_LOOKS: usize = MAX_DEPTH as usize * MAX_EXPANSION;
 
 /// A macro that uses itself, or a nesting deeper than any sane configuration has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,7 @@ struct Expansion<'a, 'm> {
     depth: u32,
     skipping: bool,
     skipped_depth: i64,
+    looks_left: usize,
 }
 
 impl<'a, 'm> Expansion<'a, 'm> {
@@ -68,11 +73,15 @@ impl<'a, 'm> Expansion<'a, 'm> {
             depth: 0,
             skipping: false,
             skipped_depth: 0,
+            looks_left: MAX_LOOKS,
         }
     }
 
     fn template(&mut self, template: &Template, nesting: u32) {
         for part in &template.parts {
+            if self.out.len() >= self.limit {
+                return;
+            }
             self.part(part, &template.source, nesting);
         }
     }
@@ -80,6 +89,22 @@ impl<'a, 'm> Expansion<'a, 'm> {
     fn text(&mut self, text: &[u8]) {
         let room = self.limit.saturating_sub(self.out.len());
         push_plain(text.get(..room).unwrap_or(text), self.out);
+    }
+
+    fn look_into(&mut self, template: &Template, nesting: u32) {
+        let Some(left) = self.looks_left.checked_sub(1) else {
+            self.result = Err(RecursionTooDeep);
+            return;
+        };
+        self.looks_left = left;
+        if nesting < MAX_DEPTH {
+            self.template(template, nesting + 1);
+        } else {
+            self.result = Err(RecursionTooDeep);
+            if self.out.len() < self.limit {
+                template.push_marked(self.out);
+            }
+        }
     }
 
     fn part(&mut self, part: &Part, source: &[u8], nesting: u32) {
@@ -113,13 +138,7 @@ impl<'a, 'm> Expansion<'a, 'm> {
                 match self.macros.get(MacroId::from_number(*macro_number)) {
                     None => {}
                     Some(MacroValue::Text(text)) => self.text(text),
-                    Some(MacroValue::Template(template)) if nesting < MAX_DEPTH => {
-                        self.template(template, nesting + 1);
-                    }
-                    Some(MacroValue::Template(template)) => {
-                        self.result = Err(RecursionTooDeep);
-                        template.push_marked(self.out);
-                    }
+                    Some(MacroValue::Template(template)) => self.look_into(template, nesting),
                 }
             }
             Part::Symbol(mark, argument) => {
@@ -411,5 +430,27 @@ mod tests {
             template.expand_marked(&macros, &mut out),
             Err(RecursionTooDeep)
         );
+    }
+
+    #[test]
+    fn macros_that_use_each_other_many_times_end_soon() {
+        // Without an end to the text this would be 3^10 times the text of x.
+        let text = expand("$x", &[("x", "some text $x $x $x")]);
+        assert!(text.len() < MAX_EXPANSION + 100, "{}", text.len());
+        // And this 40^10 times nothing at all.
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let values: Vec<String> = (1..=names.len())
+            .map(|next| {
+                names
+                    .get(next)
+                    .map_or(String::new(), |n| format!("${n}").repeat(40))
+            })
+            .collect();
+        let defined: Vec<(&str, &str)> = names
+            .iter()
+            .zip(&values)
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        assert_eq!(expand("$a.", &defined), ".");
     }
 }
