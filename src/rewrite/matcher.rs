@@ -9,6 +9,44 @@ use crate::macros::{ClassId, Classes, MacroId};
 use crate::token::buffer::{HASH_START, hash_more};
 use crate::token::{AddressSyntax, Mark, Token};
 
+/// How often wildcards may grow before places where the rest of a pattern failed are kept.
+/// Ordinary rules and addresses stay below, and keep nothing.
+const MAX_FORGOTTEN: u32 = 2_000;
+
+/// Places where the rest of a pattern is known to fail.
+///
+/// What a pattern does from some token on depends on where it stands in both texts only,
+/// not on how it came there. So no place needs a second trial, and the time a rule takes
+/// grows with the product of both lengths, not with a power of the address for each wildcard.
+#[derive(Default)]
+struct DeadEnds {
+    grown: u32,
+    width: usize,
+    dead: Vec<bool>,
+}
+
+impl DeadEnds {
+    /// Notes that the pattern from `rule_at` on takes nothing from `input_at` on.
+    fn note(&mut self, rule_at: usize, input_at: usize, pattern: usize, input: usize) {
+        self.grown = self.grown.saturating_add(1);
+        if self.grown < MAX_FORGOTTEN {
+            return;
+        }
+        if self.dead.is_empty() {
+            self.width = input + 1;
+            self.dead = vec![false; (pattern + 1) * self.width];
+        }
+        if let Some(place) = self.dead.get_mut(rule_at * self.width + input_at) {
+            *place = true;
+        }
+    }
+
+    fn has(&self, rule_at: usize, input_at: usize) -> bool {
+        let place = self.dead.get(rule_at * self.width + input_at);
+        place.copied().unwrap_or(false)
+    }
+}
+
 /// Which tokens the wildcards of a pattern took.
 #[derive(Debug, Clone, Default)]
 pub struct Bindings {
@@ -69,8 +107,10 @@ impl Matching<'_> {
         bindings.count = 0;
         let mut rule_at = 0;
         let mut input_at = 0;
+        let mut dead_ends = DeadEnds::default();
         loop {
             let advanced = match pattern.get(rule_at) {
+                _ if dead_ends.has(rule_at, input_at) => None,
                 None if input_at == self.input.len() => return true,
                 None => None,
                 Some(token) => self.step(token, rule_at, input_at, bindings),
@@ -80,7 +120,7 @@ impl Matching<'_> {
                     rule_at += 1;
                     input_at = next;
                 }
-                None => match self.back_up(pattern, bindings) {
+                None => match self.back_up(pattern, bindings, &mut dead_ends) {
                     Some((rule, input)) => {
                         rule_at = rule;
                         input_at = input;
@@ -142,10 +182,16 @@ impl Matching<'_> {
     }
 
     /// Lets the last wildcard that can grow take one token more.
-    fn back_up(&self, pattern: &[Token], bindings: &mut Bindings) -> Option<(usize, usize)> {
+    fn back_up(
+        &self,
+        pattern: &[Token],
+        bindings: &mut Bindings,
+        dead_ends: &mut DeadEnds,
+    ) -> Option<(usize, usize)> {
         while let Some(binding) = bindings.pop() {
             let rule_at = binding.pattern as usize;
             let (first, last) = (binding.first as usize, binding.last as usize);
+            dead_ends.note(rule_at + 1, last, pattern.len(), self.input.len());
             let token = pattern.get(rule_at)?;
             let grown = match token.mark() {
                 Some(Mark::InClass) => self.extend_class(token.argument(), first, last),

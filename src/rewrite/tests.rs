@@ -26,6 +26,10 @@ const RULES: &[(&str, &[&str])] = &[
     ("Outer", &["$- % $-\t$: $>Inner $1 % $>Inner $2"]),
     ("Deep", &["$*\t$: $>Deep $1"]),
     ("Class", &["$=x\t$@ in", "$*\t$@ out"]),
+    (
+        "Many",
+        &["$* a $* a $* a $* a $* a $* a $* c $* b $*\t$@ found"],
+    ),
     ("Found", &["$*\t$: $#local $: $1", "$*\t$@ never"]),
     (
         "parse=0",
@@ -169,6 +173,16 @@ fn runaway_rules_are_stopped_with_a_message() {
         said,
         ["554 5.3.5 rewrite: excessive recursion (max 50), ruleset Deep"]
     );
+}
+
+/// Growing every wildcard against every other would take years.
+#[test]
+fn a_pattern_of_many_wildcards_fails_in_time() {
+    // All words of the pattern are there, so it has to be tried.
+    let address = format!("b c {}", vec!["a"; 450].join(" "));
+    assert_eq!(rewritten("Many", &address).0.len(), address.len());
+    let address = format!("{address} c b");
+    assert_eq!(rewritten("Many", &address).0, "found");
 }
 
 #[test]
