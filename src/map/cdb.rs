@@ -137,10 +137,13 @@ pub fn find(file: &File, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         if found == wanted {
             let (key_bytes, value_bytes) = pair_at(file, u64::from(position))?;
             if key_bytes as usize == key.len() && value_bytes <= MAX_VALUE {
-                let mut record = vec![0; key.len() + value_bytes as usize];
-                file.read_exact_at(&mut record, u64::from(position) + 8)?;
-                if record.starts_with(key) {
-                    return Ok(Some(record.split_off(key.len())));
+                let place = u64::from(position) + 8;
+                let mut stored = vec![0; key.len()];
+                file.read_exact_at(&mut stored, place)?;
+                if stored == key {
+                    let mut value = vec![0; value_bytes as usize];
+                    file.read_exact_at(&mut value, place + u64::from(key_bytes))?;
+                    return Ok(Some(value));
                 }
             }
         }
@@ -280,5 +283,28 @@ mod tests {
             let _ = find(&reader, b"key7");
             let _ = pairs(&reader);
         }
+    }
+
+    #[test]
+    fn a_record_is_read_only_when_its_key_is_right() {
+        // Every slot of the table names the same record, whose key is another one.
+        let (wanted, slots) = (hash(b"key"), 1_000_u32);
+        let record = 2_048 + slots * 8;
+        let mut bytes = Vec::new();
+        for _ in 0..POINTERS {
+            bytes.extend_from_slice(&2_048_u32.to_le_bytes());
+            bytes.extend_from_slice(&slots.to_le_bytes());
+        }
+        for _ in 0..slots {
+            bytes.extend_from_slice(&wanted.to_le_bytes());
+            bytes.extend_from_slice(&record.to_le_bytes());
+        }
+        bytes.extend_from_slice(&3_u32.to_le_bytes());
+        bytes.extend_from_slice(&MAX_VALUE.to_le_bytes());
+        // The value it promises is not there, which nobody needs to know.
+        bytes.extend_from_slice(b"yek");
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        assert_eq!(find(file.as_file(), b"key").unwrap(), None);
     }
 }
