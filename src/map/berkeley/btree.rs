@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::overflow::{LeafItem, each_duplicate, item_at, leaf_value, read_chain};
-use super::page::{Fault, Page, PageKind, Pages};
+use super::overflow::{LeafItem, compare_chain, each_duplicate, item_at, leaf_value, read_chain};
+use super::page::{Fault, Page, PageKind, Pages, Steps};
 
 /// Flag of the meta page: records by number, with or without keys.
 const FLAG_RECORD_NUMBERS: u32 = 0x02;
@@ -39,8 +39,9 @@ pub(super) fn lookup(pages: &Pages, root: u32, key: &[u8]) -> Result<Option<Vec<
         }
     }
     let mut found = None;
+    let mut steps = pages.steps();
     while low < pairs && compare_leaf_key(pages, &page, low * 2, key)? == Ordering::Equal {
-        each_value(pages, &page, low * 2 + 1, &mut |value| {
+        each_value(pages, &page, low * 2 + 1, &mut steps, &mut |value| {
             found = Some(value);
             false
         })?;
@@ -61,15 +62,20 @@ pub(super) fn scan(
     let mut page = descend(pages, root, None)?;
     let mut steps = pages.steps();
     loop {
-        steps.take()?;
+        steps.take(page.bytes.len())?;
         if page.kind() != PageKind::Leaf {
             return Err(Fault::Damaged("btree leaf"));
         }
+        let mut key = Vec::new();
+        let mut key_offset = None;
         for pair in 0..page.entries() / 2 {
-            let Some(key) = leaf_key(pages, &page, pair * 2)? else {
-                continue;
-            };
-            if !each_value(pages, &page, pair * 2 + 1, &mut |value| visit(&key, value))? {
+            // Duplicates share their key; it is read once.
+            let offset = page.offset(pair * 2)?;
+            if key_offset.replace(offset) != Some(offset) {
+                key = leaf_key(pages, &page, offset, &mut steps)?;
+            }
+            let mut to_visitor = |value| visit(&key, value);
+            if !each_value(pages, &page, pair * 2 + 1, &mut steps, &mut to_visitor)? {
                 return Ok(());
             }
         }
@@ -128,9 +134,7 @@ fn compare_internal_key(
     let data = start + INTERNAL_PREFIX;
     if kind == 3 {
         return match item_at(page, data)? {
-            LeafItem::Overflow { first, bytes } => {
-                Ok(read_chain(pages, first, bytes)?.as_slice().cmp(key))
-            }
+            LeafItem::Overflow { first, bytes } => compare_chain(pages, first, bytes, key),
             _ => Err(Fault::Damaged("btree item")),
         };
     }
@@ -147,17 +151,23 @@ fn compare_leaf_key(
 ) -> Result<Ordering, Fault> {
     match item_at(page, page.offset(index)?)? {
         LeafItem::Data(data) => Ok(data.cmp(key)),
-        LeafItem::Overflow { first, bytes } => {
-            Ok(read_chain(pages, first, bytes)?.as_slice().cmp(key))
-        }
+        LeafItem::Overflow { first, bytes } => compare_chain(pages, first, bytes, key),
         LeafItem::Duplicates { .. } | LeafItem::Deleted => Err(Fault::Damaged("btree key")),
     }
 }
 
-fn leaf_key(pages: &Pages, page: &Page, index: usize) -> Result<Option<Vec<u8>>, Fault> {
-    match item_at(page, page.offset(index)?)? {
-        LeafItem::Data(data) => Ok(Some(data.to_vec())),
-        LeafItem::Overflow { first, bytes } => read_chain(pages, first, bytes).map(Some),
+fn leaf_key(
+    pages: &Pages,
+    page: &Page,
+    offset: usize,
+    steps: &mut Steps,
+) -> Result<Vec<u8>, Fault> {
+    match item_at(page, offset)? {
+        LeafItem::Data(data) => {
+            steps.take(data.len())?;
+            Ok(data.to_vec())
+        }
+        LeafItem::Overflow { first, bytes } => read_chain(pages, first, bytes as usize, steps),
         LeafItem::Duplicates { .. } | LeafItem::Deleted => Err(Fault::Damaged("btree key")),
     }
 }
@@ -166,12 +176,18 @@ fn each_value(
     pages: &Pages,
     page: &Page,
     index: usize,
+    steps: &mut Steps,
     visit: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<bool, Fault> {
     match leaf_value(page, index)? {
-        LeafItem::Data(data) => Ok(visit(data.to_vec())),
-        LeafItem::Overflow { first, bytes } => Ok(visit(read_chain(pages, first, bytes)?)),
-        LeafItem::Duplicates { root } => each_duplicate(pages, root, visit),
+        LeafItem::Data(data) => {
+            steps.take(data.len())?;
+            Ok(visit(data.to_vec()))
+        }
+        LeafItem::Overflow { first, bytes } => {
+            Ok(visit(read_chain(pages, first, bytes as usize, steps)?))
+        }
+        LeafItem::Duplicates { root } => each_duplicate(pages, root, steps, visit),
         LeafItem::Deleted => Ok(true),
     }
 }

@@ -5,8 +5,10 @@
 //! page. Pages written by version 9 and later are sorted; they are searched from
 //! the front all the same, so both kinds are read alike.
 
-use super::overflow::{each_duplicate, read_chain};
-use super::page::{Fault, HashNumbers, Page, PageKind, Pages, SPARE_POINTS};
+use std::cmp::Ordering;
+
+use super::overflow::{compare_chain, each_duplicate, read_chain};
+use super::page::{Fault, HashNumbers, Page, PageKind, Pages, SPARE_POINTS, Steps};
 
 /// The text whose hash the meta page keeps, with its closing NUL.
 pub(super) const TEST_KEY: &[u8] = b"%$sniglet^&\0";
@@ -48,10 +50,11 @@ pub(super) fn lookup(
 ) -> Result<Option<Vec<u8>>, Fault> {
     let mut found = None;
     let bucket = bucket_of(numbers, key);
-    each_page(pages, numbers, bucket, &mut |page| {
+    let mut steps = pages.steps();
+    each_page(pages, numbers, bucket, &mut steps, &mut |page, steps| {
         for index in (0..page.entries() & !1).step_by(2) {
             if holds_key(pages, page, index, key)? {
-                each_value(pages, page, index + 1, &mut |value| {
+                each_value(pages, page, index + 1, steps, &mut |value| {
                     found = Some(value);
                     false
                 })?;
@@ -73,13 +76,14 @@ pub(super) fn scan(
         return Err(Fault::Damaged("number of buckets"));
     }
     let mut goes_on = true;
-    let mut seen = pages.steps();
+    let mut steps = pages.steps();
     for bucket in 0..=numbers.max_bucket {
-        each_page(pages, numbers, bucket, &mut |page| {
-            seen.take()?;
+        each_page(pages, numbers, bucket, &mut steps, &mut |page, steps| {
             for index in (0..page.entries() & !1).step_by(2) {
-                let key = key_at(pages, page, index)?;
-                goes_on = each_value(pages, page, index + 1, &mut |value| visit(&key, value))?;
+                let key = key_at(pages, page, index, steps)?;
+                goes_on = each_value(pages, page, index + 1, steps, &mut |value| {
+                    visit(&key, value)
+                })?;
                 if !goes_on {
                     return Ok(false);
                 }
@@ -113,22 +117,22 @@ fn each_page(
     pages: &Pages,
     numbers: &HashNumbers,
     bucket: u32,
-    visit: &mut dyn FnMut(&Page) -> Result<bool, Fault>,
+    steps: &mut Steps,
+    visit: &mut dyn FnMut(&Page, &mut Steps) -> Result<bool, Fault>,
 ) -> Result<(), Fault> {
     let mut next = page_of(numbers, bucket);
     if next.is_none() {
         return Err(Fault::Damaged("bucket number"));
     }
-    let mut steps = pages.steps();
     while let Some(number) = next {
-        steps.take()?;
         let page = pages.page(number)?;
+        steps.take(page.bytes.len())?;
         match page.kind() {
             PageKind::Hash => {}
             PageKind::Unused => return Ok(()),
             _ => return Err(Fault::Damaged("hash page")),
         }
-        if !visit(&page)? {
+        if !visit(&page, steps)? {
             return Ok(());
         }
         next = page.next();
@@ -165,17 +169,20 @@ fn holds_key(pages: &Pages, page: &Page, index: usize, key: &[u8]) -> Result<boo
     match item(page, index)? {
         Item::Data(data) => Ok(data == key),
         Item::Overflow { first, bytes } if bytes as usize == key.len() => {
-            Ok(read_chain(pages, first, bytes)? == key)
+            Ok(compare_chain(pages, first, bytes, key)? == Ordering::Equal)
         }
         Item::Overflow { .. } => Ok(false),
         Item::Duplicates(_) | Item::DuplicateTree { .. } => Err(Fault::Damaged("hash key")),
     }
 }
 
-fn key_at(pages: &Pages, page: &Page, index: usize) -> Result<Vec<u8>, Fault> {
+fn key_at(pages: &Pages, page: &Page, index: usize, steps: &mut Steps) -> Result<Vec<u8>, Fault> {
     match item(page, index)? {
-        Item::Data(data) => Ok(data.to_vec()),
-        Item::Overflow { first, bytes } => read_chain(pages, first, bytes),
+        Item::Data(data) => {
+            steps.take(data.len())?;
+            Ok(data.to_vec())
+        }
+        Item::Overflow { first, bytes } => read_chain(pages, first, bytes as usize, steps),
         Item::Duplicates(_) | Item::DuplicateTree { .. } => Err(Fault::Damaged("hash key")),
     }
 }
@@ -184,13 +191,20 @@ fn each_value(
     pages: &Pages,
     page: &Page,
     index: usize,
+    steps: &mut Steps,
     visit: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<bool, Fault> {
     match item(page, index)? {
-        Item::Data(data) => Ok(visit(data.to_vec())),
-        Item::Overflow { first, bytes } => Ok(visit(read_chain(pages, first, bytes)?)),
-        Item::DuplicateTree { root } => each_duplicate(pages, root, visit),
+        Item::Data(data) => {
+            steps.take(data.len())?;
+            Ok(visit(data.to_vec()))
+        }
+        Item::Overflow { first, bytes } => {
+            Ok(visit(read_chain(pages, first, bytes as usize, steps)?))
+        }
+        Item::DuplicateTree { root } => each_duplicate(pages, root, steps, visit),
         Item::Duplicates(mut rest) => {
+            steps.take(rest.len())?;
             // Each one is its length, its octets, and its length again.
             while !rest.is_empty() {
                 let length = page

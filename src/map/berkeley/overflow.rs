@@ -1,6 +1,8 @@
 //! Items too long for a page, and trees of duplicates outside of their page.
 
-use super::page::{Fault, Page, PageKind, Pages};
+use std::cmp::Ordering;
+
+use super::page::{Fault, Page, PageKind, Pages, Steps};
 
 /// Type of an item on a btree or duplicate leaf: octets in place.
 const ITEM_DATA: u8 = 1;
@@ -66,19 +68,24 @@ pub(super) fn item_at(page: &Page, start: usize) -> Result<LeafItem<'_>, Fault> 
     }
 }
 
-/// Collects the octets of an item kept on overflow pages.
-pub(super) fn read_chain(pages: &Pages, first: u32, bytes: u32) -> Result<Vec<u8>, Fault> {
-    let wanted = bytes as usize;
+/// Collects the first `wanted` octets of an item kept on overflow pages.
+pub(super) fn read_chain(
+    pages: &Pages,
+    first: u32,
+    wanted: usize,
+    steps: &mut Steps,
+) -> Result<Vec<u8>, Fault> {
     let mut collected = Vec::new();
-    let mut steps = pages.steps();
     let mut next = Some(first);
     while collected.len() < wanted {
-        steps.take()?;
         let page = pages.page(next.ok_or(Fault::Damaged("overflow chain"))?)?;
+        steps.take(page.bytes.len())?;
         if page.kind() != PageKind::Overflow {
             return Err(Fault::Damaged("overflow page"));
         }
+        // A page without octets would let a chain go on for nothing.
         let part = page.content().get(..page.overflow_bytes());
+        let part = part.filter(|part| !part.is_empty());
         collected.extend_from_slice(part.ok_or(Fault::Damaged("overflow page"))?);
         next = page.next();
     }
@@ -86,10 +93,24 @@ pub(super) fn read_chain(pages: &Pages, first: u32, bytes: u32) -> Result<Vec<u8
     Ok(collected)
 }
 
+/// Compares an item kept on overflow pages with `key`, reading no more than that takes.
+pub(super) fn compare_chain(
+    pages: &Pages,
+    first: u32,
+    bytes: u32,
+    key: &[u8],
+) -> Result<Ordering, Fault> {
+    let wanted = (bytes as usize).min(key.len() + 1);
+    Ok(read_chain(pages, first, wanted, &mut pages.steps())?
+        .as_slice()
+        .cmp(key))
+}
+
 /// Hands every value of a tree of duplicates to `visit` until it returns false.
 pub(super) fn each_duplicate(
     pages: &Pages,
     root: u32,
+    steps: &mut Steps,
     visit: &mut dyn FnMut(Vec<u8>) -> bool,
 ) -> Result<bool, Fault> {
     let mut page = pages.page(root)?;
@@ -102,16 +123,20 @@ pub(super) fn each_duplicate(
         let number = page.order.u32(&page.bytes, child);
         page = pages.page(number.ok_or(Fault::Damaged("duplicates"))?)?;
     }
-    let mut steps = pages.steps();
     loop {
-        steps.take()?;
+        steps.take(page.bytes.len())?;
         if !matches!(page.kind(), PageKind::DuplicateLeaf | PageKind::RecordLeaf) {
             return Err(Fault::Damaged("duplicates"));
         }
         for index in 0..page.entries() {
             let value = match leaf_value(&page, index)? {
-                LeafItem::Data(data) => data.to_vec(),
-                LeafItem::Overflow { first, bytes } => read_chain(pages, first, bytes)?,
+                LeafItem::Data(data) => {
+                    steps.take(data.len())?;
+                    data.to_vec()
+                }
+                LeafItem::Overflow { first, bytes } => {
+                    read_chain(pages, first, bytes as usize, steps)?
+                }
                 LeafItem::Deleted => continue,
                 LeafItem::Duplicates { .. } => return Err(Fault::Damaged("duplicates")),
             };

@@ -23,6 +23,10 @@ const META_CHECKSUM: u8 = 0x01;
 /// How many spare points a hash meta page has.
 pub(super) const SPARE_POINTS: usize = 32;
 
+/// How often everything in a file may be read for one question. Pages are read as a whole
+/// and then item by item; the rest is for what a sound file names more than once.
+const MAX_READINGS: u64 = 4;
+
 /// Why a Berkeley file could not be read.
 #[derive(Debug)]
 pub enum Fault {
@@ -240,16 +244,16 @@ impl Page {
     }
 }
 
-/// Counts how many links were followed; a chain longer than the file is a loop.
+/// Counts what was read for one question; whoever asks for more than a file holds goes in circles.
 #[derive(Debug)]
 pub(super) struct Steps(u64);
 
 impl Steps {
-    /// Counts one link.
-    pub(super) fn take(&mut self) -> Result<(), Fault> {
+    /// Counts one page of a chain, or an item of so many octets.
+    pub(super) fn take(&mut self, octets: usize) -> Result<(), Fault> {
         self.0 = self
             .0
-            .checked_sub(1)
+            .checked_sub(octets as u64)
             .ok_or(Fault::Damaged("pages form a loop"))?;
         Ok(())
     }
@@ -362,9 +366,10 @@ impl Pages {
         })
     }
 
-    /// Returns a counter that allows as many steps as the file has pages.
+    /// Returns a counter that lets everything in the file be read [`MAX_READINGS`] times.
     pub(super) fn steps(&self) -> Steps {
-        Steps(self.page_count)
+        let file = self.page_count.saturating_mul(self.page_bytes as u64);
+        Steps(file.saturating_mul(MAX_READINGS))
     }
 
     /// Returns how many pages the file has.
