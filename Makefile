@@ -2,12 +2,13 @@
 
 CARGO ?= cargo
 
-.PHONY: help build run test peers differ check install install-files clean
+.PHONY: help build run test peers differ fuzz check install install-files clean
 
 help:
 	@echo 'make run      build, start a private sandbox on 127.0.0.1:2525, deliver a message'
 	@echo 'make test     fetch what the tests need, run unit and system tests'
 	@echo 'make differ   compare with the real sendmail: all configurations, then SECONDS of random ones'
+	@echo 'make fuzz     feed foreign bytes to every reader, SECONDS for each; see fuzz/README.md'
 	@echo 'make install  install under $$(DESTDIR)/'
 	@echo 'make check    formatting and lints'
 
@@ -47,16 +48,21 @@ install-files:
 peers:
 	tests/support/peers
 
-# Asks the real sendmail and ours the same; the same SEED asks the same again.
+# How long to compare or to fuzz, for each kind or target.
 SECONDS ?= 60
+# Asks the real sendmail and ours the same; the same SEED asks the same again.
 SEED ?=
 
 differ: peers build
 	tests/differential/run configurations
 	tests/differential/run fuzz $(SECONDS) $(SEED)
 
+fuzz:
+	fuzz/run $(SECONDS)
+
 check:
 	$(CARGO) fmt --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --all-targets -- -D warnings
 
 clean:
