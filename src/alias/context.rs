@@ -6,7 +6,7 @@ use crate::logging::narrator::Narrator;
 use crate::logging::record::MailLog;
 use crate::macros::Template;
 use crate::mailer::{MailerId, MailerTable, MailerTriple};
-use crate::map::{LookupHost, MapFailure};
+use crate::map::{LookupHost, MapFailure, Userdb};
 use crate::safefile::DontBlameSendmail;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::clock::Timestamp;
@@ -142,6 +142,8 @@ pub struct ExpandContext<'a> {
     pub mailers: &'a MailerTable,
     /// Alias databases.
     pub aliases: &'a dyn AliasLookup,
+    /// The user database, for mailers with F=@.
+    pub userdb: &'a Userdb,
     /// Accounts.
     pub users: &'a dyn UserDatabase,
     /// Opens lists and .forward files.

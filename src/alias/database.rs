@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use crate::config::options::Options;
 use crate::dns::resolver::Resolver;
+use crate::logging::debug::DebugLog;
 use crate::logging::record::MailLog;
 use crate::map::{
     LookupContext, LookupHost, LookupMode, MapClass, MapDefinition, MapId, MapServices, MapSet,
+    Userdb,
 };
 use crate::safefile::DontBlameSendmail;
 use crate::sys::identity::{Credentials, UserDatabase};
@@ -102,11 +104,18 @@ pub fn map_services(
     users: Arc<dyn UserDatabase>,
     privileged: Arc<dyn Privileged>,
     log: MailLog,
+    debug: &Arc<DebugLog>,
 ) -> MapServices {
     let blame = options.security.dont_blame_sendmail;
     let default_user = &options.security.default_user;
     let program_user =
         (effective_user() == 0).then(|| Credentials::plain(default_user.uid, default_user.gid));
+    let userdb = Userdb::new(
+        options.delivering.user_database_spec.as_deref(),
+        Arc::clone(&privileged),
+        log.clone(),
+        Arc::clone(debug),
+    );
     MapServices {
         resolver,
         users,
@@ -118,6 +127,7 @@ pub fn map_services(
         service_switch_file: options.running.service_switch_file.clone(),
         program_user,
         aliases: alias_definitions(&options.delivering.alias_file),
+        userdb: Arc::new(userdb),
     }
 }
 

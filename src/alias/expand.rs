@@ -74,7 +74,7 @@ pub(super) struct Entry {
     pub(super) bogus_shell: bool,
     pub(super) unsafe_file: bool,
     /// An alias of this name exists, which is all that was asked.
-    verified: bool,
+    pub(super) verified: bool,
 }
 
 /// Expansion in progress.
@@ -172,6 +172,10 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             .iter()
             .map(|entry| entry.parent.map(|parent| places[parent]))
             .collect();
+        // What the user database lists is in nobody's name, not in the sender's either.
+        let mut listed_in: Vec<_> = (self.entries.iter())
+            .map(|entry| Some(self.entries[entry.parent?].recipient.address.clone()))
+            .collect();
         let controlling: Vec<_> = (0..self.entries.len())
             .map(|index| self.controlling_user(index))
             .collect();
@@ -183,6 +187,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             let mut recipient = entry.recipient;
             recipient.expanded_from = parents[index].or(recipient.expanded_from);
             recipient.controlling_user = controlling.or(recipient.controlling_user);
+            if recipient.controlling_user.is_none() && recipient.listed_in.is_none() {
+                recipient.listed_in = listed_in[index].take();
+            }
             recipient.owner = owners[index].take().or(recipient.owner);
             recipient.state = match entry.work {
                 Work::Ok => RecipientState::Pending,
@@ -387,6 +394,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         if !is_quoted && self.is_open_with(index, b'A') && !self.cx.limits.no_alias {
             self.alias(index, depth);
         }
+        if !is_quoted && self.is_open_with(index, b'@') {
+            self.user_database(index, depth);
+        }
         if self.is_open_with(index, b'5') {
             self.local_rules(index, depth);
         }
@@ -467,11 +477,13 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         } else {
             owner.trim_ascii().to_vec()
         });
-        let line = [
-            b"Message delivered to mailing list ",
-            &entry.recipient.address[..],
-        ]
-        .concat();
+        self.note_list(index);
+    }
+
+    /// Notes in the transcript that an address is a list.
+    pub(super) fn note_list(&mut self, index: usize) {
+        let address = &self.entries[index].recipient.address[..];
+        let line = [b"Message delivered to mailing list ", address].concat();
         self.envelope.transcript.push_line(&line);
     }
 
@@ -570,7 +582,8 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             home: user.home.clone(),
         });
         entry.bogus_shell |= !shell_is_fine;
-        if !is_quoted && !self.cx.limits.no_alias && !self.cx.limits.verify_only {
+        // Observed: 8.17.1.9 forwards with -n too.
+        if !is_quoted && !self.cx.limits.verify_only {
             self.forward(index, &user, depth);
         }
     }

@@ -11,6 +11,7 @@
 //! - `hearing`: what alias databases say meanwhile;
 //! - `loops`: where a loop of aliases ends;
 //! - `telling`: errors and progress in words;
+//! - `userdb`: the user database, after the aliases;
 //! - `include`: `:include:` lists;
 //! - `forward`: ForwardPath and .forward files.
 
@@ -26,6 +27,7 @@ pub mod rebuild;
 pub mod refresh;
 mod rights;
 mod telling;
+mod userdb;
 
 #[cfg(test)]
 mod tests;

@@ -288,6 +288,7 @@ pub(super) mod tests {
             service_switch_file: PathBuf::from("/nonexistent"),
             program_user: None,
             aliases: alias_definitions(&[format!("implicit:{}", file.display()).into_bytes()]),
+            userdb: Arc::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::logging::narrator::Kept;
 use crate::logging::record::MailLog;
 use crate::macros::Template;
 use crate::mailer::{Mailer, MailerTable, MailerTriple};
-use crate::map::{LookupHost, MapFailure};
+use crate::map::{LookupHost, MapFailure, Userdb};
 use crate::message::address::next_address;
 use crate::safefile::DontBlameSendmail;
 use crate::smtp::{EnhancedStatus, ExitStatus};
@@ -189,6 +189,7 @@ impl Site {
                 router: &mut Routes(&mailers),
                 mailers: &mailers,
                 aliases: &self.aliases,
+                userdb: &Userdb::default(),
                 users: &self.users,
                 privileged: &Unprivileged,
                 log: &log,

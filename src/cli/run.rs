@@ -285,6 +285,7 @@ impl Program {
             Arc::clone(&lifetime.users),
             Arc::clone(&lifetime.privileged),
             MailLog::new(config.options.running.log_level),
+            &self.listeners.debug,
         );
         let maps = crate::map::MapSet::new(&config.maps, services);
         let surroundings = TestSurroundings {

@@ -52,6 +52,7 @@ pub fn look_up(
         service_switch_file: "/etc/mail/service.switch".into(),
         program_user: None,
         aliases: Vec::new(),
+        userdb: Arc::default(),
     };
     let maps = MapSet::new(std::slice::from_ref(definition), services);
     let mut host = Complaints::default();

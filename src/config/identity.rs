@@ -25,6 +25,7 @@ pub const FEATURES: &[&str] = &[
     "PIPELINING",
     "SCANF",
     "SOCKETMAP",
+    "USERDB",
 ];
 
 /// Most characters of a line, its title or first tab counted.
@@ -152,7 +153,7 @@ mod tests {
         let text = version(&DebugFlags::parse(b"0.1"));
         assert!(text.starts_with(&format!("Version {VERSION}\n Compiled with: DNSMAP ")));
         assert!(text.lines().all(|line| line.len() <= LINE_WIDTH));
-        assert!(text.contains("\n\t\t") && text.ends_with("SOCKETMAP"));
+        assert!(text.contains("\n\t\t") && text.ends_with("USERDB"));
         assert!(version(&DebugFlags::parse(b"0.10")).contains(" HASFLOCK"));
     }
 }

@@ -11,6 +11,7 @@ use crate::config::options::EightBitMode;
 use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
 use crate::mailer::{Invocation, Mailer};
+use crate::map::Userdb;
 use crate::message::mime::{ConversionStamp, MimeClasses};
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::{Place, RewriteWorkspace, Role, Traced, rename_for_mailer};
@@ -417,6 +418,13 @@ impl<'a> Attempt<'a> {
             .contains(ClassId::letter(b'w'), name)
     }
 
+    /// Who knows names for header addresses, if the sender's mailer has F=j.
+    fn mail_names(&self) -> Option<&'a Userdb> {
+        let mailer = self.envelope.sender.triple.as_ref()?.mailer;
+        let userdb = &self.mta.maps.services().userdb;
+        (self.mta.config.mailers.get(mailer).has(b'j') && !userdb.is_empty()).then_some(&**userdb)
+    }
+
     /// The sender's `@domain` for header addresses without one, if his mailer has F=C.
     fn sender_domain(&self) -> Option<&'a [u8]> {
         let sender = &self.envelope.sender;
@@ -495,7 +503,8 @@ impl<'a> Attempt<'a> {
             &mut traced,
             buffers,
         );
-        let mut view = RulesetView::new(&mut cx, self.mailer, self.sender_domain(), from_line);
+        let mut view = RulesetView::new(&mut cx, self.mailer, self.sender_domain(), from_line)
+            .with_mail_names(self.mail_names());
         let classes = BodyClasses(&self.mta.config.classes);
         let outgoing = Outgoing {
             envelope: self.envelope,
@@ -613,7 +622,7 @@ fn sender_for(
     let given: &[u8] = if envelope.sender.is_null() {
         b"<>"
     } else {
-        &envelope.sender.address
+        envelope.sender.envelope_name()
     };
     let mut traced = Traced(&mta.debug);
     let mut cx = mta.rewrite_context(macros, Some(&envelope.macros), &mut traced, buffers);

@@ -59,7 +59,10 @@ pub fn controlling(
         if let Some(himself) = local_user(recipient, mailers.get(id), users) {
             return Some(himself);
         }
-        recipient.controlling_user.as_ref().or(sender)
+        let is_listed = recipient.listed_in.is_some();
+        let owner = recipient.controlling_user.as_ref();
+        // What a program of the user database does is nobody's doing. Observed: 8.17.1.9.
+        owner.or(sender.filter(|_| !is_listed))
     } else if [mailers.program(), mailers.file()].contains(&Some(id)) {
         None
     } else {

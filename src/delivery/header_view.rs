@@ -6,6 +6,7 @@
 use super::output::{HeaderRole, HeaderView};
 use crate::macros::MacroId;
 use crate::mailer::Mailer;
+use crate::map::Userdb;
 use crate::message::header::LATE_MACRO_MARK;
 use crate::rewrite::rename::{Renaming, Surroundings};
 use crate::rewrite::{Place, RewriteContext, Role};
@@ -16,6 +17,7 @@ pub struct RulesetView<'a, 'c> {
     mailer: &'a Mailer,
     sender_domain: Option<&'a [u8]>,
     unix_from_line: Vec<u8>,
+    mail_names: Option<&'a Userdb>,
 }
 
 impl<'a, 'c> RulesetView<'a, 'c> {
@@ -32,7 +34,15 @@ impl<'a, 'c> RulesetView<'a, 'c> {
             mailer,
             sender_domain,
             unix_from_line,
+            mail_names: None,
         }
+    }
+
+    /// Has addresses replaced by the names a user database has for them (F=j of the sender's
+    /// mailer).
+    pub fn with_mail_names(mut self, userdb: Option<&'a Userdb>) -> Self {
+        self.mail_names = userdb;
+        self
     }
 }
 
@@ -47,6 +57,12 @@ impl HeaderView for RulesetView<'_, '_> {
             surroundings: Surroundings::Kept,
             sender_domain: self.sender_domain,
         };
+        // Observed: 8.17.1.9 looks the whole text up, so a name with a phrase is never found.
+        let named = self.mail_names.and_then(|names| {
+            let id = self.cx.macros.expanded(MacroId::I);
+            names.mail_name(address.trim_ascii(), Some(&id))
+        });
+        let address = named.as_deref().unwrap_or(address);
         match self.cx.rename(address, self.mailer, how) {
             Ok(renamed) => renamed,
             // The header goes out as far as it could be rewritten; only the envelope

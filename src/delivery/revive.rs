@@ -70,5 +70,13 @@ pub fn revive_sender(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelo
             alias: address,
         });
     }
+    let mail_name = mta.mail_name(&triple, Some(envelope.id_for_log()));
+    if mail_name.is_some() || mta.config.mailers.get(triple.mailer).has(b'i') {
+        let name = mail_name.as_deref().unwrap_or(&envelope.sender.address);
+        let macros = &mut envelope.macros;
+        let canonical = mta.canonical_sender(name, macros, &mut workspace.rewrite);
+        envelope.sender.public_name = mta.public_name(&triple, &canonical);
+        envelope.macros.set_text(MacroId::F, &canonical);
+    }
     envelope.sender.triple = Some(triple);
 }

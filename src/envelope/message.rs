@@ -21,6 +21,9 @@ use crate::sys::clock::Timestamp;
 pub struct Sender {
     /// The address as printed in queue files and logs, e.g. `ann`, `<x@example.com>`, `<>`.
     pub address: Vec<u8>,
+    /// What mailers and queue files call him instead of `address`: `$f`, if his own mailer
+    /// has F=i (guide 5.4).
+    pub public_name: Option<Vec<u8>>,
     /// What ruleset 0 resolved it to; `None` until resolved or for the empty sender.
     pub triple: Option<MailerTriple>,
     /// The local user it is, whose rights deliveries on its behalf have.
@@ -35,6 +38,11 @@ impl Sender {
     /// Tells whether this is the empty sender `<>`, or not given at all.
     pub fn is_null(&self) -> bool {
         matches!(self.address.as_slice(), b"" | b"<>")
+    }
+
+    /// Returns what he is called in envelopes and queue files.
+    pub fn envelope_name(&self) -> &[u8] {
+        self.public_name.as_deref().unwrap_or(&self.address)
     }
 }
 

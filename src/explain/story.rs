@@ -156,6 +156,7 @@ fn expand(
         router: &mut router,
         mailers: &mta.config.mailers,
         aliases: &aliases,
+        userdb: &mta.maps.services().userdb,
         users: &*mta.users,
         privileged: &*mta.privileged,
         log: &mta.log,

@@ -51,7 +51,7 @@ pub enum MapClass {
     Nisplus,
     /// A directory server; known by name only.
     Ldap,
-    /// The user database; known by name only.
+    /// The user database.
     Userdb,
 }
 

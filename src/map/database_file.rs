@@ -36,7 +36,7 @@ const KEY_WITH_NUL: u8 = 2;
 
 /// Which file a handle belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Version {
+pub(super) struct Version {
     device: u64,
     inode: u64,
     bytes: u64,
@@ -54,9 +54,10 @@ impl Version {
     }
 }
 
-struct Handle {
-    database: Database,
-    version: Version,
+/// An open file.
+pub(super) struct Handle {
+    pub(super) database: Database,
+    pub(super) version: Version,
 }
 
 /// One map of class `hash` or `btree`.
@@ -161,9 +162,7 @@ impl DatabaseFile {
     }
 
     fn version_on_disk(&self) -> Option<Version> {
-        std::fs::metadata(path_of(&self.path))
-            .ok()
-            .map(|facts| Version::of(&facts))
+        version_on_disk(&self.path)
     }
 
     /// Returns the handle of the file as it is now; of a file that vanished, the last one.
@@ -279,7 +278,13 @@ fn warn_of_age(
         .syslog(AGE_LOG_LEVEL, log::Level::Info, None, line);
 }
 
-fn read(file: File, class: MapClass) -> Result<Handle, Fault> {
+/// Returns which file has a name now.
+pub(super) fn version_on_disk(path: &[u8]) -> Option<Version> {
+    let facts = std::fs::metadata(path_of(path)).ok()?;
+    Some(Version::of(&facts))
+}
+
+pub(super) fn read(file: File, class: MapClass) -> Result<Handle, Fault> {
     // Whoever writes in place holds a lock; wait for the end of it.
     let lock = FileLock::shared(file)
         .map_err(|(_, error)| Fault::Io(std::io::Error::other(error.to_string())))?;

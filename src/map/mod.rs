@@ -8,7 +8,8 @@
 //! - [`open`]: from a definition to something that answers; [`switch`]: the service switch.
 //! - Files: [`database_file`] (hash, btree) over [`berkeley`], [`cdb`], [`text_map`],
 //!   [`alias_text`] and [`stab`]; [`build`] writes databases.
-//! - Questions to others: [`host_map`], [`dns_map`], [`bestmx`], [`user`], [`program`], [`socket`].
+//! - Questions to others: [`host_map`], [`dns_map`], [`bestmx`], [`user`], [`userdb`], [`program`],
+//!   [`socket`].
 //! - Pure ones: [`regex_map`], [`pure`] (arpa, null, dequote, arith, macro), [`syslog_map`].
 
 pub mod alias_text;
@@ -34,6 +35,7 @@ pub mod switch;
 pub mod syslog_map;
 pub mod text_map;
 pub mod user;
+pub mod userdb;
 
 pub use class::MapClass;
 pub use definition::{DefinitionError, MapDefinition};
@@ -42,3 +44,4 @@ pub use lookup::{
     RuleAnswer,
 };
 pub use set::{MapId, MapServices, MapSet};
+pub use userdb::{Userdb, UserdbExpansion};

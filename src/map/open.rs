@@ -17,6 +17,7 @@ use super::socket::SocketMap;
 use super::stab::AliasTextMap;
 use super::text_map::TextMap;
 use super::user::UserMap;
+use super::userdb::UserdbMap;
 use super::{pure, syslog_map};
 use crate::sys::file::path_of;
 use crate::sys::safe_open::{OpenError, OpenRequest, Opened};
@@ -61,16 +62,17 @@ pub(super) fn open_map(
             _ => return Err(OpenFault),
         },
         MapClass::Sequence | MapClass::Switch => return Err(OpenFault),
+        MapClass::Userdb => Box::new(UserdbMap::new(definition, &services.userdb)),
         MapClass::Nis => {
             let text = [
                 b"NIS map ",
-                &*definition.name,
+                &*definition.file,
                 b" specified, but NIS not running",
             ];
             host.complain(&text.concat());
             return Err(OpenFault);
         }
-        MapClass::Nisplus | MapClass::Ldap | MapClass::Userdb => {
+        MapClass::Nisplus | MapClass::Ldap => {
             let class = definition.class.name().as_bytes();
             let text = [
                 b"map ",

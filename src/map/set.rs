@@ -18,6 +18,7 @@ use super::lookup::{
 };
 use super::open::{OpenFault, open_map};
 use super::switch::services_of;
+use super::userdb::Userdb;
 use crate::dns::resolver::Resolver;
 use crate::logging::record::MailLog;
 use crate::sys::identity::{Credentials, UserDatabase};
@@ -62,6 +63,8 @@ pub struct MapServices {
     pub program_user: Option<Credentials>,
     /// The specifications of option AliasFile, in order: the maps behind `aliases`.
     pub aliases: Vec<MapDefinition>,
+    /// The user database (UserDatabaseSpec).
+    pub userdb: Arc<Userdb>,
 }
 
 impl MapServices {
@@ -495,6 +498,7 @@ mod tests {
             service_switch_file: PathBuf::from("/nonexistent"),
             program_user: None,
             aliases: Vec::new(),
+            userdb: Arc::default(),
         };
         MapSet::new(&definitions, services)
     }

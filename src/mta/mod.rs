@@ -12,6 +12,7 @@ pub mod open;
 mod queue_groups;
 pub mod resolver;
 pub mod routing;
+mod sender_name;
 
 use std::sync::Arc;
 

@@ -77,6 +77,7 @@ impl Mta {
             Arc::clone(&lifetime.users),
             Arc::clone(&lifetime.privileged),
             log.clone(),
+            &listeners.debug,
         );
         Mta {
             maps: MapSet::new(&config.maps, services.clone()),

@@ -261,6 +261,7 @@ impl Mta {
             router,
             mailers: &self.config.mailers,
             aliases: &self.aliases,
+            userdb: &self.maps.services().userdb,
             users: &*self.users,
             privileged: &*self.privileged,
             log: &self.log,

@@ -171,7 +171,7 @@ impl ControlFileFormat {
             }
         }
         out.optional(b'q', envelope.quarantine.as_deref());
-        let sender = &envelope.sender.address;
+        let sender = envelope.sender.envelope_name();
         out.record(b'S', if sender.is_empty() { b"<>" } else { sender });
         out.optional(b'Z', envelope.dsn.envid.as_deref());
         out.optional(b'A', envelope.auth_sender.as_deref());

@@ -107,6 +107,7 @@ fn with<R>(work: impl FnOnce(&mut RewriteContext<'_>) -> R) -> (R, Kept) {
             service_switch_file: PathBuf::from("/nonexistent"),
             program_user: None,
             aliases: Vec::new(),
+            userdb: Arc::default(),
         },
     );
     let (mut kept, mut workspace) = (Kept::default(), RewriteWorkspace::new());

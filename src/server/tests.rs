@@ -197,6 +197,7 @@ fn machine(config: Config, clock: Arc<ManualClock>) -> (Arc<Mta>, Recorded) {
         service_switch_file: "/nonexistent".into(),
         program_user: None,
         aliases: Vec::new(),
+        userdb: Arc::default(),
     };
     let mta = Mta {
         maps: MapSet::new(&config.maps, services.clone()),

@@ -7,10 +7,9 @@ use super::submitter::{Submitter, full_name_from_gecos};
 use crate::envelope::{ControllingUser, Sender};
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable};
-use crate::mailer::{Mailer, MailerTriple};
+use crate::mailer::MailerTriple;
 use crate::mta::{Mta, Workspace};
-use crate::rewrite::rename::{Renaming, Surroundings};
-use crate::rewrite::{Kept, Place, Resolution, Role, resolve_address};
+use crate::rewrite::{Kept, Resolution, Role, resolve_address};
 use crate::text::bytes::escape_for_display;
 
 /// A sender with what follows from him.
@@ -139,7 +138,10 @@ fn finish(
         home: user.home.clone(),
         alias: Vec::new(),
     });
-    let canonical = canonical_sender(&address, macros, mta, workspace);
+    let mail_name = mta.mail_name(&triple, macros.text(MacroId::I));
+    let named = mail_name.as_deref().unwrap_or(&address);
+    let canonical = mta.canonical_sender(named, macros, &mut workspace.rewrite);
+    let public_name = mta.public_name(&triple, &canonical);
     let is_null = address == b"<>";
     let auth = (!is_null).then(|| {
         let bare = canonical
@@ -154,6 +156,7 @@ fn finish(
     });
     let sender = Sender {
         address,
+        public_name,
         triple: Some(triple),
         controlling,
         full_name,
@@ -208,26 +211,4 @@ fn resolve(
         return None;
     }
     Some(triple)
-}
-
-/// Rewrites the sender without any mailer's rules.
-fn canonical_sender(
-    address: &[u8],
-    macros: &mut MacroTable,
-    mta: &Mta,
-    workspace: &mut Workspace,
-) -> Vec<u8> {
-    let mut trace = Kept::traced(&mta.debug);
-    let mut cx = mta.rewrite_context(macros, None, &mut trace, &mut workspace.rewrite);
-    let how = Renaming {
-        role: Role::Sender,
-        place: Place::Envelope,
-        surroundings: Surroundings::Dropped,
-        sender_domain: None,
-    };
-    let nobody = Mailer::new(b"", b"");
-    match cx.rename(address, &nobody, how) {
-        Ok(canonical) => canonical,
-        Err(failure) => failure.address,
-    }
 }

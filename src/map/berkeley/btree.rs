@@ -27,6 +27,32 @@ pub(super) fn check(flags: u32) -> Result<(), Fault> {
 
 /// Returns the first value of `key`.
 pub(super) fn lookup(pages: &Pages, root: u32, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+    let mut found = None;
+    each_value_of(pages, root, key, &mut |value| {
+        found = Some(value);
+        false
+    })?;
+    Ok(found)
+}
+
+/// Returns all values of `key`.
+pub(super) fn values(pages: &Pages, root: u32, key: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+    let mut values = Vec::new();
+    each_value_of(pages, root, key, &mut |value| {
+        values.push(value);
+        true
+    })?;
+    Ok(values)
+}
+
+/// Hands the values of `key` to `visit` until it returns false; they are all on one leaf, or
+/// in a tree of their own.
+fn each_value_of(
+    pages: &Pages,
+    root: u32,
+    key: &[u8],
+    visit: &mut dyn FnMut(Vec<u8>) -> bool,
+) -> Result<(), Fault> {
     let page = descend(pages, root, Some(key))?;
     let pairs = page.entries() / 2;
     // Duplicates share their key, so the first pair not less than the key is wanted.
@@ -38,19 +64,14 @@ pub(super) fn lookup(pages: &Pages, root: u32, key: &[u8]) -> Result<Option<Vec<
             Ordering::Equal | Ordering::Greater => high = middle,
         }
     }
-    let mut found = None;
     let mut steps = pages.steps();
     while low < pairs && compare_leaf_key(pages, &page, low * 2, key)? == Ordering::Equal {
-        each_value(pages, &page, low * 2 + 1, &mut steps, &mut |value| {
-            found = Some(value);
-            false
-        })?;
-        if found.is_some() {
+        if !each_value(pages, &page, low * 2 + 1, &mut steps, visit)? {
             break;
         }
         low += 1;
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Hands every pair to `visit`, in order, until it returns false.

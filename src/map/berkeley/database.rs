@@ -59,6 +59,26 @@ impl Database {
         }
     }
 
+    /// Returns all values of `key`, in order.
+    ///
+    /// # Errors
+    /// [`Fault`] when the pages needed for the answer cannot be read.
+    pub fn values(&self, key: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+        match &self.pages.numbers {
+            LayoutNumbers::Hash(_) => {
+                let mut values = Vec::new();
+                self.scan(&mut |other, value| {
+                    if other == key {
+                        values.push(value);
+                    }
+                    true
+                })?;
+                Ok(values)
+            }
+            LayoutNumbers::Btree { root } => btree::values(&self.pages, *root, key),
+        }
+    }
+
     /// Hands every pair to `visit` until it returns false.
     ///
     /// # Errors

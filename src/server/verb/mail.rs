@@ -118,8 +118,13 @@ impl Session {
         let canonical = if is_null {
             Vec::new()
         } else {
-            self.canonical_sender(address, call)
+            let id = self.envelope.id.as_ref().map(|id| id.as_bytes());
+            let triple = parsed.triple.as_ref();
+            let mail_name = triple.and_then(|triple| self.mta.mail_name(triple, id));
+            self.canonical_sender(mail_name.as_deref().unwrap_or(address), call)
         };
+        let triple = parsed.triple.as_ref();
+        sender.public_name = triple.and_then(|triple| self.mta.public_name(triple, &canonical));
         self.envelope.macros.set_text(MacroId::F, &canonical);
         self.envelope.macros.set_text(MacroId::G, &canonical);
         if let Some(triple) = &parsed.triple
