@@ -16,13 +16,9 @@
 //!
 //! Source: guide sections 2.6 to 2.8, 4.7 and 4.9.
 
-use std::path::PathBuf;
-
 use super::context::{ExpandContext, Routed, Summary};
-use super::hearing::Hearing;
 use super::loops::LoopEnd;
 use super::rights::Identity;
-use super::telling::shortened;
 use crate::envelope::{Envelope, Recipient, RecipientState};
 use crate::mailer::{Mailer, MailerId, MailerTriple};
 use crate::smtp::ExitStatus;
@@ -410,111 +406,6 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         entry.work == Work::Ok
             && !entry.verified
             && self.mailer_of(entry).is_some_and(|mailer| mailer.has(flag))
-    }
-
-    fn alias(&mut self, index: usize, depth: u32) {
-        let user = self.entries[index].user().to_vec();
-        if self.traces(1) {
-            self.trace(&[b"alias(", &user, b")"]);
-        }
-        let found = match self.look_up(&user) {
-            Err(()) => return self.defer(index, (4, 3, 0), b"alias database unavailable"),
-            Ok(None) => return,
-            Ok(Some(_)) if self.cx.limits.verify_only => {
-                self.entries[index].verified = true;
-                return;
-            }
-            Ok(Some(found)) => found,
-        };
-        if self.traces(1) {
-            self.trace_alias(index, &found);
-        }
-        self.say(&[b"aliased to ", shortened(&found).as_slice()].concat());
-        self.cx.log.syslog(
-            11,
-            log::Level::Info,
-            self.envelope.id.as_ref().map(|id| id.as_bytes()),
-            format_args!(
-                "alias {} => {}",
-                crate::text::bytes::printable(&self.entries[index].recipient.address),
-                crate::text::bytes::printable(&shortened(&found))
-            ),
-        );
-        let (uid, _, _) = &self.cx.limits.default_user;
-        let identity = Identity {
-            uid: *uid,
-            gid: 0,
-            user: None,
-            home: PathBuf::new(),
-        };
-        let entry = &mut self.entries[index];
-        entry.self_reference = false;
-        entry.work = Work::Expanded;
-        entry.identity = Some(identity);
-        entry.recipient.from_alias = true;
-        self.add_members(&found, index, depth + 1);
-        let entry = &mut self.entries[index];
-        if entry.self_reference && entry.work == Work::Expanded {
-            entry.work = Work::Ok;
-        }
-        self.list_owner(index, &user);
-    }
-
-    /// Notes the owner of a list: its errors go there.
-    fn list_owner(&mut self, index: usize, user: &[u8]) {
-        let owner_name = if user.starts_with(b"owner-") {
-            b"owner-owner".to_vec()
-        } else {
-            [b"owner-", user].concat()
-        };
-        let Ok(Some(owner)) = self.look_up(&owner_name) else {
-            return;
-        };
-        let many = owner.iter().any(|byte| b",:/|\"".contains(byte));
-        let entry = &mut self.entries[index];
-        entry.recipient.owner = Some(if many {
-            owner_name
-        } else {
-            owner.trim_ascii().to_vec()
-        });
-        self.note_list(index);
-    }
-
-    /// Notes in the transcript that an address is a list.
-    pub(super) fn note_list(&mut self, index: usize) {
-        let address = &self.entries[index].recipient.address[..];
-        let line = [b"Message delivered to mailing list ", address].concat();
-        self.envelope.transcript.push_line(&line);
-    }
-
-    fn look_up(&mut self, name: &[u8]) -> Result<Option<Vec<u8>>, ()> {
-        let name = if name.eq_ignore_ascii_case(b"postmaster") {
-            b"postmaster"
-        } else {
-            name
-        };
-        let prefix = self.prefixed(b"");
-        let mut hearing = Hearing {
-            router: &mut *self.cx.router,
-            mailers: self.cx.mailers,
-            narrator: &mut *self.cx.narrator,
-            complaints: &mut *self.cx.complaints,
-            log: self.cx.log,
-            id: self.envelope.id.as_ref().map(|id| id.as_bytes().to_vec()),
-            prefix,
-            is_bare: false,
-            errors: 0,
-            exit: ExitStatus::Software,
-        };
-        let found = self.cx.aliases.look_up(name, &mut hearing);
-        if hearing.errors > 0 {
-            self.summary.errors += hearing.errors;
-            self.summary.exit = Some(hearing.exit);
-        }
-        if hearing.is_bare {
-            self.about = None;
-        }
-        found.map_err(|_| ())
     }
 
     fn local_rules(&mut self, index: usize, depth: u32) {

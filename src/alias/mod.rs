@@ -7,6 +7,7 @@
 //!   [`judge`]: what may be aliased;
 //! - [`context`]: what expansion works with;
 //! - [`expand`]: recipients in, final recipients out;
+//! - `replace`: aliases, and the owners of lists;
 //! - `rights`: whose rights programs, files and lists get;
 //! - `hearing`: what alias databases say meanwhile;
 //! - `loops`: where a loop of aliases ends;
@@ -25,6 +26,7 @@ pub mod judge;
 mod loops;
 pub mod rebuild;
 pub mod refresh;
+mod replace;
 mod rights;
 mod telling;
 mod userdb;
