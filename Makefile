@@ -7,7 +7,7 @@ CARGO ?= cargo
 help:
 	@echo 'make run      build, start a private sandbox on 127.0.0.1:2525, deliver a message'
 	@echo 'make test     fetch what the tests need, run unit and system tests'
-	@echo 'make differ   compare with the real sendmail: all configurations, then SECONDS of random ones'
+	@echo 'make differ   compare with the real sendmail: all configurations, then SECONDS or COUNT of random ones'
 	@echo 'make fuzz     feed foreign bytes to every reader, SECONDS for each; see fuzz/README.md'
 	@echo 'make install  install under $$(DESTDIR)/'
 	@echo 'make check    formatting and lints'
@@ -49,13 +49,15 @@ peers:
 	tests/support/peers
 
 # How long to compare or to fuzz, for each kind or target.
-SECONDS ?= 60
-# Asks the real sendmail and ours the same; the same SEED asks the same again.
+SECONDS ?= $(if $(COUNT),0,60)
+# Asks the real sendmail and ours the same; the same SEED asks the same again. With COUNT
+# the random questions end when so many evaluations of addresses were compared.
+COUNT ?=
 SEED ?=
 
 differ: peers build
 	tests/differential/run configurations
-	tests/differential/run fuzz $(SECONDS) $(SEED)
+	tests/differential/run fuzz $(SECONDS) '$(SEED)' $(COUNT)
 
 fuzz:
 	fuzz/run $(SECONDS)

@@ -26,6 +26,8 @@ MACRO_NAMES = ["D", "E", "G", "{Text}", "{More}", "{Late}", "w", "m", "j"]
 # Names used as $&x too. Their values are plain: the real program takes what is left unexpanded in them
 # for symbols of the rule, and words in which codes of macros stand for text.
 LATE_NAMES = ["{Late}", "{Text}", "G", "{client_name}", "s", "{addr_type}", "h", "u", "{nosuch}", "k"]
+# $m is put behind short names of hosts as it stands, symbols and all.
+PLAIN_NAMES = [*LATE_NAMES, "m"]
 OPERATORS = [".:%@!^/[]+", ".:%@!^/[]+", ".:%@!^/[]+-", ".:@[]", ".@!", "@", ":.%@!^/[]+=*"]
 
 
@@ -73,7 +75,7 @@ class Configuration:
         add("O AliasFile=/etc/mail/aliases")
         for name in MACRO_NAMES:
             if rng.random() < .6:
-                add("D" + name + (self.text(0, 3) if name in LATE_NAMES else self.macro_value()))
+                add("D" + name + (self.text(0, 3) if name in PLAIN_NAMES else self.macro_value()))
         for name in CLASS_NAMES:
             if rng.random() < .7:
                 add("C" + name + " " + " ".join(self.phrase() for _ in range(rng.randint(1, 5))))
@@ -154,7 +156,7 @@ class Configuration:
                 (1, lambda: "$&" + rng.choice(LATE_NAMES)), (1, lambda: "$" + rng.choice(MACRO_NAMES)), (.3, "$@"),
                 (.3, lambda: '"' + self.text(1, 2) + '"'), (.2, "$|"))
             # The real program tries every way; more than these would take it hours.
-            if part in ("$*", "$+") and sum(parts.count(many) for many in ("$*", "$+")) == 4:
+            if part in ("$*", "$+") and sum(parts.count(many) for many in ("$*", "$+")) == 3:
                 part = "$-"
             wildcards += part[:2] in ("$*", "$+", "$-", "$=", "$~")
             parts.append(part)
@@ -192,25 +194,43 @@ class Configuration:
         later = self.rulesets[number + 1:]
         return "$>" + self.rng.choice(later) if later else ""
 
-    def replacement(self, number, wildcards):
+    def replacement(self, number, pattern, wildcards):
         rng = self.rng
         prefix = self.some((5, "$: "), (3, "$@ "), (2, ""))
         if rng.random() < .08:
             return rng.choice(["", "$@ ", "$: "]) + self.triple(wildcards)
+        if not prefix and rng.random() < .9:
+            return self.shorter(pattern, wildcards)
         parts = [self.some(
             (6, lambda: self.position(wildcards)), (3, self.word), (3, self.operator),
             (2 if prefix else 0, lambda: self.lookup(wildcards)),
             (1 if prefix else 0, lambda: self.call(number)),
             (1, lambda: "$&" + rng.choice(LATE_NAMES)), (1, lambda: "$" + rng.choice(MACRO_NAMES)),
             (.3, lambda: '"' + self.text(1, 2) + '"'), (.2, "$|")) for _ in range(rng.randint(1, 5))]
+        for at, part in enumerate(parts):
+            # What is doubled in every rule is soon so long that the real program needs minutes to match it.
+            if part in parts[:at] and rng.random() < .9:
+                parts[at] = self.word()
         return prefix + " ".join(parts)
+
+    def shorter(self, pattern, wildcards):
+        """A replacement with fewer tokens than the pattern matched: it is used again and again, but not for ever."""
+        positions = ["$%d" % n for n in range(1, wildcards + 1)]
+        literals = len([part for part in pattern.split() if part[0] != "$"])
+        words = [self.some((1, self.word), (1, self.operator)) for _ in range(self.rng.randint(0, max(0, literals - 1)))]
+        if len(words) == literals:
+            positions = positions[1:]
+        parts = positions + words
+        self.rng.shuffle(parts)
+        return " ".join(parts)
 
     def triple(self, wildcards):
         rng = self.rng
         if rng.random() < .3:
             return "$#error $@ %s $: %s" % (
                 rng.choice(["5.1.1", "4.7.0", "nouser", "67", "tempfail", "2.1.0", "x"]),
-                rng.choice(['"550 no"', "550 5.7.1 no", '"451 4.0.0 later " $&{Late}', "plain words",
+                rng.choice(['"550 no"', "550 5.7.1 no", '"450 4.2.1 slow"', '"552 5.2.2 full"', "421 gone",
+                            '"451 4.0.0 later " $&{Late}', "plain words",
                             self.position(wildcards)]))
         return "$#%s%s%s" % (rng.choice(self.mailers + ["nosuch"]),
                              rng.choice([" $@ " + self.key(wildcards), "", " $@ " + self.position(wildcards)]),
@@ -220,7 +240,7 @@ class Configuration:
         self.lines.append("S" + name)
         for _ in range(self.rng.randint(1, 5)):
             pattern, wildcards = self.pattern()
-            self.lines.append("R%s\t%s" % (pattern, self.replacement(number, wildcards) or "$@"))
+            self.lines.append("R%s\t%s" % (pattern, self.replacement(number, pattern, wildcards) or "$@"))
 
     def finish(self):
         rng, add = self.rng, self.lines.append
@@ -237,7 +257,7 @@ class Configuration:
             add("S0")
             for _ in range(rng.randint(0, 3)):
                 pattern, wildcards = self.pattern()
-                add("R%s\t%s" % (pattern, rng.choice([self.triple(wildcards), self.replacement(0, wildcards)]) or "$@"))
+                add("R%s\t%s" % (pattern, rng.choice([self.triple(wildcards), self.replacement(0, pattern, wildcards)]) or "$@"))
             add("R$*\t" + self.triple(1))
         pairs = [rng.choice(self.rulesets + ["0", "1"]) for _ in range(8)]
         flags = lambda: "".join(rng.sample("lsDFMAmnuhw5:/|@qXCeE8acd0k", rng.randint(4, 14)))  # noqa: E731
@@ -293,21 +313,23 @@ class Asker:
         words = self.configuration.definition(name).split()[1:]
         return words[:1] == ["macro"] or words[:1] == ["sequence"] and any(map(self.leads_to_macro, words[1:]))
 
-    def blocks(self):
-        c = self.configuration
-        facts = [b"=M"] + [b"=S" + name.encode() for name in [*c.rulesets, "0", "3", "Loop"]]
+    def preface(self):
         # Alias texts are read now: read from inside of a rule, they would go through the rules themselves.
+        c = self.configuration
         texts = [name for name in c.maps if " stab" in c.definition(name) or name == "sw"]
-        facts += [b"/map %s x" % name.encode() for name in ["aliases", *texts]]
+        return [b"/map %s x" % name.encode() for name in ["aliases", *texts]]
+
+    def blocks(self):
+        facts = [b"=M"] + [b"=S" + name.encode() for name in [*self.configuration.rulesets, "0", "3", "Loop"]]
         return [[fact] for fact in facts] + [self.block() for _ in range(QUESTIONS)]
 
 
 def run(shown, seconds="60", seed=None, count=None):
     seed = int(seed) if seed else random.SystemRandom().randrange(10 ** 9)
-    count = int(count) if count else None
-    begin, asked, missing, number = time.monotonic(), 0, 0, 0
-    print("differ: fuzzing with seed %d for at most %s s" % (seed, seconds), flush=True)
-    while time.monotonic() - begin < float(seconds) and (count is None or asked < count):
+    seconds, count = float(seconds) or None, int(count) if count else None
+    begin, tally, number = time.monotonic(), talk.Tally(), 0
+    print("differ: fuzzing with seed %d" % seed, flush=True)
+    while (seconds is None or time.monotonic() - begin < seconds) and (count is None or tally.evaluations < count):
         rng = random.Random("%d:%d" % (seed, number))
         configuration = Configuration(rng)
         configuration.definitions()
@@ -315,23 +337,26 @@ def run(shown, seconds="60", seed=None, count=None):
         path = "/etc/mail/fuzz.cf"
         with open(path, "w", encoding="latin-1") as f:
             f.write(text)
-        conversation = talk.Conversation("seed %d, configuration %d" % (seed, number), path,
-                                         Asker(rng, configuration).blocks())
+        asker = Asker(rng, configuration)
+        conversation = talk.Conversation("seed %d, configuration %d" % (seed, number), path, asker.blocks(),
+                                         asker.preface())
 
-        def found(block, words, text=text, number=number):
-            keep(number, text)
+        def found(block, words, text=text, number=number, conversation=conversation):
+            keep(number, text, conversation.words(block))
             shown.found(block, words)
 
-        compared, left_out = talk.compare(REAL_SENDMAIL, OURS, conversation, found, EXCUSED)
-        asked, missing, number = asked + compared, missing + left_out, number + 1
-    print("differ: seed %d, %d configurations, %d answers compared, %d left out, %d differences, %.1f s" % (
-        seed, number, asked, missing, shown.count, time.monotonic() - begin))
+        talk.compare(REAL_SENDMAIL, OURS, conversation, found, tally, EXCUSED)
+        number += 1
+    print("differ: seed %d: %s; %d configurations, %d differences, %.1f s" % (
+        seed, tally, number, shown.count, time.monotonic() - begin))
     assert shown.count == 0
 
 
-def keep(number, text):
-    """Leaves the configuration of a difference where it can be looked at."""
+def keep(number, text, words):
+    """Leaves the configuration of a difference, and what was said up to there, where it can be looked at."""
     os.makedirs("/project/target/differ", exist_ok=True)
     with open("/project/target/differ/%d.cf" % number, "w", encoding="latin-1") as f:
         f.write(text)
-    print("the configuration is in target/differ/%d.cf" % number)
+    with open("/project/target/differ/%d.in" % number, "wb") as f:
+        f.write(words)
+    print("the configuration is in target/differ/%d.cf, all questions in %d.in" % (number, number))

@@ -1,7 +1,8 @@
 """Runs a part of the comparison with the real program on the stage.
 
     configurations [SHARE [NAME...]]    the files of mc/ with SHARE (0 to 1) of the addresses
-    fuzz SECONDS [SEED [COUNT]]         random rules, maps and addresses
+    fuzz SECONDS [SEED [COUNT]]         random rules, maps and addresses; with SECONDS 0 until COUNT
+                                        evaluations of addresses were compared
 
 The first difference ends the run; `show=N` in front lets N differences be shown.
 """
@@ -62,15 +63,14 @@ class Shown:
 
 
 def configurations(shown, share, names):
-    begin, total, missing = time.monotonic(), 0, 0
+    begin, tally = time.monotonic(), talk.Tally()
     addresses = corpus.addresses()
     if not names:
         names = sorted(os.path.basename(path)[:-3] for path in glob.glob(corpus.HERE + "/mc/*.mc"))
     for name in names:
         path, text = corpus.expand(name)
         blocks = corpus.questions(corpus.Facts(text), addresses, share)
-        compared, left_out = talk.compare(REAL_SENDMAIL, OURS, talk.Conversation(name, path, blocks), shown.found)
-        total, missing = total + compared, missing + left_out
-    print("differ: %d configurations, %d addresses, %d answers compared, %d left out, %d differences, %.1f s" % (
-        len(names), len(addresses), total, missing, shown.count, time.monotonic() - begin))
+        talk.compare(REAL_SENDMAIL, OURS, talk.Conversation(name, path, blocks), shown.found, tally)
+    print("differ: %d configurations, %d addresses, %s, %d differences, %.1f s" % (
+        len(names), len(addresses), tally, shown.count, time.monotonic() - begin))
     assert shown.count == 0
