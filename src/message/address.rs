@@ -273,6 +273,8 @@ impl<'a> Cracker<'a> {
             self.phrase_needs_quotes = true;
             self.at += 1;
             if self.copying > 0 {
+                // Observed: 8.17.1.9 copies the first of the two once more.
+                self.put(b':');
                 self.put(next);
             }
             return self.core();
@@ -546,6 +548,7 @@ mod tests {
             ("A B <a@b>", "A B <X>"),
             ("\"A B\" <a@b> (c)", "\"A B\" <X> (c)"),
             ("A (x) B <a@b>", "A (x) B <X>"),
+            ("<a@b> c::d", "<X> c:::d"),
             (
                 "Joe (nested (comment)) <joe@far>",
                 "Joe (nested (comment)) <X>",
