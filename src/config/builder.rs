@@ -346,7 +346,12 @@ impl<'a> Builder<'a> {
                 false => self.out.error(&error.text),
             }
         }
-        if let Some(map) = map {
+        if let Some(mut map) = map {
+            // The words of a key are joined with what BlankSub is by now; a later one does not
+            // count (observed: 8.17.1.9).
+            if map.flags.space == Some(b' ') {
+                map.flags.space = Some(self.config.options.headers.blank_sub);
+            }
             self.config.maps.push(map);
         }
     }

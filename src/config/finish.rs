@@ -3,6 +3,7 @@
 //! Source: guide 5.8; texts and order of the messages observed: 8.17.1.9.
 
 use crate::macros::{ClassId, MacroId, MacroValue, Template};
+use crate::map::{MapClass, MapDefinition};
 use crate::smtp::ExitStatus;
 use crate::token::AddressSyntax;
 
@@ -40,6 +41,7 @@ impl Builder<'_> {
         self.fix_syntax();
         self.config.syntax.level = self.config.level;
         self.config.syntax.space_substitute = self.config.options.headers.blank_sub;
+        self.define_old_host_map();
         self.fill_in_texts();
         self.add_default_queue_group();
         mailer_line::settle_flags(&mut self.config.mailers, self.config.level);
@@ -53,6 +55,17 @@ impl Builder<'_> {
         self.check();
         startup::add_default_words(&mut self.config, &mut self.out);
         self.tell_mailers();
+    }
+
+    /// Before level 2 the host map puts no dot behind canonical names.
+    ///
+    /// Observed: 8.17.1.9.
+    fn define_old_host_map(&mut self) {
+        if self.config.level < 2 {
+            let of_class = MapDefinition::of_class;
+            let map = of_class(b"host", MapClass::Host, b"-D", &|_| true, &mut Vec::new());
+            self.config.maps.insert(0, map);
+        }
     }
 
     /// Fills in the greeting and the `From ` line; older levels have them in macros.
@@ -212,5 +225,39 @@ impl Builder<'_> {
             self.out
                 .warning("Warning: HostStatusDirectory required for SingleThreadDelivery");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::FixedSource;
+    use super::super::{Config, Overrides};
+    use crate::map::MapDefinition;
+
+    fn maps(text: &str) -> Vec<MapDefinition> {
+        let overrides = Overrides::only_file("/x.cf");
+        let mut source = FixedSource::with_file("/x.cf", text.as_bytes());
+        Config::load(&overrides, &mut source).unwrap().maps
+    }
+
+    #[test]
+    fn words_of_keys_are_joined_with_the_blank_substitute_of_the_lines_before() {
+        for (text, joined_with) in [
+            ("V10\nO BlankSub=_\nKm hash /x\n", b'_'),
+            ("V10\nKm hash /x\nO BlankSub=_\n", b' '),
+            ("V10\nO BlankSub=_\nKm hash -S+ /x\n", b'+'),
+        ] {
+            assert_eq!(maps(text)[0].flags.space, Some(joined_with), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_host_map_of_the_first_level_adds_no_dot() {
+        let old = &maps("V1\n")[0];
+        assert_eq!(
+            (old.name.as_slice(), &old.flags.suffix),
+            (b"host".as_slice(), &Vec::new())
+        );
+        assert!(maps("V2\n").is_empty());
     }
 }

@@ -100,7 +100,8 @@ impl Mta {
 /// The resolver a configuration asks for.
 pub fn open_resolver(config: &Config, debug: &Arc<DebugLog>) -> Arc<dyn Resolver> {
     let host_name = config.expanded_macro(MacroId::J);
-    let local_domain = config.expanded_macro(MacroId::M);
-    let resolver = resolver(&config.options, &host_name, &local_domain);
+    let local_domain = config.macros.get(MacroId::M);
+    let local_domain = local_domain.map(|_| config.expanded_macro(MacroId::M));
+    let resolver = resolver(&config.options, &host_name, local_domain);
     Arc::new(resolver.traced(Arc::clone(debug)))
 }

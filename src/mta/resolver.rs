@@ -16,9 +16,13 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 ///
 /// `host_name` gives the search list where nothing else does, `local_domain` is what short names
 /// of the hosts file are short for (`$m`).
-pub fn resolver(options: &Options, host_name: &[u8], local_domain: &[u8]) -> StubResolver {
+pub fn resolver(
+    options: &Options,
+    host_name: &[u8],
+    local_domain: Option<Vec<u8>>,
+) -> StubResolver {
     let mut settings = settings(options, host_name, Path::new(RESOLV_CONF));
-    settings.local_domain = (!local_domain.is_empty()).then(|| local_domain.to_vec());
+    settings.local_domain = local_domain;
     StubResolver::new(settings)
 }
 
