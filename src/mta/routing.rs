@@ -121,6 +121,7 @@ impl Router for Routing<'_> {
             resolution,
             skips_ruleset_5,
             end,
+            ..
         } = self
             .mta
             .rewrite_context(self.macros, None, &mut trace, self.buffers)
@@ -185,7 +186,7 @@ fn refusal(error: &RuleError) -> Refusal {
         listed_as: match &error.source {
             ErrorSource::Mailer { user, .. } => Some(user.clone()),
             ErrorSource::Mailbox(triple) => Some(triple.user.clone()),
-            ErrorSource::Syntax | ErrorSource::Rules => None,
+            ErrorSource::Syntax | ErrorSource::Rules(_) => None,
         },
     }
 }

@@ -11,7 +11,7 @@ use super::lookup::strip_quotes;
 use super::mailbox::{MailboxFault, check_user};
 use super::rename::{Place, Role};
 use crate::macros::MacroId;
-use crate::mailer::MailerTriple;
+use crate::mailer::{MailerId, MailerTriple};
 use crate::smtp::{EnhancedStatus, ExitStatus, Reply, ReplyCode};
 use crate::text::balanced::shorten_balanced;
 use crate::token::{Complaint, Mark, RulesetId, Token, TokenizeOptions};
@@ -51,8 +51,8 @@ pub struct RuleError {
 pub enum ErrorSource {
     /// It is no address at all; nothing was rewritten, or nothing came of it.
     Syntax,
-    /// The rules did not lead to a mailer, host and user.
-    Rules,
+    /// The rules did not lead to a mailer, host and user; perhaps to a mailer that wants a host.
+    Rules(Option<MailerId>),
     /// A rule said `$#error`.
     Mailer {
         /// The `$@` part.
@@ -73,6 +73,8 @@ pub struct Resolved {
     pub end: usize,
     /// The user began with `@` and F=@ was set: ruleset 5 is not to be asked.
     pub skips_ruleset_5: bool,
+    /// A map could not answer now, whatever became of the address.
+    pub is_deferred: bool,
 }
 
 /// How to resolve.
@@ -158,6 +160,7 @@ impl RewriteContext<'_> {
             resolution: Resolution::Error(error),
             end,
             skips_ruleset_5: false,
+            is_deferred: false,
         };
         let Ok(mut tokens) = cut else {
             if traced {
@@ -205,6 +208,7 @@ impl RewriteContext<'_> {
             resolution,
             end,
             skips_ruleset_5,
+            is_deferred,
         }
     }
 
@@ -309,7 +313,7 @@ impl RewriteContext<'_> {
         given: &[u8],
     ) -> (Resolution, bool) {
         match self.split_result(tokens) {
-            Err(text) => (Resolution::Error(self.rule_fault(text)), false),
+            Err(text) => (Resolution::Error(self.rule_fault(text, None)), false),
             Ok(parts) if parts.mailer.eq_ignore_ascii_case(b"error") => {
                 let error = self.error_mailer(&parts, given);
                 (Resolution::Error(self.check_error(error, how.role)), false)
@@ -319,7 +323,7 @@ impl RewriteContext<'_> {
     }
 
     /// Reports rules that lead nowhere.
-    fn rule_fault(&mut self, text: Vec<u8>) -> RuleError {
+    fn rule_fault(&mut self, text: Vec<u8>, mailer: Option<MailerId>) -> RuleError {
         let full = [b"554 5.3.5 buildaddr: ".as_slice(), &text].concat();
         self.complain(full);
         RuleError {
@@ -330,7 +334,7 @@ impl RewriteContext<'_> {
                 enhanced: EnhancedStatus::new(5, 3, 5),
                 lines: vec![[b"buildaddr: ".as_slice(), &text].concat()],
             },
-            source: ErrorSource::Rules,
+            source: ErrorSource::Rules(mailer),
         }
     }
 
@@ -400,11 +404,11 @@ impl RewriteContext<'_> {
     ) -> (Resolution, bool) {
         let Some(mut id) = self.mailers.find(&parts.mailer) else {
             let text = [b"unknown mailer ".as_slice(), &parts.mailer].concat();
-            return (Resolution::Error(self.rule_fault(text)), false);
+            return (Resolution::Error(self.rule_fault(text, None)), false);
         };
         let mut mailer = self.mailers.get(id);
         if parts.host.is_none() && !mailer.has(b'l') {
-            let error = self.rule_fault(b"no host".to_vec());
+            let error = self.rule_fault(b"no host".to_vec(), Some(id));
             return (Resolution::Error(error), false);
         }
         let mut user = parts.user;

@@ -98,13 +98,22 @@ impl TestMode<'_> {
                 cx.ask_ruleset(b"queuegroup", &[triple.user.as_slice()]);
             })
         });
-        match resolved.resolution {
-            Resolution::Mailer(triple) => self.show_triple(&triple),
-            Resolution::Deferred(triple) => {
-                self.printed
-                    .line(&[address, b"... ".as_slice(), TRANSIENT].concat());
-                self.show_triple(&triple);
+        let waits = match &resolved.resolution {
+            Resolution::Mailer(_) => false,
+            Resolution::Deferred(_) => true,
+            // What is refused for good need not wait.
+            Resolution::Error(error) => {
+                resolved.is_deferred
+                    && matches!(error.source, ErrorSource::Mailer { .. })
+                    && error.reply.code.class() == 4
             }
+        };
+        if waits {
+            self.printed
+                .line(&[address, b"... ".as_slice(), TRANSIENT].concat());
+        }
+        match resolved.resolution {
+            Resolution::Mailer(triple) | Resolution::Deferred(triple) => self.show_triple(&triple),
             Resolution::Error(error) => {
                 self.remember(&error);
                 self.show_error(error);
@@ -115,7 +124,12 @@ impl TestMode<'_> {
     fn show_error(&mut self, error: RuleError) {
         match error.source {
             ErrorSource::Syntax => self.printed.line(b"Cannot parse"),
-            ErrorSource::Rules => self.printed.line(b"mailer *error*, user "),
+            // Observed: 8.17.1.9 leaves the mailer when something before could not be told yet.
+            ErrorSource::Rules(Some(mailer)) if self.printed.exit == ExitStatus::TempFail => {
+                let name = self.config.mailers.get(mailer).name.clone();
+                self.show_parts(&name, b"", b"");
+            }
+            ErrorSource::Rules(_) => self.printed.line(b"mailer *error*, user "),
             ErrorSource::Mailer { host, user } => {
                 self.printed.set_exit(error.exit);
                 self.show_parts(b"*error*", host.as_deref().unwrap_or(b""), &user);

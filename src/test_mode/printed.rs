@@ -8,6 +8,9 @@ use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::text::bytes::shorten;
 use crate::token::Complaint;
 
+/// Codes of messages that are about an address and show it. Observed: 8.17.1.9.
+const ABOUT_ADDRESS: [&[u8]; 6] = [b"050", b"250", b"252", b"450", b"550", b"553"];
+
 /// Longest address shown in front of a message; longer ones lose their middle.
 const MAX_SHOWN: usize = 203;
 
@@ -98,7 +101,7 @@ impl Trace for Printed {
         // Messages have seven bits. Observed: 8.17.1.9.
         let bare: Vec<u8> = bare.iter().map(|octet| octet & 0x7f).collect();
         self.out.extend_from_slice(&self.place);
-        if !complaint.about.is_empty() && code.first() == Some(&b'5') && code != b"551" {
+        if !complaint.about.is_empty() && ABOUT_ADDRESS.contains(&code) {
             let about = shorten(&complaint.about, MAX_SHOWN);
             self.out.extend(about.into_iter().map(|octet| octet & 0x7f));
             self.out.extend_from_slice(b"... ");
@@ -145,11 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_not_shown_and_addresses_only_before_refusals() {
+    fn codes_are_not_shown_and_addresses_before_some_only() {
         for (about, text, shown, exit) in [
             ("a<b", "553 Unbalanced '<'", "a<b... Unbalanced '<'\n", 0),
             ("x", "550 5.1.1 no such user", "x... no such user\n", 0),
             ("x", "451 later", "later\n", 0),
+            ("x", "450 later", "x... later\n", 0),
+            ("x", "552 too much", "too much\n", 0),
             ("\u{e9}", "550 \u{e9}", "C)... C)\n", 0),
             ("", "554 5.3.5 Unknown ruleset x", "Unknown ruleset x\n", 70),
         ] {

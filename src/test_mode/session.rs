@@ -529,7 +529,7 @@ impl LookupHost for Host<'_, '_> {
                 self.0.printed.set_exit(error.exit);
                 AliasName::NotLocal(shown)
             }
-            ErrorSource::Mailbox(_) | ErrorSource::Rules | ErrorSource::Syntax => {
+            ErrorSource::Mailbox(_) | ErrorSource::Rules(_) | ErrorSource::Syntax => {
                 AliasName::NotLocal(shown)
             }
         }
