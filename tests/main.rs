@@ -73,4 +73,5 @@ scenarios! {
     traces_show_what_the_reference_shows: "traces";
     the_tutorials_mail_goes_where_told: "tutorial_mail";
     address_test_mode_says_what_the_real_program_says: "differ", "configurations", "0.1";
+    every_case_ends_as_with_the_real_program: "cases";
 }

@@ -28,6 +28,10 @@ pub mod header_line;
 pub mod identity;
 pub mod mailer_line;
 pub mod option_line;
+#[cfg(test)]
+mod option_tests;
+#[cfg(test)]
+mod option_value_tests;
 pub mod options;
 pub mod overrides;
 pub mod precedence_line;

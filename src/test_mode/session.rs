@@ -124,8 +124,11 @@ impl<'a> TestMode<'a> {
         self.printed.line(b"Enter <ruleset> <address>");
         self.set_address_type();
         let mut line = Vec::new();
+        let is_verbose = self.config.options.running.verbose;
         loop {
-            self.printed.out.extend_from_slice(b"> ");
+            if !is_verbose {
+                self.printed.out.extend_from_slice(b"> ");
+            }
             let is_idle = input.buffer().is_empty();
             if is_idle || self.printed.out.len() > 1 << 16 {
                 output.write_all(&self.printed.out)?;
@@ -139,6 +142,10 @@ impl<'a> TestMode<'a> {
                 break;
             }
             let text = line.strip_suffix(b"\n").unwrap_or(&line).to_vec();
+            // Observed: 8.17.1.9 shows each line it has read instead of a prompt.
+            if is_verbose {
+                self.printed.line(&[b"> ".as_slice(), &text].concat());
+            }
             let command = Command::parse(&text);
             if command == Command::Quit {
                 break;

@@ -1,0 +1,140 @@
+"""Small questions with known answers: the files of tests/cases.
+
+A file is a list of cases. A case begins with a line `=== NAME` and has parts, each
+begun by a line that ends in a colon:
+
+    cf:             configuration, behind HEAD
+    cf alone:       configuration without HEAD
+    file PATH:      a file to be there before
+    bt FLAGS:       lines for `sendmail FLAGS -bt`
+    bs FLAGS:       lines for `sendmail FLAGS -bs`
+    sh:             a script for the shell
+    out:            what all of these print, in their order
+    sorted out:     the same, the lines sorted on both sides
+
+The answers are those of the real program, version 8.17.1.9. To record them anew, run
+this scenario with the real program and the argument `record`; with names of cases as
+arguments only those are run.
+"""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from stage import write
+
+CASES = "/project/tests/cases/*.txt"
+CF = "/tmp/c.cf"
+
+HEAD = """V10
+Djmx.stage.test
+Dwmx
+Dmstage.test
+O QueueDirectory=/tmp/q
+O OperatorChars=.:%@!^/[]+
+O DontProbeInterfaces=True
+O SendMimeErrors=True
+O DeliveryMode=i
+O LogLevel=0
+O Timeout.ident=0
+Mlocal, P=/bin/sh, F=lsDFMnu, T=DNS/RFC822/X-Unix, A=sh -c "cat >>/tmp/$u.got" $u
+Mprog, P=/bin/sh, F=lsDFMn, T=DNS/RFC822/X-Unix, A=sh -c $u
+"""
+
+# What differs from run to run or from program to program, and what is put in its place.
+VARYING = [
+    (r"8\.\d+\.\d+[\d.]*(?:-[A-Za-z0-9]+)?", "VERSION"),
+    (r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), +\d+ [A-Z][a-z]+ \d{4} \d\d:\d\d:\d\d (?:GMT|[-+]\d{4} ?(?:\([A-Z]+\))?)", "DATE"),
+    (r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]+ +\d+ \d\d:\d\d:\d\d \d{4}", "CTIME"),
+    (r"\b[0-9A-Za-z][A-L][0-9A-V][0-9A-N][0-9A-Za-z]{4}\d{6}\b", "QUEUEID"),
+    (r"0x[0-9a-f]{6,}", "0xPOINTER"),
+]
+
+
+def shown(text):
+    for pattern, name in VARYING:
+        text = re.sub(pattern, name, text)
+    return re.sub(r"[ \t]+$", "", text, flags=re.M).strip("\n")
+
+
+class Case:
+    """One case: its name and its parts, in their order."""
+
+    def __init__(self, name):
+        self.name = name
+        self.parts = []
+
+    def run(self, stage):
+        for path in glob.glob("/tmp/*"):
+            shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
+        os.mkdir("/tmp/q", 0o700)
+        write(CF, HEAD)
+        said = []
+        for head, text in self.parts:
+            word, _, rest = head.partition(" ")
+            if word == "cf":
+                write(CF, text if rest else HEAD + text)
+            elif word == "file":
+                write(rest, text)
+            elif word in ("bt", "bs"):
+                said.append(ran(["sendmail", "-C" + CF, *rest.split(), "-" + word], text))
+            elif word == "sh":
+                said.append(ran(["/bin/sh", "-c", text], ""))
+        return shown("".join(said))
+
+
+def ran(arguments, text):
+    env = {"PATH": os.environ["PATH"], "HOME": "/root", "C": "-C" + CF}
+    done = subprocess.run(arguments, input=text.encode("latin-1"), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, cwd="/tmp", env=env, timeout=60)
+    return done.stdout.decode("latin-1")
+
+
+def read(path):
+    cases = []
+    with open(path, encoding="latin-1") as f:
+        for line in f:
+            if line.startswith("=== "):
+                cases.append(Case(line[4:].strip()))
+            elif re.match(r"(cf|file|bt|bs|sh|out|sorted)\b[^\t]*:$", line):
+                cases[-1].parts.append([line.strip()[:-1], ""])
+            elif cases and cases[-1].parts:
+                cases[-1].parts[-1][1] += line
+    for case in cases:
+        for part in case.parts:
+            part[1] = part[1].rstrip("\n") + "\n" if part[1].strip("\n") else ""
+    return cases
+
+
+def ordered(head, text):
+    return "\n".join(sorted(text.split("\n"))) if head.startswith("sorted") else text
+
+
+def run(stage):
+    wanted = set(sys.argv[1:])
+    record = "record" in wanted
+    wanted.discard("record")
+    faults, count = [], 0
+    for path in sorted(glob.glob(CASES)):
+        cases = read(path)
+        for case in cases:
+            if wanted and case.name not in wanted:
+                continue
+            count += 1
+            said = case.run(stage)
+            head, expected = next((p for p in case.parts if p[0].endswith("out")), ("out", None))
+            if record:
+                case.parts = [p for p in case.parts if not p[0].endswith("out")]
+                case.parts.append([head, ordered(head, said) + "\n"])
+            elif expected is None or ordered(head, said) != ordered(head, expected.strip("\n")):
+                faults.append("--- %s: expected\n%s\n--- but got\n%s" % (case.name, expected, said))
+        if record:
+            with open(path, "w", encoding="latin-1") as f:
+                for case in cases:
+                    f.write("=== %s\n" % case.name)
+                    f.writelines("%s:\n%s" % tuple(part) for part in case.parts)
+                    f.write("\n")
+    print("%d cases, %d differ" % (count, len(faults)))
+    assert count and not faults, "\n".join(faults)
