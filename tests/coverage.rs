@@ -145,10 +145,11 @@ fn rows_are_distinct_and_complete() {
 fn every_option_of_the_table_has_a_row() {
     let keys: BTreeSet<String> = rows().into_iter().map(|row| row.key).collect();
     let table = text_of(&project("src/config/options/table.rs"));
-    let names: Vec<&str> = table
-        .split('"')
-        .skip(1)
-        .step_by(2)
+    let pieces: Vec<&str> = table.split('"').collect();
+    let names: Vec<&str> = pieces
+        .chunks_exact(2)
+        .filter(|pair| !pair[0].ends_with('b'))
+        .map(|pair| pair[1])
         .filter(|text| text.len() > 2 && text.starts_with(|c: char| c.is_ascii_uppercase()))
         .filter(|text| text.bytes().all(|c| c.is_ascii_alphanumeric()))
         .collect();

@@ -290,6 +290,11 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             }
             Routed::Discarded => RecipientState::Dropped,
             Routed::Refused(refusal) => {
+                let is_fault_of_rules =
+                    refusal.listed_as.is_none() && refusal.exit == ExitStatus::Config;
+                if is_fault_of_rules {
+                    self.summary.exit.get_or_insert(ExitStatus::Software);
+                }
                 self.complain(refusal.code, refusal.enhanced, &refusal.text);
                 let user = refusal.listed_as.clone()?;
                 self.summary.exit.get_or_insert(refusal.exit);
@@ -297,6 +302,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 RecipientState::Failed(self.status_of(&refusal))
             }
             Routed::Deferred(refusal, mailer) => {
+                if mailer.is_none() {
+                    self.tell_of_refusal_for_now(&refusal);
+                }
                 recipient.expected_mailer = mailer;
                 RecipientState::Deferred(self.status_of(&refusal))
             }

@@ -222,7 +222,7 @@ impl AliasReader for Reader<'_> {
             && let Some(before) = self.database.table().get(&key)
         {
             let before = before.strip_suffix(b"\0").unwrap_or(before);
-            stored = with_nul(self.definition, &[before, b",", value].concat());
+            stored = with_nul(self.definition, &[value, b",", before].concat());
             self.database.insert(key, stored, Repeated::Replace);
             return;
         }

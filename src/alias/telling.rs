@@ -7,7 +7,7 @@ use super::context::Refusal;
 use super::expand::{Entry, Expansion, Work};
 use crate::envelope::{DeliveryStatus, RecipientState};
 use crate::logging::record::Severity;
-use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::smtp::{EnhancedStatus, ExitStatus, shows_address};
 use crate::text::bytes::escape_for_display;
 use crate::text::interval::format_interval;
 
@@ -106,7 +106,7 @@ impl Expansion<'_, '_, '_> {
     /// Tells an error and notes it in the transcript.
     pub(super) fn complain(&mut self, code: u16, enhanced: EnhancedStatus, text: &[u8]) {
         self.summary.errors += 1;
-        let line = self.prefixed(text);
+        let line = self.worded(code, text);
         self.cx.complaints.say(&line);
         if self.cx.limits.logs_errors {
             let id = self.envelope.id_for_log();
@@ -119,6 +119,23 @@ impl Expansion<'_, '_, '_> {
         self.envelope
             .transcript
             .push_line(&[number.as_bytes(), &line].concat());
+    }
+
+    /// Tells what the error mailer says of an address that is to be tried again.
+    ///
+    /// Observed: 8.17.1.9 prints the text, shows it in the queue and exits with zero.
+    pub(super) fn tell_of_refusal_for_now(&mut self, refusal: &Refusal) {
+        let line = self.worded(refusal.code, &refusal.text);
+        self.cx.complaints.say(&line);
+        self.envelope.message_status.get_or_insert(line);
+    }
+
+    /// The text of a code, with the place and the address in front where they belong.
+    fn worded(&self, code: u16, text: &[u8]) -> Vec<u8> {
+        match shows_address(code) || !self.place.is_empty() {
+            true => self.prefixed(text),
+            false => text.to_vec(),
+        }
     }
 
     /// Writes the `to=` line of a user who does not exist, in the name of what listed him.

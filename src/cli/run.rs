@@ -82,7 +82,7 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         debug.line(format!("Version {VERSION}").as_bytes());
         return ExitStatus::Ok;
     }
-    let config = match start::load_config(&arguments, &debug) {
+    let config = match start::load_config(&arguments, &surroundings, &debug) {
         Ok(config) => config,
         Err(status) => return status,
     };
@@ -321,7 +321,9 @@ impl Program {
         let queue = self.queue_runs();
         let command_line = self.words.join(&b' ');
         let workers = config.options.receiving.session_workers;
-        let source = CommandLine::new(self.arguments, self.listeners, config);
+        let jobs = daemon::run::jobs_of(smtp, queue);
+        let source = CommandLine::new(self.arguments, self.surroundings, self.listeners, config)
+            .with_jobs(jobs);
         daemon::run(DaemonPlan {
             source: Box::new(source),
             smtp,

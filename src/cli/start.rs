@@ -18,6 +18,7 @@ use crate::config::source::SystemSource;
 use crate::daemon::Source;
 use crate::logging::debug::{DebugFlags, DebugLog};
 use crate::logging::traffic::TrafficLog;
+use crate::macros::MacroId;
 use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta};
 use crate::smtp::ExitStatus;
@@ -45,6 +46,8 @@ pub struct Surroundings {
     pub name: Option<Vec<u8>>,
     /// `HOME`.
     pub home: Option<Vec<u8>>,
+    /// Everything, for E lines that hand a variable on.
+    pub variables: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Makes the process fit to work: descriptors, rights, umask, environment, log.
@@ -60,13 +63,14 @@ pub fn prepare_process(arguments: &Arguments) -> io::Result<Surroundings> {
     }
     process::reset_limits();
     process::set_umask(0o077);
-    let variable = |name: &str| {
-        use std::os::unix::ffi::OsStringExt;
-        std::env::var_os(name).map(OsStringExt::into_vec)
-    };
+    use std::os::unix::ffi::OsStringExt;
+    let variable = |name: &str| std::env::var_os(name).map(OsStringExt::into_vec);
     let surroundings = Surroundings {
         name: variable("NAME"),
         home: variable("HOME"),
+        variables: std::env::vars_os()
+            .map(|(name, value)| (name.into_vec(), value.into_vec()))
+            .collect(),
     };
     process::clear_environment(KEPT_VARIABLES);
     Ok(surroundings)
@@ -206,9 +210,14 @@ pub fn config_path(arguments: &Arguments) -> PathBuf {
 ///
 /// # Errors
 /// The exit status when the configuration cannot be used.
-pub fn load_config(arguments: &Arguments, debug: &DebugLog) -> Result<Config, ExitStatus> {
+pub fn load_config(
+    arguments: &Arguments,
+    surroundings: &Surroundings,
+    debug: &DebugLog,
+) -> Result<Config, ExitStatus> {
     let overrides = overrides(arguments);
-    match Config::load(&overrides, &mut SystemSource::default()) {
+    let mut source = SystemSource::with_environment(surroundings.variables.clone());
+    match Config::load(&overrides, &mut source) {
         Ok(mut config) => {
             let log_level = config.options.running.log_level;
             complaints::warn_of_writable(&config.path, log_level);
@@ -313,21 +322,38 @@ pub fn direct_privileges() -> Arc<dyn Privileged> {
 /// Where the daemon gets its handles from: the command line it was started with.
 pub struct CommandLine {
     arguments: Arguments,
+    surroundings: Surroundings,
     listeners: Listeners,
     config: Option<Config>,
+    /// `${daemon_info}`.
+    jobs: String,
 }
 
 impl CommandLine {
     /// Keeps the command line and the configuration read already.
-    pub fn new(arguments: Arguments, listeners: Listeners, config: Config) -> Self {
+    pub fn new(
+        arguments: Arguments,
+        surroundings: Surroundings,
+        listeners: Listeners,
+        config: Config,
+    ) -> Self {
         CommandLine {
             arguments,
+            surroundings,
             listeners,
             config: Some(config),
+            jobs: String::new(),
         }
     }
 
-    fn open(&self, config: Config, lifetime: Arc<Lifetime>) -> Result<Arc<Mta>, String> {
+    /// Remembers what the daemon does, for `${daemon_info}`.
+    pub fn with_jobs(self, jobs: String) -> Self {
+        CommandLine { jobs, ..self }
+    }
+
+    fn open(&self, mut config: Config, lifetime: Arc<Lifetime>) -> Result<Arc<Mta>, String> {
+        let jobs = self.jobs.as_bytes();
+        config.macros.set_text(MacroId::DAEMON_INFO, jobs);
         let mta = Mta::open(Arc::new(config), lifetime, &self.listeners)
             .map_err(|error| error.to_string())?;
         mta.refresh_aliases();
@@ -345,7 +371,8 @@ impl Source for CommandLine {
     }
 
     fn again(&mut self, lifetime: &Arc<Lifetime>) -> Result<Arc<Mta>, String> {
-        let mut config = Config::load(&overrides(&self.arguments), &mut SystemSource::default())
+        let mut source = SystemSource::with_environment(self.surroundings.variables.clone());
+        let mut config = Config::load(&overrides(&self.arguments), &mut source)
             .map_err(|failure| failure.to_string())?;
         if config.diagnostics.status() != ExitStatus::Ok {
             let text = config.diagnostics.printed(false);

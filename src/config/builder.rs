@@ -501,7 +501,6 @@ impl<'a> Builder<'a> {
             && found.is_defined
             && (is_told || is_traced)
         {
-            let name = self.config.rules.name(found.id);
             let text = [
                 b"WARNING: Ruleset ".as_slice(),
                 &name,

@@ -28,7 +28,13 @@ fn read(lines: &str) -> (Options, Vec<String>) {
 fn shown(value: &dyn std::fmt::Debug) -> String {
     let text = format!("{value:?}");
     if let Some((_, source)) = text.split_once(" source: ") {
-        return shown_text(source.trim_end_matches([' ', '}', ')']));
+        let text = shown_text(source.trim_end_matches([' ', '}', ')']));
+        let is_some = format!("{value:?}").starts_with("Some(");
+        return if is_some {
+            format!("Some({text})")
+        } else {
+            text
+        };
     }
     shown_text(&text)
 }

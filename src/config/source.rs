@@ -99,9 +99,21 @@ pub trait FileSource {
 }
 
 /// The system this program runs on.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SystemSource {
     users: SystemUsers,
+    /// The caller's environment: the process has emptied its own by now.
+    environment: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl SystemSource {
+    /// Remembers the environment the program was called with.
+    pub fn with_environment(environment: Vec<(Vec<u8>, Vec<u8>)>) -> SystemSource {
+        SystemSource {
+            environment,
+            ..SystemSource::default()
+        }
+    }
 }
 
 impl FileSource for SystemSource {
@@ -215,8 +227,9 @@ impl FileSource for SystemSource {
     }
 
     fn environment(&self, name: &[u8]) -> Option<Vec<u8>> {
-        use std::os::unix::ffi::{OsStrExt, OsStringExt};
-        std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(OsStringExt::into_vec)
+        let mut variables = self.environment.iter();
+        let (_, value) = variables.find(|(known, _)| known == name)?;
+        Some(value.clone())
     }
 
     fn processors(&self) -> u32 {

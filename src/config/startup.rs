@@ -202,11 +202,10 @@ pub fn probe_interfaces(
             continue;
         };
         let literal = literal(address);
-        if classes.classes.contains(HOST_NAMES, &literal) {
-            continue;
+        if !classes.classes.contains(HOST_NAMES, &literal) {
+            classes.insert(HOST_NAMES, &literal);
+            tell_name(ALSO_KNOWN, &literal, classes.out);
         }
-        classes.insert(HOST_NAMES, &literal);
-        tell_name(ALSO_KNOWN, &literal, classes.out);
         if let Some(names) = source.names_of_address(own.address) {
             // A name without a domain counts in brackets, too (observed: 8.17.1.9).
             let is_known = classes.classes.contains(HOST_NAMES, &names.canonical);

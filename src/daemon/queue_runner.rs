@@ -65,6 +65,10 @@ pub fn run_once(
     deliver: Deliver,
 ) -> RunSummary {
     let mut summary = RunSummary::default();
+    let occasion = match selection.matches.is_empty() {
+        true => Occasion::QueueRun,
+        false => Occasion::SelectedRun,
+    };
     let never = AtomicBool::new(false);
     for group in mta.queue.groups() {
         if !is_selected(group, selection) {
@@ -79,7 +83,7 @@ pub fn run_once(
             narrate(workspace, &candidate.name, number + 1, total);
             if let Some(message) = take_up(mta, workspace, &candidate.name) {
                 summary.tried += 1;
-                let exit = deliver(mta, workspace, aged(mta, message), Occasion::QueueRun);
+                let exit = deliver(mta, workspace, aged(mta, message), occasion);
                 if exit != ExitStatus::Ok && !exit.is_temporary() {
                     summary.exit = Some(exit);
                 }

@@ -172,7 +172,7 @@ fn start(plan: &mut DaemonPlan, report: StartReport) -> Result<Started, ExitStat
         Err(text) => return Err(fail(report, &text, ExitStatus::Config)),
     };
     let log = &mta.log;
-    let (version, jobs) = (version_of(&mta), jobs_of(plan));
+    let (version, jobs) = (version_of(&mta), jobs_of(plan.smtp, plan.queue));
     log.syslog(
         1,
         Severity::Info,
@@ -215,12 +215,12 @@ fn version_of(mta: &Mta) -> String {
 }
 
 /// Says what the daemon does: `SMTP+queueing@00:15:00`. Observed: 8.17.1.9.
-fn jobs_of(plan: &DaemonPlan) -> String {
-    let smtp = if plan.smtp { "SMTP" } else { "" };
-    let Some(queue) = plan.queue else {
+pub fn jobs_of(serves_smtp: bool, queue: Option<QueueRuns>) -> String {
+    let smtp = if serves_smtp { "SMTP" } else { "" };
+    let Some(queue) = queue else {
         return smtp.to_owned();
     };
-    let plus = if plan.smtp { "+" } else { "" };
+    let plus = if serves_smtp { "+" } else { "" };
     let kind = if queue.is_persistent {
         "persistent-queueing"
     } else {
@@ -533,7 +533,7 @@ fn reload(
     );
     match plan.source.again(&old.lifetime) {
         Ok(mta) => {
-            let (version, jobs) = (version_of(&mta), jobs_of(plan));
+            let (version, jobs) = (version_of(&mta), jobs_of(plan.smtp, plan.queue));
             let command_line = String::from_utf8_lossy(&plan.command_line);
             let log = &mta.log;
             log.syslog(

@@ -64,6 +64,14 @@ pub fn strip_quotes(text: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// Removes the backslashes in front, as F=B asks for.
+///
+/// Observed: 8.17.1.9.
+pub fn strip_backslashes(text: &[u8]) -> Vec<u8> {
+    let start = text.iter().take_while(|byte| **byte == b'\\').count();
+    text.get(start..).unwrap_or_default().to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::file::path_buf_of;
 use crate::sys::identity::Credentials;
 
-use super::argv::{argument_vector, strip_quotes};
+use super::argv::{argument_vector, strip_backslashes, strip_quotes};
 use super::controlling::{Controlling, controlling, credentials};
 use super::header_view::RulesetView;
 use super::ledger::{Ledger, Listeners};
@@ -221,6 +221,7 @@ impl<'a> Attempt<'a> {
             .map(|triple| {
                 let user = match self.mailer.has(b's') {
                     true => strip_quotes(&triple.user),
+                    false if self.mailer.has(b'B') => strip_backslashes(&triple.user),
                     false => triple.user.clone(),
                 };
                 // The bar only said that this is a program.

@@ -8,6 +8,7 @@ use crate::envelope::{ControllingUser, Envelope};
 use crate::macros::MacroId;
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::{Resolution, Role, Traced, resolve_address};
+use crate::sys::process::process_id;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
 /// Works out class and dates of a message that came from the queue.
@@ -37,6 +38,13 @@ pub fn revive_message(mta: &Mta, envelope: &mut Envelope) {
     }
     let id = envelope.id_for_log().to_vec();
     envelope.macros.set_text(MacroId::I, &id);
+    let attempts = envelope.attempts.to_string();
+    envelope
+        .macros
+        .set_text(MacroId::NTRIES, attempts.as_bytes());
+    envelope
+        .macros
+        .set_text(MacroId::letter(b'p'), process_id().to_string().as_bytes());
     let hops = envelope.hop_count.to_string();
     envelope.macros.set_text(MacroId::C, hops.as_bytes());
 }

@@ -37,6 +37,8 @@ pub enum Occasion {
     JustAccepted,
     /// A queue run took it.
     QueueRun,
+    /// A queue run was asked for it: -qI, -qR, -qS or ETRN.
+    SelectedRun,
 }
 
 /// What a delivery came to.
@@ -281,12 +283,17 @@ fn failure_so_far(envelope: &Envelope) -> Option<ExitStatus> {
         })
 }
 
-/// Tells whether a transaction waits for a queue run: expensive mailers with HoldExpensive.
+/// Tells whether a transaction waits: expensive mailers with HoldExpensive for a queue run,
+/// mailers with F=% for one that asks for the message.
 fn is_held(mta: &Mta, transaction: &plan::Transaction, occasion: Occasion) -> bool {
     let mailer = mta.config.mailers.get(transaction.mailer);
-    occasion == Occasion::JustAccepted
-        && mta.config.options.delivering.hold_expensive
-        && mailer.has(b'e')
+    let waits_for_run = mta.config.options.delivering.hold_expensive && mailer.has(b'e');
+    let waits_to_be_asked_for = mailer.has(b'%');
+    match occasion {
+        Occasion::JustAccepted => waits_for_run || waits_to_be_asked_for,
+        Occasion::QueueRun => waits_to_be_asked_for,
+        Occasion::SelectedRun => false,
+    }
 }
 
 /// Ends what a thread keeps between messages: open sessions, hosts that failed.

@@ -148,10 +148,11 @@ fn add_default_fields(envelope: &mut Envelope, config: &Config, macros: &Macros<
             (late_value(template.source()), Expansion::Late)
         } else {
             let value = template.expanded(macros);
-            if value.trim_ascii().is_empty() {
-                if !(sender_is_null && traits.has(HeaderTraits::ORIGINATOR)) {
-                    continue;
-                }
+            let names_nobody = sender_is_null && traits.has(HeaderTraits::ORIGINATOR);
+            if value.is_empty() && !names_nobody {
+                continue;
+            }
+            if value.trim_ascii().is_empty() && names_nobody {
                 // Observed: 8.17.1.9: a delivery right away names the error daemon, the queue nobody.
                 is_stored = false;
                 (macros.expanded(MacroId::letter(b'n')), Expansion::Done)

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use super::definition::MapDefinition;
 use super::flags::MapFlags;
 use super::lookup::{
-    LookupContext, LookupHost, Map, MapAnswer, STATUS_NOT_FOUND, STATUS_UNAVAILABLE,
+    LookupContext, LookupHost, Map, MapAnswer, STATUS_NOT_FOUND, STATUS_PROTOCOL,
+    STATUS_UNAVAILABLE,
 };
 use super::open::OpenFault;
 use super::set::MapServices;
@@ -159,8 +160,12 @@ impl Map for SocketMap {
             b"OK" => MapAnswer::found(self.flags.value(key, text, arguments)),
             b"NOTFOUND" => MapAnswer::failed(STATUS_NOT_FOUND),
             b"PERM" => MapAnswer::failed(STATUS_UNAVAILABLE),
-            // TEMP, TIMEOUT, and whatever is not an answer at all.
-            _ => MapAnswer::temporary(),
+            b"TEMP" | b"TIMEOUT" => MapAnswer::temporary(),
+            _ => {
+                // Who does not speak the protocol is not asked again on this connection.
+                *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                MapAnswer::failed(STATUS_PROTOCOL)
+            }
         }
     }
 }

@@ -117,7 +117,8 @@ impl RuleBook {
             _ => {
                 let length = name_length(name, errors)?;
                 let found = self.by_name.get(name.get(..length)?)?;
-                found.as_ref().copied()
+                // A name an S line left without a number stands for ruleset 0 (observed: 8.17.1.9).
+                found.or(RulesetId::new(0))
             }
         }
     }

@@ -339,8 +339,13 @@ impl RewriteContext<'_> {
         if text.is_empty() {
             return Ok(());
         }
+        let before = out.len();
         self.push_value(&text, VALUE, out)?;
         if level >= 19 {
+            for token in out.get(before..).unwrap_or_default() {
+                let line = [b" ... ".as_slice(), self.word(token), b"\n"].concat();
+                self.trace.write(&line);
+            }
             self.trace.write(b" ... DONE\n");
         }
         Ok(())
@@ -388,7 +393,7 @@ impl RewriteContext<'_> {
             .concat(),
         );
         if level >= 1 {
-            let line = self.shown_line(b"workspace:", tokens);
+            let line = self.shown_line(b"workspace: ", tokens);
             self.trace.write(&line);
         }
     }
@@ -413,7 +418,7 @@ impl RewriteContext<'_> {
     }
 
     fn show_trial(&mut self, number: u32, pattern: &[Token], level: u8) {
-        let head = if level >= 20 {
+        let head = if level >= 15 {
             format!("-----trying rule (line {number}):")
         } else {
             "-----trying rule:".to_owned()

@@ -111,13 +111,14 @@ impl Session {
             .value
             .get(..MAX_CURRENT_HEADER)
             .unwrap_or(&field.value);
-        let quoted = [b"\"", value.trim_ascii(), b"\""].concat();
+        // Observed: 8.17.1.9 keeps the blank behind the colon, and counts it.
+        let quoted = [b"\"", value.trim_ascii_end(), b"\""].concat();
         let macros = &mut self.envelope.macros;
         macros.set_text(MacroId::HDR_NAME, &field.name);
         macros.set_text(MacroId::CURR_HEADER, &quoted);
         macros.set_text(
             MacroId::HDRLEN,
-            field.value.trim_ascii().len().to_string().as_bytes(),
+            field.value.trim_ascii_end().len().to_string().as_bytes(),
         );
         self.check_field(check, &field.value, call)
     }

@@ -5,18 +5,13 @@
 //! rule gave none, and sends seven bits only. All replies of the server pass
 //! through here so that they look alike.
 
-use crate::smtp::{EnhancedStatus, Reply, ReplyCode};
+use crate::smtp::{EnhancedStatus, Reply, ReplyCode, shows_address};
 use crate::text::bytes::shorten;
 
 /// Longest address shown in a reply.
 ///
 /// Observed: 8.17.1.9 cuts the middle out of longer ones.
 const MAX_SHOWN_ADDRESS: usize = 203;
-
-/// Reply codes whose text never has the address in front.
-///
-/// Observed: 8.17.1.9.
-const WITHOUT_ADDRESS: &[u16] = &[251, 421, 451, 551];
 
 /// Makes a reply of a code and bytes; the text may begin with an enhanced status code.
 pub fn reply(text: &[u8]) -> Reply {
@@ -43,7 +38,7 @@ pub fn complete(mut reply: Reply) -> Reply {
 /// Puts the address a reply is about in front of its text.
 pub fn about(address: &[u8], reply: Reply) -> Reply {
     let mut reply = complete(reply);
-    if address.is_empty() || WITHOUT_ADDRESS.contains(&reply.code.number()) {
+    if address.is_empty() || !shows_address(reply.code.number()) {
         return reply;
     }
     let shown = shorten(address, MAX_SHOWN_ADDRESS);
@@ -99,7 +94,12 @@ mod tests {
 
     #[test]
     fn some_codes_never_show_the_address() {
-        for text in ["451 4.1.8 later", "421 4.7.1 closing", "551 5.7.1 moved"] {
+        for text in [
+            "451 4.1.8 later",
+            "421 4.7.1 closing",
+            "551 5.7.1 moved",
+            "554 5.0.0 no",
+        ] {
             assert_eq!(
                 line(&about(b"<x>", reply(text.as_bytes()))),
                 format!("{text}\r\n")

@@ -29,6 +29,6 @@ pub mod xtext;
 pub use command::{Command, Verb};
 pub use exit::ExitStatus;
 pub use extension::Extensions;
-pub use reply::{Reply, ReplyCode};
+pub use reply::{Reply, ReplyCode, shows_address};
 pub use status::EnhancedStatus;
 pub use verdict::Verdict;

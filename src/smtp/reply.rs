@@ -278,6 +278,16 @@ fn split_enhanced(code: ReplyCode, text: &[u8]) -> (Option<EnhancedStatus>, &[u8
     }
 }
 
+/// Tells whether the text of a reply code may have the address it is about in front.
+///
+/// Observed: 8.17.1.9.
+pub fn shows_address(code: u16) -> bool {
+    match code / 100 {
+        2 => code != 251,
+        _ => matches!(code, 450 | 550 | 553),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

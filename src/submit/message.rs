@@ -24,6 +24,7 @@ use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{LockedEnvelope, NewEntry};
 use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::sys::process::process_id;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
 /// What became of a submission.
@@ -181,6 +182,8 @@ impl<'a> Desk<'a> {
         macros.set_text(MacroId::D, ctime_date(now).as_bytes());
         macros.set_text(MacroId::letter(b't'), numeric_date(now).as_bytes());
         macros.set_text(MacroId::TIME, now.seconds().to_string().as_bytes());
+        macros.set_text(MacroId::letter(b'p'), process_id().to_string().as_bytes());
+        macros.set_text(MacroId::NTRIES, b"0");
         macros.set_text(MacroId::C, self.envelope.hop_count.to_string().as_bytes());
         if !self.arguments.arpanet {
             let flags: &[u8] = if self.arguments.relay {

@@ -81,6 +81,7 @@ impl<'a> Command<'a> {
         match (verb.as_slice(), argument) {
             (b"", _) => Command::Wrong("Usage: /[canon|map|mx|parse|try|tryflags]", None),
             (b"quit", _) => Command::Quit,
+            (b"mx", b"") => Command::Wrong("Usage: /mx address", None),
             (b"mx", _) => Command::Mx(argument),
             (b"canon", b"") => Command::Wrong("Usage: /canon address", None),
             (b"canon", _) => Command::Canon(argument),

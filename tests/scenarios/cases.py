@@ -26,22 +26,26 @@ import sys
 from stage import write
 
 CASES = "/project/tests/cases/*.txt"
-CF = "/tmp/c.cf"
+CF = "/etc/t/c.cf"
+QUEUE = "/var/spool/cases"
 
 HEAD = """V10
 Djmx.stage.test
 Dwmx
 Dmstage.test
-O QueueDirectory=/tmp/q
+O QueueDirectory=/var/spool/cases
 O OperatorChars=.:%@!^/[]+
 O DontProbeInterfaces=True
 O SendMimeErrors=True
 O DeliveryMode=i
 O LogLevel=0
 O Timeout.ident=0
-Mlocal, P=/bin/sh, F=lsDFMnu, T=DNS/RFC822/X-Unix, A=sh -c "cat >>/tmp/$u.got" $u
+Mlocal, P=/bin/sh, F=lsDFMnu, T=DNS/RFC822/X-Unix, A=sh /etc/keep $u
 Mprog, P=/bin/sh, F=lsDFMn, T=DNS/RFC822/X-Unix, A=sh -c $u
 """
+
+# What mailer local does: what it gets for a user is appended to /tmp/USER.got.
+KEEP = 'cat >>"/tmp/$1.got"\n'
 
 # What differs from run to run or from program to program, and what is put in its place.
 VARYING = [
@@ -54,6 +58,7 @@ VARYING = [
 
 
 def shown(text):
+    text = text.replace("\r", "")
     for pattern, name in VARYING:
         text = re.sub(pattern, name, text)
     return re.sub(r"[ \t]+$", "", text, flags=re.M).strip("\n")
@@ -69,8 +74,10 @@ class Case:
     def run(self, stage):
         for path in glob.glob("/tmp/*"):
             shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
-        os.mkdir("/tmp/q", 0o700)
+        shutil.rmtree(QUEUE, ignore_errors=True)
+        os.mkdir(QUEUE, 0o700)
         write(CF, HEAD)
+        write("/etc/keep", KEEP)
         said = []
         for head, text in self.parts:
             word, _, rest = head.partition(" ")
@@ -78,18 +85,50 @@ class Case:
                 write(CF, text if rest else HEAD + text)
             elif word == "file":
                 write(rest, text)
-            elif word in ("bt", "bs"):
-                said.append(ran(["sendmail", "-C" + CF, *rest.split(), "-" + word], text))
+            elif word == "bt":
+                said.append(ran(["sendmail", "-C" + CF, *rest.split(), "-bt"], text))
+            elif word == "bs":
+                said.append(talked(["sendmail", "-C" + CF, *rest.split(), "-bs"], text))
             elif word == "sh":
                 said.append(ran(["/bin/sh", "-c", text], ""))
         return shown("".join(said))
 
 
 def ran(arguments, text):
-    env = {"PATH": os.environ["PATH"], "HOME": "/root", "C": "-C" + CF}
+    env = {"PATH": os.environ["PATH"], "HOME": "/root", "C": "-C" + CF, "Q": QUEUE}
     done = subprocess.run(arguments, input=text.encode("latin-1"), stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, cwd="/tmp", env=env, timeout=60)
+                          stderr=subprocess.STDOUT, cwd="/tmp", env=env, timeout=20)
     return done.stdout.decode("latin-1")
+
+
+def talked(arguments, text):
+    """Sends each line when the one before it has been answered; returns the answers."""
+    child = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             cwd="/tmp", env={"PATH": os.environ["PATH"]})
+    said, in_data = [], False
+    for line in [None] + text.split("\n")[:-1]:
+        if line is not None:
+            try:
+                child.stdin.write(line.encode("latin-1") + b"\r\n")
+                child.stdin.flush()
+            except BrokenPipeError:
+                break
+            in_data = in_data and line != "."
+        while not in_data:
+            answer = child.stdout.readline()
+            if answer.startswith(b"250-AUTH"):
+                continue  # what it offers depends on how a program was built
+            said.append(answer.decode("latin-1").rstrip("\r\n") + "\n")
+            in_data = answer.startswith(b"354")
+            if not answer or re.match(rb"\d\d\d ", answer):
+                break
+    try:
+        child.stdin.close()
+    except BrokenPipeError:
+        pass
+    said.append(child.stdout.read().decode("latin-1").replace("\r\n", "\n"))
+    child.wait(20)
+    return "".join(said)
 
 
 def read(path):
@@ -109,7 +148,11 @@ def read(path):
 
 
 def ordered(head, text):
-    return "\n".join(sorted(text.split("\n"))) if head.startswith("sorted") else text
+    """The lines to compare: empty ones at the ends do not count, and sometimes not the order."""
+    text = text.strip("\n")
+    if not head.startswith("sorted"):
+        return text
+    return "\n".join(sorted(filter(None, re.sub("^(> ?)*", "", text, flags=re.M).split("\n"))))
 
 
 def run(stage):
@@ -123,13 +166,17 @@ def run(stage):
             if wanted and case.name not in wanted:
                 continue
             count += 1
-            said = case.run(stage)
+            try:
+                said = case.run(stage)
+            except subprocess.TimeoutExpired as e:
+                said = "no end: %s" % e
             head, expected = next((p for p in case.parts if p[0].endswith("out")), ("out", None))
             if record:
                 case.parts = [p for p in case.parts if not p[0].endswith("out")]
                 case.parts.append([head, ordered(head, said) + "\n"])
-            elif expected is None or ordered(head, said) != ordered(head, expected.strip("\n")):
-                faults.append("--- %s: expected\n%s\n--- but got\n%s" % (case.name, expected, said))
+            elif expected is None or ordered(head, said) != ordered(head, expected):
+                texts = (ordered(head, expected or ""), ordered(head, said))
+                faults.append("--- %s: expected\n%s\n--- but got\n%s" % (case.name, *texts))
         if record:
             with open(path, "w", encoding="latin-1") as f:
                 for case in cases:

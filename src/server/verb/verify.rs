@@ -89,9 +89,9 @@ impl Session {
             self.say_text(call, &format!("554 5.5.2 Nothing to {verb}"));
             return;
         };
-        // Only VRFY tells that it did not ask the host the address belongs to.
-        let foreign = verb == "VRFY" && found.len() == 1 && !self.is_local(first);
-        let sample = Reply::of(if foreign {
+        // VRFY says 250 only for mailers that know their users for sure.
+        let is_guess = verb == "VRFY" && found.len() == 1 && !self.is_certain(first);
+        let sample = Reply::of(if is_guess {
             "252 2.1.5 x"
         } else {
             "250 2.1.5 x"
@@ -104,9 +104,10 @@ impl Session {
         self.say(call, &wording::complete(reply));
     }
 
-    fn is_local(&self, recipient: &Recipient) -> bool {
-        let local = |triple: &MailerTriple| self.mta.config.mailers.get(triple.mailer).has(b'l');
-        recipient.triple.as_ref().is_none_or(local)
+    /// Tells whether the mailer vouches for the address (F=q).
+    fn is_certain(&self, recipient: &Recipient) -> bool {
+        let vouches = |triple: &MailerTriple| self.mta.config.mailers.get(triple.mailer).has(b'q');
+        recipient.triple.as_ref().is_none_or(vouches)
     }
 
     /// Writes `Full Name <user@host>` for a local user, `<address>` for anything else.
