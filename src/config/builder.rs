@@ -418,12 +418,18 @@ impl<'a> Builder<'a> {
         let group = queue_group_line::read(rest, directory.as_deref(), &mut self.out);
         let Some(group) = group else { return };
         let groups = &mut self.config.queue_groups;
+        let has_room = queue_group_line::is_room_for(&group, groups);
         match groups
             .iter_mut()
             .find(|known| known.name.eq_ignore_ascii_case(&group.name))
         {
             Some(known) => *known = group,
-            None => groups.push(group),
+            None if has_room => groups.push(group),
+            None => {
+                let most = queue_group_line::MAX_QUEUE_GROUPS;
+                let text = format!("too many queue groups defined ({most} max)");
+                self.out.error(text);
+            }
         }
     }
 

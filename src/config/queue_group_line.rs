@@ -8,7 +8,11 @@ use crate::text::interval::IntervalUnit;
 
 use super::diagnostics::Diagnostics;
 use super::fields::{Fields, split_name};
+use super::finish::DEFAULT_QUEUE_GROUP;
 use super::options::value;
+
+/// Most queue groups, the default one among them (MAXQUEUEGROUPS). Observed: 8.17.1.9.
+pub(super) const MAX_QUEUE_GROUPS: usize = 50;
 
 /// One queue group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,13 @@ impl QueueGroupDefinition {
             max_recipients: 0,
         }
     }
+}
+
+/// Tells whether another group may be added; the default one has its place reserved.
+pub(super) fn is_room_for(group: &QueueGroupDefinition, known: &[QueueGroupDefinition]) -> bool {
+    let is_default = |group: &QueueGroupDefinition| group.name == DEFAULT_QUEUE_GROUP;
+    let others = known.iter().filter(|known| !is_default(known)).count();
+    is_default(group) || others + 1 < MAX_QUEUE_GROUPS
 }
 
 /// Reads the text behind the letter `Q`; `None` when there is no usable group in it.
@@ -114,6 +125,7 @@ fn set(group: &mut QueueGroupDefinition, letter: u8, text: &[u8], out: &mut Diag
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, FixedSource, Overrides};
 
     #[test]
     fn lines_become_groups_or_messages() {
@@ -144,6 +156,20 @@ mod tests {
                 text,
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn the_default_group_has_its_place_among_fifty() {
+        let lines: String = (0..60).map(|n| format!("Qq{n}, P=/q\n")).collect();
+        for (first, groups) in [("", 50), ("Qmqueue, P=/m\n", 50)] {
+            let text = format!("V10\n{first}{lines}");
+            let mut source = FixedSource::with_file("/x.cf", text.as_bytes());
+            let config = Config::load(&Overrides::only_file("/x.cf"), &mut source).unwrap();
+            assert_eq!(config.queue_groups.len(), groups);
+            let said = config.diagnostics.messages().iter();
+            let many = said.filter(|m| m.text.ends_with(b"too many queue groups defined (50 max)"));
+            assert_eq!(many.count(), 11);
         }
     }
 }
