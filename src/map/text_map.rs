@@ -107,8 +107,8 @@ impl Map for TextMap {
         let found = text
             .split(|&octet| octet == b'\n')
             .filter(|line| !line.starts_with(b"#"))
-            // An empty column is no key. Observed: 8.17.1.9.
-            .filter(|_| !key.is_empty())
+            // An empty first column is no key, another one is. Observed: 8.17.1.9.
+            .filter(|_| !key.is_empty() || self.key_column > 0)
             .find(|line| {
                 column(line, self.key_column, self.flags.separator)
                     .is_some_and(|word| word.eq_ignore_ascii_case(key))

@@ -88,6 +88,7 @@ impl Trace for Printed {
     }
 
     fn complain_of_system(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(&self.place);
         self.line(text);
         // Unlike a refusal this does not replace a temporary status. Observed: 8.17.1.9.
         if self.exit == ExitStatus::Ok {
@@ -145,6 +146,14 @@ mod tests {
             text: text.as_bytes().to_vec(),
         });
         (String::from_utf8(printed.out).unwrap(), printed.exit)
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_told_with_the_place() {
+        let mut printed = Printed::new(Arc::default());
+        printed.place = b"aliases: line 1: ".to_vec();
+        printed.complain_of_system(b"no file");
+        assert_eq!(printed.out, b"aliases: line 1: no file\n");
     }
 
     #[test]
