@@ -41,6 +41,7 @@ pub fn maps(config: &Config) -> MapSet {
             file_rules: MapServices::MAP_FILE_RULES,
             alias_file_rules: MapServices::ALIAS_FILE_RULES,
             alias_wait: Duration::ZERO,
+            userdb: Arc::default(),
             log: MailLog::new(0),
             service_switch_file: PathBuf::from("/nonexistent"),
             program_user: None,
