@@ -113,7 +113,7 @@ fn deliver_one(
     mut message: LockedEnvelope,
     occasion: Occasion,
 ) -> Finish {
-    if occasion == Occasion::QueueRun {
+    if occasion != Occasion::JustAccepted {
         revive_message(mta, &mut message.envelope);
     }
     revive_sender(mta, workspace, &mut message.envelope);

@@ -23,6 +23,10 @@ pub(super) fn write(field: &HeaderField, out: &mut Vec<u8>) {
     if field.stored.as_ref().is_some_and(Vec::is_empty) {
         return;
     }
+    // A field of an H line that came out empty is made anew when the mail is delivered.
+    if !field.conditions.is_unconditional() && field.value.trim_ascii().is_empty() {
+        return;
+    }
     out.extend_from_slice(b"H?");
     match &field.conditions.macro_name {
         Some(name) => {

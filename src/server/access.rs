@@ -207,14 +207,9 @@ impl Session {
         let peer_port = self.connection.peer.map_or(0, |peer| peer.port());
         let mut set = |id: MacroId, value: &[u8]| self.macros.set_text(id, value);
         set(MacroId::UNDERSCORE, &client.shown);
-        if self.connection.peer.is_some() {
-            set(MacroId::CLIENT_NAME, &client.name);
-            set(MacroId::CLIENT_ADDR, &client.address);
-            set(MacroId::CLIENT_PTR, &client.pointer);
-        } else {
-            // Observed: 8.17.1.9 on a pipe; rules know local submission by the zero.
-            set(MacroId::CLIENT_ADDR, b"0");
-        }
+        set(MacroId::CLIENT_NAME, &client.name);
+        set(MacroId::CLIENT_ADDR, &client.address);
+        set(MacroId::CLIENT_PTR, &client.pointer);
         set(MacroId::CLIENT_RESOLVE, client.check.as_macro());
         set(MacroId::CLIENT_PORT, peer_port.to_string().as_bytes());
         set(
