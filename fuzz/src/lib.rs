@@ -1,12 +1,9 @@
 //! What several targets have in common.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mta::config::{Config, FixedSource, Overrides};
 use mta::dns::FixedResolver;
-use mta::logging::record::MailLog;
 use mta::map::{MapServices, MapSet};
 use mta::sys::identity::FixedUsers;
 use mta::sys::privilege::Unprivileged;
@@ -34,18 +31,10 @@ pub fn configured(text: &[u8]) -> Option<Config> {
 pub fn maps(config: &Config) -> MapSet {
     MapSet::new(
         &config.maps,
-        MapServices {
-            resolver: Arc::new(resolver()),
-            users: Arc::new(FixedUsers::new().user("ann", 1001)),
-            privileged: Arc::new(Unprivileged),
-            file_rules: MapServices::MAP_FILE_RULES,
-            alias_file_rules: MapServices::ALIAS_FILE_RULES,
-            alias_wait: Duration::ZERO,
-            userdb: Arc::default(),
-            log: MailLog::new(0),
-            service_switch_file: PathBuf::from("/nonexistent"),
-            program_user: None,
-            aliases: Vec::new(),
-        },
+        MapServices::bare(
+            Arc::new(resolver()),
+            Arc::new(FixedUsers::new().user("ann", 1001)),
+            Arc::new(Unprivileged),
+        ),
     )
 }

@@ -241,14 +241,11 @@ impl AliasReader for Reader<'_> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::path::PathBuf;
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::alias::database::{AliasDatabase, alias_definitions};
     use crate::dns::FixedResolver;
-    use crate::logging::record::MailLog;
     use crate::map::NoHost;
     use crate::sys::identity::FixedUsers;
     use crate::sys::privilege::Unprivileged;
@@ -278,17 +275,14 @@ pub(super) mod tests {
 
     pub(in super::super) fn services(file: &std::path::Path) -> MapServices {
         MapServices {
-            resolver: Arc::new(FixedResolver::default()),
-            users: Arc::new(FixedUsers::new()),
-            privileged: Arc::new(Unprivileged),
             file_rules: OpenRules::NONE,
             alias_file_rules: OpenRules::NONE,
-            alias_wait: Duration::ZERO,
-            log: MailLog::new(0),
-            service_switch_file: PathBuf::from("/nonexistent"),
-            program_user: None,
             aliases: alias_definitions(&[format!("implicit:{}", file.display()).into_bytes()]),
-            userdb: Arc::default(),
+            ..MapServices::bare(
+                Arc::new(FixedResolver::default()),
+                Arc::new(FixedUsers::new()),
+                Arc::new(Unprivileged),
+            )
         }
     }
 

@@ -3,10 +3,8 @@
 //! Source: guide 5.3; texts observed: 8.17.1.9.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::dns::FixedResolver;
-use crate::logging::record::MailLog;
 use crate::map::{LookupContext, LookupHost, LookupMode, MapDefinition, MapServices, MapSet};
 use crate::safefile::{DontBlameSendmail, Purpose, rules};
 use crate::sys::identity::SystemUsers;
@@ -42,17 +40,14 @@ pub fn look_up(
     policy: DontBlameSendmail,
 ) -> ClassMapAnswer {
     let services = MapServices {
-        resolver: Arc::new(FixedResolver::default()),
-        users: Arc::new(SystemUsers),
-        privileged: Arc::new(Direct),
         file_rules: rules(Purpose::Map, policy),
         alias_file_rules: rules(Purpose::Aliases, policy),
-        alias_wait: Duration::ZERO,
-        log: MailLog::new(0),
         service_switch_file: "/etc/mail/service.switch".into(),
-        program_user: None,
-        aliases: Vec::new(),
-        userdb: Arc::default(),
+        ..MapServices::bare(
+            Arc::new(FixedResolver::default()),
+            Arc::new(SystemUsers),
+            Arc::new(Direct),
+        )
     };
     let maps = MapSet::new(std::slice::from_ref(definition), services);
     let mut host = Complaints::default();

@@ -79,6 +79,27 @@ impl MapServices {
         .with(OpenRules::NO_WORLD_WRITABLE_FILE)
         .with(OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY);
 
+    /// Starts from services with the usual file rules, no log, no alias files and no user database.
+    pub fn bare(
+        resolver: Arc<dyn Resolver>,
+        users: Arc<dyn UserDatabase>,
+        privileged: Arc<dyn Privileged>,
+    ) -> MapServices {
+        MapServices {
+            resolver,
+            users,
+            privileged,
+            file_rules: Self::MAP_FILE_RULES,
+            alias_file_rules: Self::ALIAS_FILE_RULES,
+            alias_wait: Duration::ZERO,
+            log: MailLog::new(0),
+            service_switch_file: PathBuf::from("/nonexistent"),
+            program_user: None,
+            aliases: Vec::new(),
+            userdb: Arc::default(),
+        }
+    }
+
     /// Says whether a map is one of the alias databases.
     pub(super) fn is_alias_map(&self, definition: &MapDefinition) -> bool {
         self.aliases
@@ -488,17 +509,13 @@ mod tests {
             definitions.push(definition.unwrap());
         }
         let services = MapServices {
-            resolver: Arc::new(FixedResolver::default()),
-            users: Arc::new(FixedUsers::new().user("root", 0)),
-            privileged: Arc::new(Unprivileged),
             file_rules: OpenRules::NONE,
             alias_file_rules: OpenRules::NONE,
-            alias_wait: Duration::ZERO,
-            log: MailLog::new(0),
-            service_switch_file: PathBuf::from("/nonexistent"),
-            program_user: None,
-            aliases: Vec::new(),
-            userdb: Arc::default(),
+            ..MapServices::bare(
+                Arc::new(FixedResolver::default()),
+                Arc::new(FixedUsers::new().user("root", 0)),
+                Arc::new(Unprivileged),
+            )
         };
         MapSet::new(&definitions, services)
     }

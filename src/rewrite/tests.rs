@@ -1,12 +1,9 @@
 //! Whole rulesets over literal configurations; results observed: 8.17.1.9.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::*;
 use crate::dns::FixedResolver;
-use crate::logging::record::MailLog;
 use crate::macros::{Classes, MacroNames, MacroTable, Macros};
 use crate::mailer::{Mailer, MailerTable};
 use crate::map::{LookupMode, MapServices, MapSet};
@@ -96,19 +93,11 @@ fn with<R>(work: impl FnOnce(&mut RewriteContext<'_>) -> R) -> (R, Kept) {
     mailers.insert(local);
     let maps = MapSet::new(
         &[],
-        MapServices {
-            resolver: Arc::new(FixedResolver::default()),
-            users: Arc::new(FixedUsers::default()),
-            privileged: Arc::new(Unprivileged),
-            file_rules: MapServices::MAP_FILE_RULES,
-            alias_file_rules: MapServices::ALIAS_FILE_RULES,
-            alias_wait: Duration::ZERO,
-            log: MailLog::new(0),
-            service_switch_file: PathBuf::from("/nonexistent"),
-            program_user: None,
-            aliases: Vec::new(),
-            userdb: Arc::default(),
-        },
+        MapServices::bare(
+            Arc::new(FixedResolver::default()),
+            Arc::new(FixedUsers::default()),
+            Arc::new(Unprivileged),
+        ),
     );
     let (mut kept, mut workspace) = (Kept::default(), RewriteWorkspace::new());
     let mut cx = RewriteContext {

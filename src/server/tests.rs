@@ -187,17 +187,12 @@ fn machine(config: Config, clock: Arc<ManualClock>) -> (Arc<Mta>, Recorded) {
     let (log, lines) = MailLog::recording(9);
     let queue = Queue::open(&config, Arc::clone(&queue_ids), &directory_sync).expect("a queue");
     let services = MapServices {
-        resolver: Arc::clone(&resolver),
-        users: Arc::clone(&users),
-        privileged: Arc::clone(&privileged),
-        file_rules: MapServices::MAP_FILE_RULES,
-        alias_file_rules: MapServices::ALIAS_FILE_RULES,
-        alias_wait: std::time::Duration::ZERO,
         log: log.clone(),
-        service_switch_file: "/nonexistent".into(),
-        program_user: None,
-        aliases: Vec::new(),
-        userdb: Arc::default(),
+        ..MapServices::bare(
+            Arc::clone(&resolver),
+            Arc::clone(&users),
+            Arc::clone(&privileged),
+        )
     };
     let mta = Mta {
         maps: MapSet::new(&config.maps, services.clone()),
