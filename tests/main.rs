@@ -65,6 +65,7 @@ scenarios! {
     nothing_accepted_is_lost_by_sigterm: "sudden_end", "SIGTERM", "20";
     mail_waits_in_its_queue_group_and_is_split_run_and_listed_by_it: "queue_groups";
     mail_is_counted_in_the_statistics_file: "statistics";
+    the_queue_is_worked_on_by_hand_while_runners_of_both_programs_run: "queue_tool";
     long_sessions_are_quoted_whole_and_old_transcripts_go: "transcripts";
     limits_of_the_daemon_hold_and_free_places_are_used_at_once: "limits";
     the_sandbox_shows_a_message_delivered_and_leaves_nothing_behind: "sandbox";

@@ -21,8 +21,10 @@ use crate::queue::{FileKind, Match, MatchField, Selection};
 use crate::smtp::ExitStatus;
 use crate::smtp::xtext::is_xtext;
 use crate::text::interval::IntervalUnit;
+use crate::tools::postmaster::Request;
 
 use super::mode::OperationMode;
+use super::queue_command::ListingStyle;
 
 /// Which configuration file to read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -114,6 +116,10 @@ pub struct Arguments {
     pub queue_run: Option<QueueRunArguments>,
     /// Quarantine (`-Q`).
     pub quarantine: Option<QuarantineRequest>,
+    /// What is to be done to the queue by hand (`--queue`).
+    pub by_hand: Option<Request>,
+    /// How the queue is listed (`--json`, `--watch` of mailq).
+    pub listing: ListingStyle,
     /// Debug flags in their order (`-d`).
     pub debug: Vec<Vec<u8>>,
     /// Where debug output goes (`-D`).

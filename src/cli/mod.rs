@@ -5,6 +5,7 @@
 //! - [`personality`]: the program by the name it was called with.
 //! - [`mode`]: operation modes.
 //! - [`arguments`]: the words of the command line.
+//! - [`queue_command`]: `--queue`, and what mailq takes besides.
 //! - [`inspection`]: `--check` and `--explain`, which change nothing.
 //! - [`start`]: descriptors, rights, log, configuration; [`complaints`]: what is wrong with it.
 //! - [`run`]: one arm for each mode; [`submission`], [`deliveries`]: messages from here.
@@ -17,6 +18,7 @@ pub mod deliveries;
 pub mod inspection;
 pub mod mode;
 pub mod personality;
+pub mod queue_command;
 pub mod run;
 pub mod start;
 pub mod submission;

@@ -1,7 +1,7 @@
 //! One arm for each operation mode.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::server::standard;
 use crate::smtp::ExitStatus;
 use crate::submit::{Next, submit_message, verify_addresses};
 use crate::sys::clock::{Clock, SystemClock};
-use crate::sys::file::FileFacts;
+use crate::sys::file::{FileFacts, terminal_lines};
 use crate::sys::host::error_text;
 use crate::sys::identity::SystemUsers;
 use crate::sys::process::{self, Forked, effective_user, fork_background, real_group, real_user};
@@ -28,6 +28,7 @@ use crate::text::bytes::printable;
 
 use crate::text::bytes::escape_for_display;
 use crate::tools;
+use crate::tools::postmaster::{self, Request, show, watch, watch::Form};
 
 use super::arguments::{Arguments, Output, QuarantineRequest, Refusal, parse};
 use super::complaints;
@@ -35,6 +36,7 @@ use super::deliveries::{DirectOutlet, deliver_for_daemon, deliver_submission};
 use super::inspection;
 use super::mode::OperationMode;
 use super::personality::Personality;
+use super::queue_command::{self, ListingStyle};
 use super::start::{self, CommandLine, Surroundings};
 use super::submission::submission;
 
@@ -59,7 +61,8 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         }
         Personality::MailStatistics => return mail_statistics(&words),
     };
-    let arguments = match parse(&words, mode) {
+    let read = queue_command::read(&words, mode).unwrap_or_else(|| parse(&words, mode));
+    let arguments = match read {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };
@@ -156,7 +159,10 @@ struct Program {
 }
 
 impl Program {
-    fn in_mode(self, config: Config) -> ExitStatus {
+    fn in_mode(mut self, config: Config) -> ExitStatus {
+        if let Some(request) = self.arguments.by_hand.take() {
+            return self.work_by_hand(config, &request);
+        }
         match self.arguments.mode {
             OperationMode::Test => self.test(config),
             OperationMode::CheckConfiguration => {
@@ -432,13 +438,59 @@ impl Program {
             Ok(mta) => mta,
             Err(status) => return status,
         };
-        if is_restricted(&mta, PrivacyFlags::RESTRICT_MAILQ, |facts| {
-            facts.gid == real_group()
-        }) {
-            println!("You are not permitted to see the queue\n\t\tTotal requests: 0");
-            return ExitStatus::Ok;
+        let (selection, mut out) = (self.selection(), io::stdout().lock());
+        let (json, pause) = match self.arguments.listing {
+            ListingStyle::Usual if is_hidden(&mta) => {
+                println!("You are not permitted to see the queue\n\t\tTotal requests: 0");
+                return ExitStatus::Ok;
+            }
+            ListingStyle::Usual => return tools::mailq::run(&mta, &selection, &mut out),
+            ListingStyle::Json => (true, None),
+            ListingStyle::Watch { pause, json } => (json, Some(pause)),
+        };
+        if is_hidden(&mta) {
+            eprintln!("You are not permitted to see the queue");
+            return ExitStatus::NoPermission;
         }
-        tools::mailq::run(&mta, &self.selection(), &mut io::stdout().lock())
+        let group = selection.group.as_deref();
+        if let Some(name) = group.filter(|name| mta.queue.find(name).is_none()) {
+            eprintln!("Queue group {} unknown", escape_for_display(name));
+            return ExitStatus::Usage;
+        }
+        let form = match json {
+            true => Form::Json,
+            false => terminal_lines(&out).map_or(Form::Lines, Form::Screen),
+        };
+        ended(match pause {
+            Some(pause) => watch::run(&mta, &selection, form, pause, &mut out),
+            None => {
+                let mut out = BufWriter::new(out);
+                show::selected_as_json(&mta, &selection, &mut out).and_then(|()| out.flush())
+            }
+        })
+    }
+
+    /// `--queue`: what a postmaster does; only root and TrustedUser may do more than list.
+    fn work_by_hand(&self, config: Config, request: &Request) -> ExitStatus {
+        let is_listing = request.action.is_listing();
+        if !is_listing && real_user() != 0 && !is_trusted_user(&config) {
+            eprintln!("sendmail: only root and the TrustedUser may do this to the queue");
+            return ExitStatus::NoPermission;
+        }
+        let mta = match self.open(config) {
+            Ok(mta) => mta,
+            Err(status) => return status,
+        };
+        if is_listing && is_hidden(&mta) {
+            eprintln!("You are not permitted to see the queue");
+            return ExitStatus::NoPermission;
+        }
+        let mut workspace = self.workspace(&mta);
+        let mut out = BufWriter::new(io::stdout().lock());
+        let caller = callers_login(&mta);
+        let done = postmaster::run(&mta, &mut workspace, request, &caller, &mut out);
+        let status = done.and_then(|status| out.flush().map(|()| status));
+        status.unwrap_or_else(|error| ended(Err(error)))
     }
 
     fn rebuild_aliases(&self, config: Config) -> ExitStatus {
@@ -475,6 +527,25 @@ fn is_restricted(mta: &Mta, flag: PrivacyFlags, is_allowed: impl Fn(&FileFacts) 
         .and_then(|group| group.directories.first());
     let facts = directory.and_then(|directory| FileFacts::at(directory.path()).ok());
     !facts.is_some_and(|facts| is_allowed(&facts))
+}
+
+/// Tells whether restrictmailq keeps the queue from the caller's eyes.
+fn is_hidden(mta: &Mta) -> bool {
+    is_restricted(mta, PrivacyFlags::RESTRICT_MAILQ, |facts| {
+        facts.gid == real_group()
+    })
+}
+
+/// The exit status of a listing that was written, or that nobody read to its end.
+fn ended(listed: io::Result<()>) -> ExitStatus {
+    match listed {
+        Ok(()) => ExitStatus::Ok,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Ok,
+        Err(error) => {
+            eprintln!("sendmail: {}", error_text(&error));
+            ExitStatus::OsError
+        }
+    }
 }
 
 fn is_trusted_user(config: &Config) -> bool {

@@ -87,6 +87,10 @@ fn gives_up_rights(arguments: &Arguments) -> bool {
         || arguments.settings.iter().any(|setting| !setting.is_safe())
         || arguments.traffic_log.is_some()
         || arguments.debug_file.is_some()
+        || arguments
+            .by_hand
+            .as_ref()
+            .is_some_and(|by_hand| !by_hand.action.is_listing())
         || !keeps_rights(arguments.mode)
 }
 

@@ -236,6 +236,12 @@ pub(super) fn take_up(
     message
 }
 
+/// Makes a message that was taken by hand what a queue run makes of it.
+pub fn as_in_a_run(mta: &Mta, mut message: LockedEnvelope, name: &EntryName) -> LockedEnvelope {
+    stay_in_group(mta, &mut message.envelope, name);
+    aged(mta, message)
+}
+
 /// Keeps a message that was read in the queue group it was found in. Observed: 8.17.1.9.
 fn stay_in_group(mta: &Mta, envelope: &mut Envelope, name: &EntryName) {
     let group = mta.queue.group_holding(&name.directory);

@@ -67,6 +67,33 @@ pub fn settle(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
     deliver_reports(mta, workspace, finish)
 }
 
+/// Returns a message from the queue to its sender, undelivered, because somebody says so.
+pub fn give_up(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    mut message: LockedEnvelope,
+    reason: &[u8],
+) -> Finished {
+    let envelope = &mut message.envelope;
+    revive_message(mta, envelope);
+    revive_sender(mta, workspace, envelope);
+    let exit = ExitStatus::Unavailable;
+    let enhanced = EnhancedStatus::from_exit(exit);
+    let mut status = DeliveryStatus::local(enhanced, exit, reason, mta.clock.now());
+    status.diagnostic = Some(reason.to_vec());
+    for recipient in &mut envelope.recipients {
+        if recipient.state.is_open() {
+            let address = recipient.address.as_slice();
+            let reply = format!("554 {enhanced} ");
+            let line = [reply.as_bytes(), address, b"... ", reason].concat();
+            envelope.transcript.push_line(&line);
+            recipient.state = RecipientState::Failed(status.clone());
+        }
+    }
+    envelope.note_trouble(true, reason);
+    settle(mta, workspace, message)
+}
+
 /// What is left to do about a message that has been worked on.
 enum Rest {
     Deliver(Box<LockedEnvelope>),

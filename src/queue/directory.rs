@@ -246,6 +246,22 @@ impl QueueDirectory {
         self.folder(kind).handle.names()
     }
 
+    /// Lists the entries: control files of every kind, in the order the system has them.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn entries(&self) -> io::Result<impl Iterator<Item = (FileKind, QueueId)>> {
+        let names = self.names(FileKind::Control)?;
+        let is_entry = |kind: &FileKind| {
+            matches!(
+                kind,
+                FileKind::Control | FileKind::Quarantined | FileKind::Lost
+            )
+        };
+        let split = names.into_iter().filter_map(|n| FileKind::split_name(&n));
+        Ok(split.filter(move |(kind, _)| is_entry(kind)))
+    }
+
     /// Makes names in the folders of control files and bodies durable.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::message::header::{Expansion, HeaderConditions, HeaderField, LATE_MACR
 use crate::message::{FlagLetters, Headers};
 
 /// Written before a byte that would be read as a macro mark.
-const QUOTE: u8 = 0xff;
+pub(super) const QUOTE: u8 = 0xff;
 
 /// Bytes of `H??` in front of a header field.
 const EMPTY_CONDITION: usize = 3;

@@ -12,10 +12,12 @@
 //! - `group`: [`QueueGroup`] and [`Queue`], all groups of one configuration;
 //! - `scan`: list, select and order for a queue run;
 //! - `listing`: what mailq prints;
-//! - `quarantine`: `-Q`;
+//! - `record`: all that a control file says, for who only looks;
+//! - `quarantine`: `-Q`; `amend`: held, released, deleted and moved by hand;
 //! - `cleaning`: leftovers of a crash;
 //! - `durability`, `store`, `summary`: what these have in common.
 
+mod amend;
 pub mod cleaning;
 pub mod control_file;
 mod directory;
@@ -27,11 +29,13 @@ mod id;
 pub mod listing;
 mod locked;
 mod quarantine;
+mod record;
 mod scan;
 mod store;
 mod summary;
 mod take;
 
+pub use amend::{AmendError, Grip};
 pub use control_file::{BodyPlace, ControlFileFault, ControlFileFormat, ParsedControlFile};
 pub use directory::{DirectorySync, FileKind, QueueDirectory};
 pub use durability::{CommitError, Committed, Durability, QueueFault};
@@ -41,6 +45,7 @@ pub use header_record::stored_size;
 pub use id::QueueIdSource;
 pub use locked::LockedEntry;
 pub use quarantine::set_quarantine;
+pub use record::{FieldRecord, Observed, RecipientRecord, Record};
 pub use scan::{Candidate, Match, MatchField, Scan, ScanLimits, Selection};
 pub use summary::Summary;
 pub use take::{Complaint, TakeError, Taken};

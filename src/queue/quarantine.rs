@@ -15,6 +15,7 @@ use super::entry::EntryName;
 use super::store::replace_with_text;
 use super::summary::lines;
 use super::take::{TakeError, read_control};
+use crate::sys::lock::FileLock;
 
 /// Quarantines an entry with a reason, or frees it; an entry somebody works on is left alone.
 ///
@@ -38,6 +39,19 @@ pub fn set_quarantine(name: &EntryName, reason: Option<&[u8]>) -> Result<bool, C
         .open_file(name.kind, &name.id)
         .and_then(|file| read_control(&file))
         .map_err(|source| failed("read", name, source))?;
+    let lock = rewrite_reason(name, &text, reason);
+    drop(taken);
+    lock.map(|_| true)
+}
+
+/// Renames an entry as its reason asks for and writes the reason into it; the caller holds its lock.
+///
+/// The lock of the new file comes back. A lost entry gets its name back on the way.
+pub(super) fn rewrite_reason(
+    name: &EntryName,
+    text: &[u8],
+    reason: Option<&[u8]>,
+) -> Result<FileLock, CommitError> {
     let kind = match reason {
         Some(_) => FileKind::Quarantined,
         None => FileKind::Control,
@@ -47,10 +61,8 @@ pub fn set_quarantine(name: &EntryName, reason: Option<&[u8]>) -> Result<bool, C
         let renamed = name.directory.rename(name.kind, kind, &name.id);
         renamed.map_err(|source| failed("rename", name, source))?;
     }
-    let new_text = with_reason(&text, reason);
-    let lock = replace_with_text(&name.directory, &name.id, kind, &new_text);
-    drop(taken);
-    lock.map(|_| true)
+    let new_text = with_reason(text, reason);
+    replace_with_text(&name.directory, &name.id, kind, &new_text)
 }
 
 fn failed(step: &'static str, name: &EntryName, source: io::Error) -> CommitError {

@@ -78,7 +78,7 @@ pub(super) fn remove_stale(
     }
 }
 
-fn rename_into_place(
+pub(super) fn rename_into_place(
     directory: &Arc<QueueDirectory>,
     id: &QueueId,
     kind: FileKind,

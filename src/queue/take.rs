@@ -81,21 +81,7 @@ impl EntryName {
     /// # Errors
     /// See [`TakeError`]; a damaged entry has been moved out of the way.
     pub fn take(&self) -> Result<Taken, TakeError> {
-        let file = match self.directory.open_file(self.kind, &self.id) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(TakeError::Gone),
-            Err(error) => return Err(TakeError::Io(error)),
-        };
-        let lock = match FileLock::try_exclusive(file) {
-            Ok(lock) => lock,
-            Err((_, LockError::Busy)) => return Err(TakeError::Busy),
-            Err((_, LockError::Io(error))) => return Err(TakeError::Io(error)),
-        };
-        let facts = FileFacts::of(lock.file()).map_err(TakeError::Io)?;
-        match self.directory.facts(self.kind, &self.id) {
-            Ok(named) if named.is_same_file(&facts) => {}
-            _ => return Err(TakeError::Gone),
-        }
+        let (lock, facts) = self.lock()?;
         if !self.is_trustworthy(&facts) {
             let mode = 0o100_000 | facts.mode;
             let (uid, gid) = (facts.uid, facts.gid);
@@ -113,8 +99,28 @@ impl EntryName {
         self.with_body(parsed, lock)
     }
 
+    /// Locks the entry without waiting; what it was opened by must still be its name then.
+    pub(super) fn lock(&self) -> Result<(FileLock, FileFacts), TakeError> {
+        let file = match self.directory.open_file(self.kind, &self.id) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(TakeError::Gone),
+            Err(error) => return Err(TakeError::Io(error)),
+        };
+        let lock = match FileLock::try_exclusive(file) {
+            Ok(lock) => lock,
+            Err((_, LockError::Busy)) => return Err(TakeError::Busy),
+            Err((_, LockError::Io(error))) => return Err(TakeError::Io(error)),
+        };
+        let facts = FileFacts::of(lock.file()).map_err(TakeError::Io)?;
+        match self.directory.facts(self.kind, &self.id) {
+            Ok(named) if named.is_same_file(&facts) => {}
+            _ => return Err(TakeError::Gone),
+        }
+        Ok((lock, facts))
+    }
+
     /// Tells whether only we can have written a control file with these facts.
-    fn is_trustworthy(&self, facts: &FileFacts) -> bool {
+    pub(super) fn is_trustworthy(&self, facts: &FileFacts) -> bool {
         let group_may_write = self.directory.file_mode() & 0o020 != 0;
         facts.kind == SystemFileKind::Regular
             && facts.links == 1

@@ -427,6 +427,19 @@ pub fn is_terminal(file: &impl AsFd) -> bool {
     unsafe { libc::isatty(file.as_fd().as_raw_fd()) == 1 }
 }
 
+/// Tells how many lines a terminal has; `None` when the file is no terminal.
+pub fn terminal_lines(file: &impl AsFd) -> Option<u16> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the descriptor is open and the buffer valid for the whole call.
+    let done = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+    (done == 0).then_some(size.ws_row)
+}
+
 /// Says whether this process may do something with a path under its real ids.
 ///
 /// `mode` is a sum of 4 (read), 2 (write) and 1 (execute); 0 asks for existence.

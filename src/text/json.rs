@@ -26,6 +26,11 @@ impl Json {
         Json::Text(String::from_utf8_lossy(octets.as_ref()).into_owned())
     }
 
+    /// Makes a text of octets, or `null`.
+    pub fn optional_text(octets: Option<impl AsRef<[u8]>>) -> Json {
+        octets.map_or(Json::Null, Json::text)
+    }
+
     /// Makes a list of texts.
     pub fn texts<T: AsRef<[u8]>>(list: impl IntoIterator<Item = T>) -> Json {
         Json::List(list.into_iter().map(Json::text).collect())
@@ -75,6 +80,18 @@ impl std::fmt::Display for Json {
 impl From<&str> for Json {
     fn from(text: &str) -> Json {
         Json::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for Json {
+    fn from(number: i64) -> Json {
+        Json::Number(number)
+    }
+}
+
+impl From<bool> for Json {
+    fn from(truth: bool) -> Json {
+        Json::Bool(truth)
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`makemap`], [`editmap`], [`praliases`]: build, change and print map files;
 //!   [`database_tool`] is what they share;
 //! - [`mailq`]: lists the queue;
+//! - [`postmaster`]: holds, releases, deletes, returns, retries and moves what is queued;
 //! - [`hoststat`], [`purgestat`]: what is known of other hosts;
 //! - [`mailstats`]: what was counted by mailer.
 
@@ -14,6 +15,7 @@ pub mod mailq;
 pub mod mailstats;
 pub mod makemap;
 pub mod newaliases;
+pub mod postmaster;
 pub mod praliases;
 pub mod purgestat;
 

@@ -104,6 +104,9 @@ def build_root(program):
     for n in ("null", "zero", "full", "random", "urandom", "tty"):
         open(inside("/dev/" + n), "w").close()
         mount("/dev/" + n, inside("/dev/" + n), None, MS_BIND)
+    os.mkdir(inside("/dev/pts"))
+    mount("devpts", inside("/dev/pts"), "devpts", 0, "newinstance,ptmxmode=0666")
+    os.symlink("pts/ptmx", inside("/dev/ptmx"))
     os.symlink("/proc/self/fd", inside("/dev/fd"))
     for n, target in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
         os.symlink("/proc/self/fd/%d" % target, inside("/dev/" + n))
