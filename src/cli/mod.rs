@@ -6,6 +6,7 @@
 //! - [`mode`]: operation modes.
 //! - [`arguments`]: the words of the command line.
 //! - [`queue_command`]: `--queue`, and what mailq takes besides.
+//! - [`companions`]: the programs beside sendmail that need no configuration.
 //! - [`inspection`]: `--check` and `--explain`, which change nothing.
 //! - [`start`]: descriptors, rights, log, configuration; [`complaints`]: what is wrong with it.
 //! - [`run`]: one arm for each mode; [`submission`], [`deliveries`]: messages from here.
@@ -13,6 +14,7 @@
 pub mod arguments;
 #[cfg(test)]
 mod arguments_tests;
+pub mod companions;
 pub mod complaints;
 pub mod deliveries;
 pub mod inspection;

@@ -19,6 +19,15 @@ pub enum Personality {
     PrintAliases,
     /// `mailstats`.
     MailStatistics,
+    /// A program beside sendmail that needs no configuration.
+    Companion(Companion),
+}
+
+/// A program beside sendmail that needs no configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Companion {
+    /// `smrsh`.
+    RestrictedShell,
 }
 
 const NAMES: &[(&str, Personality)] = &[
@@ -39,6 +48,7 @@ const NAMES: &[(&str, Personality)] = &[
     ("editmap", Personality::EditMap),
     ("praliases", Personality::PrintAliases),
     ("mailstats", Personality::MailStatistics),
+    ("smrsh", Personality::Companion(Companion::RestrictedShell)),
 ];
 
 impl Personality {

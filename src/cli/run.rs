@@ -31,6 +31,7 @@ use crate::tools;
 use crate::tools::postmaster::{self, Request, show, watch, watch::Form};
 
 use super::arguments::{Arguments, Output, QuarantineRequest, Refusal, parse};
+use super::companions;
 use super::complaints;
 use super::deliveries::{DirectOutlet, deliver_for_daemon, deliver_submission};
 use super::inspection;
@@ -60,6 +61,7 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
             return database_tool(program, words.get(1..).unwrap_or(&[]));
         }
         Personality::MailStatistics => return mail_statistics(&words),
+        Personality::Companion(program) => return companions::run(program, &words),
     };
     let read = queue_command::read(&words, mode).unwrap_or_else(|| parse(&words, mode));
     let arguments = match read {

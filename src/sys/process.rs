@@ -104,6 +104,25 @@ pub fn drop_set_group_id() -> io::Result<()> {
     Ok(())
 }
 
+/// Becomes another program, with these words and this environment and nothing else.
+///
+/// Descriptors stay as they are; comes back only with the reason why it could not be.
+pub fn replace_by(program: &Path, words: &[&[u8]], environment: &[(&[u8], &[u8])]) -> io::Error {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::process::CommandExt;
+    let mut words = words.iter().map(|word| OsStr::from_bytes(word));
+    let mut command = std::process::Command::new(program);
+    if let Some(name) = words.next() {
+        command.arg0(name);
+    }
+    command.args(words).env_clear();
+    for (name, value) in environment {
+        command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
+    }
+    command.exec()
+}
+
 /// Becomes another user for good (RunAsUser), in all threads.
 ///
 /// # Errors

@@ -32,6 +32,8 @@ pub struct Syslog {
     tag: Mutex<String>,
     /// The least severe level written, as a number of `LevelFilter`.
     level: AtomicUsize,
+    /// Whether lines tell the process id.
+    shows_process: bool,
     /// The connection; written by whichever thread logs.
     connection: Mutex<Option<Connection>>,
 }
@@ -54,8 +56,15 @@ impl Syslog {
             path: path.into(),
             tag: Mutex::new(tag.to_owned()),
             level: AtomicUsize::new(LevelFilter::Trace as usize),
+            shows_process: true,
             connection: Mutex::new(None),
         }
+    }
+
+    /// Leaves the process id out, as programs do that log a line a day.
+    pub fn without_process_id(mut self) -> Self {
+        self.shows_process = false;
+        self
     }
 
     /// Changes the name in front of the process id (`-L`).
@@ -82,7 +91,10 @@ impl Syslog {
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
             let stamp = now.stamp();
-            format!("<{priority}>{stamp} {tag}[{}]: ", std::process::id())
+            match self.shows_process {
+                true => format!("<{priority}>{stamp} {tag}[{}]: ", std::process::id()),
+                false => format!("<{priority}>{stamp} {tag}: "),
+            }
         };
         let mut line = line.into_bytes();
         push_escaped(&mut line, text.as_bytes());
@@ -219,6 +231,13 @@ mod tests {
         writer.set_tag("other");
         log(&writer, "mail.notice", Level::Info, "x");
         assert!(received(&socket).contains(" other["));
+        let writer = Syslog::to_socket(&path, "short").without_process_id();
+        log(&writer, "mail.crit", Level::Error, "x");
+        let line = received(&socket);
+        assert!(
+            line.starts_with("<18>") && line.ends_with(" short: x"),
+            "{line}"
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! - [`mailq`]: lists the queue;
 //! - [`postmaster`]: holds, releases, deletes, returns, retries and moves what is queued;
 //! - [`hoststat`], [`purgestat`]: what is known of other hosts;
-//! - [`mailstats`]: what was counted by mailer.
+//! - [`mailstats`]: what was counted by mailer;
+//! - [`smrsh`]: the shell for programs that users name.
 
 pub mod database_tool;
 pub mod editmap;
@@ -18,6 +19,7 @@ pub mod newaliases;
 pub mod postmaster;
 pub mod praliases;
 pub mod purgestat;
+pub mod smrsh;
 
 use std::path::PathBuf;
 
