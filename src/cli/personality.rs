@@ -28,6 +28,10 @@ pub enum Personality {
 pub enum Companion {
     /// `smrsh`.
     RestrictedShell,
+    /// `mail.local`.
+    LocalMail,
+    /// `rmail`.
+    RemoteMail,
 }
 
 const NAMES: &[(&str, Personality)] = &[
@@ -49,6 +53,8 @@ const NAMES: &[(&str, Personality)] = &[
     ("praliases", Personality::PrintAliases),
     ("mailstats", Personality::MailStatistics),
     ("smrsh", Personality::Companion(Companion::RestrictedShell)),
+    ("mail.local", Personality::Companion(Companion::LocalMail)),
+    ("rmail", Personality::Companion(Companion::RemoteMail)),
 ];
 
 impl Personality {

@@ -495,6 +495,35 @@ pub fn path_buf_of(bytes: Vec<u8>) -> std::path::PathBuf {
     OsString::from_vec(bytes).into()
 }
 
+/// Opens a second descriptor of an open file, to give away.
+///
+/// # Errors
+/// As `fcntl(2)`.
+pub fn copy_of(file: &impl AsFd) -> io::Result<File> {
+    file.as_fd().try_clone_to_owned().map(File::from)
+}
+
+/// Makes a file without a name on the file system of a folder, for reading and writing.
+///
+/// # Errors
+/// As `open(2)`.
+pub fn unnamed_file(folder: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = File::options();
+    options.read(true).write(true).mode(0o600);
+    match options.clone().custom_flags(libc::O_TMPFILE).open(folder) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR)) => {}
+        other => return other,
+    }
+    // The file system has no such files: one with a name, for a moment.
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let path = folder.join(format!(".{:016x}", u64::from_ne_bytes(random)));
+    let file = options.create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
 /// Creates a pipe whose ends children do not inherit: (read end, write end).
 ///
 /// # Errors

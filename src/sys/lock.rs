@@ -120,6 +120,33 @@ impl Drop for FileLock {
     }
 }
 
+/// Locks a whole file the other way, by `fcntl(2)`, without waiting.
+///
+/// Readers of mailboxes use either kind, so whoever writes to one takes both. This one
+/// belongs to the process and ends with the file's first descriptor that is closed.
+///
+/// # Errors
+/// [`LockError::Busy`] if another process has it.
+pub fn lock_records(file: &File) -> Result<(), LockError> {
+    let whole = libc::flock {
+        // The numbers of the C library fit; it only has them in wider types.
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    // SAFETY: the descriptor is open and the lock valid for the whole call.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const whole) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EACCES | libc::EAGAIN) => Err(LockError::Busy),
+        _ => Err(LockError::Io(error)),
+    }
+}
+
 fn flock(file: BorrowedFd<'_>, operation: i32) -> io::Result<()> {
     loop {
         // SAFETY: the descriptor is open for the whole call.

@@ -42,6 +42,6 @@ pub mod signal;
 pub mod socket;
 pub mod spawn;
 pub mod syslog;
-mod thread_identity;
+pub mod thread_identity;
 mod walk;
 mod wire;

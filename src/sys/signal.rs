@@ -87,6 +87,13 @@ pub fn forward_to(sender: Sender<SignalEvent>) -> io::Result<()> {
         .map(drop)
 }
 
+/// Makes a write past the limit of file sizes fail instead of ending the process.
+pub fn survive_file_size_limit() {
+    let ignore = nix::sys::signal::SigHandler::SigIgn;
+    // SAFETY: installs no handler.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGXFSZ, ignore) };
+}
+
 /// Undoes what whoever started us did to signals: dispositions and mask (command-line start).
 ///
 /// An ignored SIGCHLD would lose us the ends of children. SIGPIPE stays ignored,

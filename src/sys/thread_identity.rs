@@ -11,7 +11,7 @@ use super::identity::Credentials;
 
 /// Rights borrowed from a user; dropping it gives them back.
 #[derive(Debug)]
-pub(super) struct BorrowedIdentity {
+pub struct BorrowedIdentity {
     uid: u32,
     gid: u32,
     groups: Vec<libc::gid_t>,
@@ -27,7 +27,7 @@ impl BorrowedIdentity {
     ///
     /// # Errors
     /// The system refused; nothing is changed then.
-    pub(super) fn take(user: &Credentials) -> io::Result<Option<BorrowedIdentity>> {
+    pub fn take(user: &Credentials) -> io::Result<Option<BorrowedIdentity>> {
         if super::process::effective_user() != 0 || user.uid == 0 {
             return Ok(None);
         }

@@ -7,11 +7,14 @@
 //! - [`postmaster`]: holds, releases, deletes, returns, retries and moves what is queued;
 //! - [`hoststat`], [`purgestat`]: what is known of other hosts;
 //! - [`mailstats`]: what was counted by mailer;
-//! - [`smrsh`]: the shell for programs that users name.
+//! - [`smrsh`]: the shell for programs that users name;
+//! - [`mail_local`]: stores mail in mailboxes;
+//! - [`rmail`]: takes mail from UUCP.
 
 pub mod database_tool;
 pub mod editmap;
 pub mod hoststat;
+pub mod mail_local;
 pub mod mailq;
 pub mod mailstats;
 pub mod makemap;
@@ -19,6 +22,7 @@ pub mod newaliases;
 pub mod postmaster;
 pub mod praliases;
 pub mod purgestat;
+pub mod rmail;
 pub mod smrsh;
 
 use std::path::PathBuf;

@@ -215,7 +215,7 @@ fn check_program(name: &[u8], rest: &[u8], folder: &[u8]) -> Result<(), Refusal>
             why,
         })
     };
-    if name.len() + folder.len() + 1 >= ROOM {
+    if name.len() + folder.len() + 1 > ROOM - 2 {
         return Err(Refusal::TooLong);
     }
     let path = [folder, b"/", name].concat();
