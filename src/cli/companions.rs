@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use log::LevelFilter;
 
 use crate::smtp::ExitStatus;
+use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::identity::SystemUsers;
 use crate::sys::privilege::Direct;
 use crate::sys::process::{drop_set_ids, reset_limits, set_umask};
@@ -36,6 +37,15 @@ pub fn run(program: Companion, words: &[Vec<u8>]) -> ExitStatus {
             set_umask(0o077);
             tools::mail_local::run(words, &SystemUsers, &mut input, &mut out, &mut errors)
         }
+        Companion::Vacation => {
+            let surroundings = tools::vacation::Surroundings {
+                users: &SystemUsers,
+                privileged: &Direct,
+                environment: environment(),
+                now: SystemClock.now(),
+            };
+            tools::vacation::run(words, surroundings, &mut input, &mut out, &mut errors)
+        }
         Companion::RemoteMail => {
             tools::rmail::run(words, &Direct, environment(), &mut input, &mut errors)
         }
@@ -54,6 +64,7 @@ fn open_log(program: Companion) {
         Companion::RestrictedShell => Syslog::new("smrsh").without_process_id(),
         Companion::LocalMail => Syslog::new("mail.local").without_process_id(),
         Companion::RemoteMail => Syslog::new("rmail"),
+        Companion::Vacation => Syslog::new("vacation"),
     };
     // A second logger could only be installed by a second call; the first one stays.
     if log::set_boxed_logger(Box::new(system)).is_ok() {

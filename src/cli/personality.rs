@@ -32,6 +32,8 @@ pub enum Companion {
     LocalMail,
     /// `rmail`.
     RemoteMail,
+    /// `vacation`.
+    Vacation,
 }
 
 const NAMES: &[(&str, Personality)] = &[
@@ -55,6 +57,7 @@ const NAMES: &[(&str, Personality)] = &[
     ("smrsh", Personality::Companion(Companion::RestrictedShell)),
     ("mail.local", Personality::Companion(Companion::LocalMail)),
     ("rmail", Personality::Companion(Companion::RemoteMail)),
+    ("vacation", Personality::Companion(Companion::Vacation)),
 ];
 
 impl Personality {

@@ -9,7 +9,8 @@
 //! - [`mailstats`]: what was counted by mailer;
 //! - [`smrsh`]: the shell for programs that users name;
 //! - [`mail_local`]: stores mail in mailboxes;
-//! - [`rmail`]: takes mail from UUCP.
+//! - [`rmail`]: takes mail from UUCP;
+//! - [`vacation`]: answers mail while somebody is away.
 
 pub mod database_tool;
 pub mod editmap;
@@ -24,6 +25,7 @@ pub mod praliases;
 pub mod purgestat;
 pub mod rmail;
 pub mod smrsh;
+pub mod vacation;
 
 use std::path::PathBuf;
 

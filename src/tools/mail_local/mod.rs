@@ -152,7 +152,7 @@ struct Request {
 impl Request {
     fn parse(arguments: &[Vec<u8>]) -> Result<Request, Fault> {
         let flags = Flags::parse(arguments, b"7bdD:f:h:r:lUV").map_err(Fault::Flag)?;
-        let senders = flags
+        let mut senders = flags
             .given
             .iter()
             .filter(|(letter, _)| matches!(letter, b'f' | b'r'));
@@ -162,7 +162,7 @@ impl Request {
         if let Some(kind) = flags.value(b'D').filter(|kind| *kind != b"pw") {
             return Err(Fault::Database(kind.to_vec()));
         }
-        let sender = senders.last().map(|(_, sender)| sender.clone());
+        let sender = senders.next_back().map(|(_, sender)| sender.clone());
         Ok(Request {
             sender,
             file: flags.value(b'h').map(<[u8]>::to_vec),
