@@ -17,7 +17,7 @@ use crate::mta::{Lifetime, Mta, Workspace};
 use crate::queue::{QueueGroup, Scan, ScanLimits, Selection, set_quarantine};
 use crate::server::standard;
 use crate::smtp::ExitStatus;
-use crate::submit::{Next, submit_message, verify_addresses};
+use crate::submit::{Next, submit_message, verify_addresses, verify_header};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::file::{FileFacts, terminal_lines};
 use crate::sys::host::error_text;
@@ -270,6 +270,10 @@ impl Program {
         };
         let mut workspace = self.workspace(&mta);
         let submission = submission(&self.arguments, &self.surroundings, &mta.config);
+        if submission.recipients_from_header {
+            let source = &mut io::stdin().lock();
+            return verify_header(&mta, &mut workspace, &submission, source);
+        }
         verify_addresses(&mta, &mut workspace, &submission)
     }
 

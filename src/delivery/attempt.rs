@@ -505,7 +505,8 @@ impl<'a> Attempt<'a> {
             buffers,
         );
         let mut view = RulesetView::new(&mut cx, self.mailer, self.sender_domain(), from_line)
-            .with_mail_names(self.mail_names());
+            .with_mail_names(self.mail_names())
+            .with_rules(&self.mta.config.headers);
         let classes = BodyClasses(&self.mta.config.classes);
         let outgoing = Outgoing {
             envelope: self.envelope,

@@ -4,9 +4,11 @@
 //! so that `$g`, `$u` and `$h` mean what this mailer sees.
 
 use super::output::{HeaderRole, HeaderView};
-use crate::macros::MacroId;
+use crate::config::HeaderRule;
+use crate::macros::{MacroId, Template};
 use crate::mailer::Mailer;
 use crate::map::Userdb;
+use crate::message::HeaderField;
 use crate::message::header::LATE_MACRO_MARK;
 use crate::rewrite::rename::{Renaming, Surroundings};
 use crate::rewrite::{Place, RewriteContext, Role};
@@ -18,6 +20,7 @@ pub struct RulesetView<'a, 'c> {
     sender_domain: Option<&'a [u8]>,
     unix_from_line: Vec<u8>,
     mail_names: Option<&'a Userdb>,
+    rules: &'a [HeaderRule],
 }
 
 impl<'a, 'c> RulesetView<'a, 'c> {
@@ -35,6 +38,7 @@ impl<'a, 'c> RulesetView<'a, 'c> {
             sender_domain,
             unix_from_line,
             mail_names: None,
+            rules: &[],
         }
     }
 
@@ -42,6 +46,12 @@ impl<'a, 'c> RulesetView<'a, 'c> {
     /// mailer).
     pub fn with_mail_names(mut self, userdb: Option<&'a Userdb>) -> Self {
         self.mail_names = userdb;
+        self
+    }
+
+    /// Has fields that await their mailer expanded from these H lines.
+    pub fn with_rules(mut self, rules: &'a [HeaderRule]) -> Self {
+        self.rules = rules;
         self
     }
 }
@@ -84,6 +94,13 @@ impl HeaderView for RulesetView<'_, '_> {
             }
         }
         text
+    }
+
+    fn expand_default(&mut self, field: &HeaderField) -> Vec<u8> {
+        let is_its = |template: &&Template| template.source() == field.value;
+        let mut rules = self.rules.iter().filter(|rule| field.is(&rule.name));
+        let template = rules.find_map(|rule| rule.template.as_ref().filter(is_its));
+        template.map_or(Vec::new(), |template| template.expanded(&self.cx.macros))
     }
 
     fn is_macro_set(&self, name: &[u8]) -> bool {

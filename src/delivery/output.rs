@@ -41,6 +41,8 @@ pub trait HeaderView {
     fn rewrite(&mut self, address: &[u8], role: HeaderRole) -> Vec<u8>;
     /// Expands a value whose macros wait for the mailer.
     fn expand_late(&mut self, value: &[u8]) -> Vec<u8>;
+    /// Expands the template of the H line that a field was made from.
+    fn expand_default(&mut self, field: &HeaderField) -> Vec<u8>;
     /// Tells whether the macro of this name has a value.
     fn is_macro_set(&self, name: &[u8]) -> bool;
     /// Returns the `From ` line of UNIX mailboxes.
@@ -196,6 +198,7 @@ fn header_text(
     let value = match field.expansion {
         Expansion::Done => field.value.clone(),
         Expansion::Late => view.expand_late(&field.value),
+        Expansion::ForMailer => Some(view.expand_default(field)).filter(|v| !v.is_empty())?,
     };
     if !traits.holds_addresses() {
         let value = if message.options.max_mime_header_length > 0 {
@@ -375,6 +378,9 @@ mod tests {
         }
         fn expand_late(&mut self, _value: &[u8]) -> Vec<u8> {
             b" <late>".to_vec()
+        }
+        fn expand_default(&mut self, _field: &HeaderField) -> Vec<u8> {
+            b" made".to_vec()
         }
         fn is_macro_set(&self, name: &[u8]) -> bool {
             name == b"set"

@@ -4,7 +4,8 @@
 //! in headers, and a local sender's rights are those of plain deliveries, so both
 //! are found out anew. Observed: 8.17.1.9 (`ctladdr=` of queue runs).
 
-use crate::envelope::{ControllingUser, Envelope};
+use crate::envelope::prepare::class_of;
+use crate::envelope::{ControllingUser, Envelope, EnvelopeFlags};
 use crate::macros::MacroId;
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::{Resolution, Role, Traced, resolve_address};
@@ -13,11 +14,8 @@ use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
 /// Works out class and dates of a message that came from the queue.
 pub fn revive_message(mta: &Mta, envelope: &mut Envelope) {
-    let class = envelope
-        .headers
-        .get(b"precedence")
-        .map(|field| field.text());
-    envelope.class = class.map_or(0, |word| mta.config.precedences.class_of(word));
+    envelope.class = class_of(envelope, &mta.config);
+    envelope.flags.insert(EnvelopeFlags::SPLIT);
     if envelope.attempts > 0 && envelope.recipients.iter().all(|r| r.triple.is_none()) {
         // Observed: from the second attempt on, those for one host come from last to first in
         // the alphabet; the hosts are put in order when the recipients are resolved.

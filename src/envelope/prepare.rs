@@ -13,8 +13,9 @@ use crate::config::Config;
 use crate::config::options::{NoRecipientAction, PrivacyFlags};
 use crate::logging::record::{MailLog, Severity};
 use crate::macros::{MacroId, Macros};
+use crate::message::address::{AddressTemplate, PhraseRules};
 use crate::message::header::{Expansion, LATE_MACRO_MARK};
-use crate::message::{HeaderField, HeaderTraits};
+use crate::message::{HeaderField, HeaderTraits, Headers};
 use crate::text::bytes::{escape_for_display, shorten};
 
 /// Completes the header of a new message and what follows from it.
@@ -28,10 +29,10 @@ pub fn prepare(envelope: &mut Envelope, config: &Config, macros: &Macros<'_>, re
     }
     add_default_fields(envelope, config, macros);
     envelope.message_id = message_id(envelope);
-    envelope.class = envelope
-        .headers
-        .get(b"precedence")
-        .map_or(0, |field| config.precedences.class_of(field.text()));
+    envelope.class = class_of(envelope, config);
+    if envelope.class < 0 {
+        envelope.flags.insert(EnvelopeFlags::NO_BODY_RETURN);
+    }
     envelope.flags.insert(EnvelopeFlags::SPLIT);
     let factors = priority::PriorityFactors {
         class: config.options.queueing.class_factor,
@@ -40,6 +41,26 @@ pub fn prepare(envelope: &mut Envelope, config: &Config, macros: &Macros<'_>, re
     };
     envelope.priority =
         priority::initial_priority(envelope.size, envelope.class, recipients, &factors);
+}
+
+/// Returns the class that the Precedence field names.
+///
+/// White space behind the word makes another word of it; observed: 8.17.1.9.
+pub fn class_of(envelope: &Envelope, config: &Config) -> i64 {
+    let field = envelope.headers.get(b"precedence");
+    field.map_or(0, |field| {
+        config.precedences.class_of(field.value.trim_ascii_start())
+    })
+}
+
+/// Returns the date the message says it is from, for `$a`.
+///
+/// Only what is expanded after the fields of H lines sees it; observed: 8.17.1.9.
+pub fn origination_date(envelope: &Envelope) -> Option<Vec<u8>> {
+    let names = [&b"posted-date"[..], b"date"];
+    let mut fields = names.iter().filter_map(|name| envelope.headers.get(name));
+    let field = fields.find(|field| field.expansion == Expansion::Done)?;
+    Some(field.value.trim_ascii_start().to_vec())
 }
 
 /// Tells whether the message was sent on by hand (has a Resent- field).
@@ -123,9 +144,20 @@ fn one_for_each(envelope: &Envelope, name: &[u8]) -> Vec<HeaderField> {
         .collect()
 }
 
+/// Takes out the empty fields of a message that H lines have a value for.
+///
+/// Observed: 8.17.1.9.
+pub fn drop_blank_fields(headers: &mut Headers, config: &Config) {
+    let has_default = |field: &HeaderField| {
+        let mut rules = config.headers.iter();
+        !field.traits().has(HeaderTraits::ALWAYS_ADDED)
+            && rules.any(|rule| rule.template.is_some() && field.is(&rule.name))
+    };
+    headers.retain(|field| !field.is_blank() || !has_default(field));
+}
+
 fn add_default_fields(envelope: &mut Envelope, config: &Config, macros: &Macros<'_>) {
     let resent = is_resent(envelope);
-    let sender_is_null = envelope.sender.is_null();
     let mut at = 0;
     for rule in &config.headers {
         let Some(template) = &rule.template else {
@@ -143,30 +175,25 @@ fn add_default_fields(envelope: &mut Envelope, config: &Config, macros: &Macros<
         if traits.has(HeaderTraits::RESENT) && !resent {
             continue;
         }
-        let mut is_stored = true;
         let (value, expansion) = if traits.has(HeaderTraits::EXPANDED_LATE) {
             (late_value(template.source()), Expansion::Late)
         } else {
             let value = template.expanded(macros);
-            let names_nobody = sender_is_null && traits.has(HeaderTraits::ORIGINATOR);
-            if value.is_empty() && !names_nobody {
-                continue;
-            }
-            if value.trim_ascii().is_empty() && names_nobody {
-                // Observed: 8.17.1.9: a delivery right away names the error daemon, the queue nobody.
-                is_stored = false;
-                (macros.expanded(MacroId::letter(b'n')), Expansion::Done)
-            } else {
-                (value, Expansion::Done)
+            match &value[..] {
+                b"" | b" " => (template.source().to_vec(), Expansion::ForMailer),
+                _ if traits.has(HeaderTraits::ORIGINATOR) => {
+                    (of_sender(&value, config, macros), Expansion::Done)
+                }
+                _ => (value, Expansion::Done),
             }
         };
         let field = HeaderField {
             name: rule.name.clone(),
-            value: with_leading_space(value),
+            value,
             conditions: rule.conditions.clone(),
             expansion,
             is_default: true,
-            stored: (!is_stored).then(Vec::new),
+            stored: None,
         };
         envelope.headers.insert(at, field);
         at += 1;
@@ -196,11 +223,19 @@ fn late_value(source: &[u8]) -> Vec<u8> {
     value
 }
 
-fn with_leading_space(mut value: Vec<u8>) -> Vec<u8> {
-    if !matches!(value.first(), Some(b' ' | b'\t')) {
-        value.insert(0, b' ');
-    }
-    value
+/// Puts the sender where a value has its address: no H line can name another originator.
+///
+/// Observed: 8.17.1.9.
+fn of_sender(value: &[u8], config: &Config, macros: &Macros<'_>) -> Vec<u8> {
+    let lead = value.len() - value.trim_ascii_start().len();
+    let (lead, address) = value.split_at(lead);
+    let options = &config.options.headers;
+    let rules = PhraseRules {
+        must_quote: &options.must_quote_chars,
+        colon_is_ordinary: options.colon_ok_in_addr,
+    };
+    let around = AddressTemplate::of(address, &rules);
+    [lead, &around.apply(&macros.expanded(MacroId::G))].concat()
 }
 
 /// Where a message id is cut in the `from=` line. Observed: 8.17.1.9.

@@ -42,11 +42,7 @@ pub fn format_address_header(
         if address.is_empty() {
             continue;
         }
-        // A line feed in an address would end the header field.
-        address
-            .iter_mut()
-            .filter(|byte| **byte == b'\n')
-            .for_each(|byte| *byte = b' ');
+        join_broken_lines(&mut address);
         column += address.len() + if first { 0 } else { 2 };
         if column > width && !first {
             text.extend_from_slice(b",\n        ");
@@ -58,6 +54,16 @@ pub fn format_address_header(
         first = false;
     }
     text
+}
+
+/// Makes blanks of line feeds that would end the header field; folded lines stay as they are.
+fn join_broken_lines(address: &mut [u8]) {
+    for at in 0..address.len() {
+        let goes_on = matches!(address.get(at + 1), Some(b' ' | b'\t'));
+        if address[at] == b'\n' && !goes_on {
+            address[at] = b' ';
+        }
+    }
 }
 
 /// Tells whether a list is old style (separated by spaces) in spite of the option.
@@ -83,6 +89,15 @@ mod tests {
             text,
             b"To: one.long.name@far.test, two.long.name@far.test, three.long.name@far.test,\n        four.long.name@far.test"
         );
+    }
+
+    #[test]
+    fn a_fold_inside_an_address_stays() {
+        let list = b" A B\n <a@b>, c";
+        let text = format_address_header(b"From", list, None, false, &mut |a| a.to_vec());
+        assert_eq!(text, b"From: A B\n <a@b>, c");
+        let text = format_address_header(b"From", b" a", None, false, &mut |_| b"x\ny: z\n".to_vec());
+        assert_eq!(text, b"From: x y: z ");
     }
 
     #[test]

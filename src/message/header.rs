@@ -84,6 +84,9 @@ pub enum Expansion {
     /// The value still holds macros, marked as in queue files by byte 0x81 before the
     /// macro letter, and is expanded for each mailer (Return-Path).
     Late,
+    /// The value is the template of an H line that came out empty: it is expanded anew for
+    /// each mailer, and no queue file has it. Observed: 8.17.1.9.
+    ForMailer,
 }
 
 /// The byte that introduces a macro in a value with [`Expansion::Late`].
@@ -129,6 +132,11 @@ impl HeaderField {
             expansion,
             ..HeaderField::new(name, value)
         }
+    }
+
+    /// Tells whether there is nothing behind the colon but white space.
+    pub fn is_blank(&self) -> bool {
+        self.value.trim_ascii().is_empty()
     }
 
     /// Tells whether the name is `name`, without regard to case.

@@ -22,8 +22,7 @@ impl Mta {
         let mut headers = std::mem::take(&mut envelope.headers);
         for field in headers.iter_mut() {
             let traits = field.traits();
-            let is_hidden = field.stored.as_ref().is_some_and(Vec::is_empty);
-            if !traits.holds_addresses() || is_hidden || field.expansion == Expansion::Late {
+            if !traits.holds_addresses() || field.expansion != Expansion::Done {
                 continue;
             }
             let role = if traits.has(HeaderTraits::ORIGINATOR) {
@@ -46,6 +45,23 @@ impl Mta {
             field.stored = (value != field.value).then(|| value.to_vec());
         }
         envelope.headers = headers;
+    }
+
+    /// Returns the home of the last local user among the recipients: what `$z` still is where
+    /// the fields of H lines are expanded.
+    ///
+    /// Observed: 8.17.1.9, where looking for a `.forward` leaves it behind.
+    pub fn home_of_last_user(&self, envelope: &Envelope) -> Option<Vec<u8>> {
+        use std::os::unix::ffi::OsStrExt;
+        let mut recipients = envelope.recipients.iter().rev();
+        recipients.find_map(|recipient| {
+            let triple = recipient.triple.as_ref()?;
+            if !self.config.mailers.get(triple.mailer).has(b'w') {
+                return None;
+            }
+            let user = self.users.user_by_name(&triple.user).ok()??;
+            Some(user.home.as_os_str().as_bytes().to_vec())
+        })
     }
 
     /// Returns the sender's `@domain` if his mailer wants it added to bare addresses (F=C).

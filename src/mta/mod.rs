@@ -6,6 +6,7 @@
 //! is never shared.
 
 mod alias_rebuild;
+mod header_checks;
 mod header_forms;
 mod memory;
 pub mod open;

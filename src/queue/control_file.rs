@@ -208,9 +208,9 @@ impl ControlFileFormat {
     }
 }
 
-/// Adds the flags that follow from other fields, and `s`: what is queued has been split.
+/// Adds the flags that follow from other fields.
 fn written_flags(envelope: &Envelope) -> EnvelopeFlags {
-    let mut flags = envelope.flags.with(EnvelopeFlags::SPLIT);
+    let mut flags = envelope.flags;
     if let Some(ret) = envelope.dsn.ret {
         flags.insert(EnvelopeFlags::RET_GIVEN);
         if ret == Return::Headers {

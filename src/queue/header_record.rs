@@ -18,13 +18,9 @@ fn needs_quote(byte: u8) -> bool {
     (0x80..0xa0).contains(&byte)
 }
 
-/// Appends the record of a field; one whose stored form is empty has none.
+/// Appends the record of a field; one that came out empty of an H line has none.
 pub(super) fn write(field: &HeaderField, out: &mut Vec<u8>) {
-    if field.stored.as_ref().is_some_and(Vec::is_empty) {
-        return;
-    }
-    // A field of an H line that came out empty is made anew when the mail is delivered.
-    if !field.conditions.is_unconditional() && field.value.trim_ascii().is_empty() {
+    if field.expansion == Expansion::ForMailer {
         return;
     }
     out.extend_from_slice(b"H?");

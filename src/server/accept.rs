@@ -8,9 +8,8 @@
 use super::collect::{CollectFault, CollectedMessage, Collector};
 use super::session::{Call, Flow, Session};
 use super::wording;
-use crate::config::HeaderRule;
 use crate::config::options::DeliveryMode;
-use crate::envelope::prepare::prepare;
+use crate::envelope::prepare::{drop_blank_fields, origination_date, prepare};
 use crate::envelope::priority::should_queue;
 use crate::envelope::{Envelope, EnvelopeFlags};
 use crate::logging::record::Severity;
@@ -23,9 +22,6 @@ use crate::queue::{
 use crate::smtp::dot::BareOctet;
 use crate::smtp::{ExitStatus, Reply, Verdict};
 use crate::text::bytes::escape_for_display;
-
-/// Longest header value shown to rulesets in `${currHeader}`.
-const MAX_CURRENT_HEADER: usize = 256;
 
 impl Session {
     /// Takes a message that was read to its end.
@@ -96,31 +92,10 @@ impl Session {
     }
 
     fn check_header(&mut self, field: &HeaderField, call: &mut Call<'_>) -> Verdict {
-        let mta = std::sync::Arc::clone(&self.mta);
-        let rules = &mta.config.headers;
-        // A field may have several H lines; the last ruleset named by one of them counts.
-        let last = |is_meant: &dyn Fn(&HeaderRule) -> bool| {
-            let meant = rules.iter().rev().filter(|rule| is_meant(rule));
-            meant.filter_map(|rule| rule.check).next()
-        };
-        let own = last(&|rule| field.is(&rule.name));
-        let Some(check) = own.or_else(|| last(&|rule| rule.name == b"*")) else {
-            return Verdict::Accept;
-        };
-        let value = field
-            .value
-            .get(..MAX_CURRENT_HEADER)
-            .unwrap_or(&field.value);
-        // Observed: 8.17.1.9 keeps the blank behind the colon, and counts it.
-        let quoted = [b"\"", value.trim_ascii_end(), b"\""].concat();
-        let macros = &mut self.envelope.macros;
-        macros.set_text(MacroId::HDR_NAME, &field.name);
-        macros.set_text(MacroId::CURR_HEADER, &quoted);
-        macros.set_text(
-            MacroId::HDRLEN,
-            field.value.trim_ascii_end().len().to_string().as_bytes(),
-        );
-        self.check_field(check, &field.value, call)
+        match (self.mta).check_of_field(field, &mut self.envelope.macros) {
+            Some(check) => self.check_field(check, &field.value, call),
+            None => Verdict::Accept,
+        }
     }
 
     /// Applies what is not a refusal, returns what is.
@@ -149,6 +124,7 @@ impl Session {
         for field in headers.iter() {
             envelope.headers.push(field.clone());
         }
+        drop_blank_fields(&mut envelope.headers, &self.mta.config);
         if has_eight_bits {
             envelope.flags.insert(EnvelopeFlags::HAS_8BIT);
         }
@@ -157,8 +133,12 @@ impl Session {
         self.name_single_recipient();
         self.set_dates();
         let mta = std::sync::Arc::clone(&self.mta);
+        let is_expanded = self.is_interactive();
         let envelope = &mut *self.envelope;
         let mut front = std::mem::take(&mut envelope.macros);
+        if let Some(home) = is_expanded.then(|| mta.home_of_last_user(envelope)).flatten() {
+            front.set_text(MacroId::Z, &home);
+        }
         let macros = Macros::new(&mut front, None, &mta.config.macros);
         prepare(
             envelope,
@@ -168,6 +148,10 @@ impl Session {
         );
         if let Some(id) = &envelope.message_id {
             front.set_text(MacroId::MSG_ID, id);
+        }
+        front.remove(MacroId::Z);
+        if let Some(date) = origination_date(envelope) {
+            front.set_text(MacroId::A, &date);
         }
         envelope.macros = front;
     }

@@ -101,19 +101,21 @@ impl Desk<'_> {
         }
         let delay = format_interval(self.mta.clock.now().since(self.envelope.created));
         for recipient in &self.envelope.recipients {
-            if let RecipientState::Failed(status) = &recipient.state {
-                log.syslog(
-                    7,
-                    Severity::Info,
-                    id,
-                    format_args!(
-                        "to={}, delay={delay}, pri={}, stat={}",
-                        printable(&recipient.address),
-                        self.envelope.priority,
-                        printable(&status.text)
-                    ),
-                );
-            }
+            let text = match &recipient.state {
+                RecipientState::Failed(status) => &status.text,
+                state if state.is_open() => match &self.envelope.message_status {
+                    Some(text) => text,
+                    None => continue,
+                },
+                _ => continue,
+            };
+            let line = format_args!(
+                "to={}, delay={delay}, pri={}, stat={}",
+                printable(&recipient.address),
+                self.envelope.priority,
+                printable(text)
+            );
+            log.syslog(7, Severity::Info, id, line);
         }
     }
 

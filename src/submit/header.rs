@@ -4,7 +4,7 @@ use super::input::Input;
 use super::message::{Desk, Origin};
 use super::submitter::full_name_as_given;
 use crate::config::options::PrivacyFlags;
-use crate::envelope::prepare::{is_resent, prepare};
+use crate::envelope::prepare::{drop_blank_fields, is_resent, origination_date, prepare};
 use crate::envelope::{DeliveryStatus, EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::{MacroId, Macros};
 use crate::message::address::PhraseRules;
@@ -19,9 +19,8 @@ pub(super) const NO_DETAIL: (u8, u16, u16) = (5, 0, 0);
 
 impl Desk<'_> {
     pub(super) fn take_header(&mut self, input: Input) {
-        if !input.header_too_long {
-            self.envelope.headers = input.headers;
-        }
+        self.envelope.headers = input.headers;
+        drop_blank_fields(&mut self.envelope.headers, &self.mta.config);
         self.envelope.size = input.size;
         if input.has_eight_bit {
             self.envelope.flags.insert(EnvelopeFlags::HAS_8BIT);
@@ -46,14 +45,6 @@ impl Desk<'_> {
             }
         }
         self.take_full_name();
-        let names = [&b"posted-date"[..], b"date"];
-        let date = names
-            .iter()
-            .find_map(|name| self.envelope.headers.get(name));
-        if let Some(field) = date.filter(|_| !is_resent(&self.envelope)) {
-            let text = field.text().to_vec();
-            self.envelope.macros.set_text(MacroId::A, &text);
-        }
         if self.arguments.arpanet {
             self.take_sender_from_header();
         }
@@ -153,16 +144,19 @@ impl Desk<'_> {
         let mut own = std::mem::take(&mut self.envelope.macros);
         // The header that reaches the queue shows the sender as nobody's rules left it.
         let canonical = own.text(MacroId::F).unwrap_or_default().to_vec();
-        let shown = if self.envelope.sender.is_null() {
-            self.mta.config.expanded_macro(MacroId::N)
-        } else {
-            canonical
-        };
-        own.set_text(MacroId::G, &shown);
+        let is_null = self.envelope.sender.is_null();
+        own.set_text(MacroId::G, if is_null { b"" } else { &canonical });
+        if let Some(home) = &self.home {
+            own.set_text(MacroId::Z, home);
+        }
         let macros = Macros::new(&mut own, None, &self.mta.config.macros);
         prepare(&mut self.envelope, &self.mta.config, &macros, living);
         own.remove(MacroId::G);
+        own.remove(MacroId::Z);
         self.envelope.macros = own;
+        if let Some(date) = origination_date(&self.envelope) {
+            self.envelope.macros.set_text(MacroId::A, &date);
+        }
         self.mta
             .note_stored_headers(&mut self.envelope, &mut self.workspace.rewrite);
         self.envelope.hop_count = self

@@ -39,6 +39,8 @@ pub struct Input {
     pub headers: Headers,
     /// The leading `From ` line.
     pub from_line: Option<Vec<u8>>,
+    /// Bytes of the header, with the line that ends it.
+    pub header_size: u64,
     /// Bytes of the whole message, line ends counted as one.
     pub size: u64,
     /// Some byte had its high bit set.
@@ -143,7 +145,10 @@ impl Reading<'_> {
                     self.end_header();
                 }
             }
-            LineUse::Separator => self.end_header(),
+            LineUse::Separator => {
+                self.end_header();
+                self.input.header_size += 1;
+            }
             LineUse::Body => {
                 self.end_header();
                 self.body(piece)?;
@@ -166,6 +171,7 @@ impl Reading<'_> {
     fn end_header(&mut self) {
         if let Some(collector) = self.collector.take() {
             self.input.from_line = collector.from_line().map(<[u8]>::to_vec);
+            self.input.header_size = collector.bytes() as u64;
             self.input.headers = collector.finish();
         }
     }

@@ -121,10 +121,24 @@ pub(super) struct Desk<'a> {
     pub(super) next: Next,
     /// The recipients as the user gave them, for `$u`.
     pub(super) given: Vec<Vec<u8>>,
+    /// Home of the last local user among the operands: `$z` where H lines are expanded.
+    pub(super) home: Option<Vec<u8>>,
+    /// While the message is read the last error is kept, to be told when it has been read.
+    pub(super) held: Option<LastWord>,
+}
+
+/// Keeps the last line it is told.
+#[derive(Debug, Default)]
+pub(super) struct LastWord(Option<Vec<u8>>);
+
+impl Narrator for LastWord {
+    fn say(&mut self, line: &[u8]) {
+        self.0 = Some(line.to_vec());
+    }
 }
 
 impl<'a> Desk<'a> {
-    fn new(
+    pub(super) fn new(
         mta: &'a Mta,
         workspace: &'a mut Workspace,
         arguments: &'a SubmitArguments,
@@ -165,6 +179,8 @@ impl<'a> Desk<'a> {
             operand_errors: 0,
             next: Next::Deliver,
             given: Vec::new(),
+            home: None,
+            held: None,
         };
         desk.set_macros();
         desk
@@ -201,7 +217,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn settle_sender(&mut self) {
+    pub(super) fn settle_sender(&mut self) {
         let given = match &self.arguments.sender {
             Some((address, _)) => address.clone(),
             None => self.submitter.name.clone(),
@@ -255,10 +271,11 @@ impl<'a> Desk<'a> {
     }
 
     /// Expands the operands.
-    fn add_operands(&mut self) {
+    pub(super) fn add_operands(&mut self) {
         let lists = self.arguments.recipients.clone();
         self.expand(&lists, Origin::Operands);
         self.operand_errors = self.summary.errors;
+        self.home = self.mta.home_of_last_user(&self.envelope);
     }
 
     pub(super) fn expand(&mut self, lists: &[Vec<u8>], origin: Origin) {
@@ -282,12 +299,12 @@ impl<'a> Desk<'a> {
         limits.logs_unknown_users = true;
         let mut macros = std::mem::take(&mut self.envelope.macros);
         let mut routing = Routing::new(self.mta, &mut macros, &mut self.workspace.rewrite);
-        let mut cx = self.mta.expand_context(
-            &mut routing,
-            &limits,
-            &mut *self.workspace.narrator,
-            &mut *self.errors,
-        );
+        let errors: &mut dyn Narrator = match &mut self.held {
+            Some(held) => held,
+            None => &mut *self.errors,
+        };
+        let narrator = &mut *self.workspace.narrator;
+        let mut cx = (self.mta).expand_context(&mut routing, &limits, narrator, errors);
         let mut expansion = Expansion::new(&mut self.envelope, &mut cx);
         for list in &lists {
             expansion.add_list_text(list, &template);
@@ -301,16 +318,20 @@ impl<'a> Desk<'a> {
         self.summary.exit = self.summary.exit.or(summary.exit);
     }
 
-    /// Reads the message and commits it.
-    fn take_in(mut self, mut entry: NewEntry, source: &mut dyn Read) -> Submission {
+    pub(super) fn input_rules(&self) -> InputRules {
         let options = &self.mta.config.options;
-        let rules = InputRules {
+        InputRules {
             ignore_dots: self.arguments.ignore_dots || options.receiving.ignore_dots,
             keep_from_line: options.headers.save_from_line,
             seven_bit: options.headers.seven_bit_input,
             max_header_bytes: options.headers.max_headers_length,
             max_message_bytes: options.receiving.max_message_size,
-        };
+        }
+    }
+
+    /// Reads the message and commits it.
+    fn take_in(mut self, mut entry: NewEntry, source: &mut dyn Read) -> Submission {
+        let rules = self.input_rules();
         let debug = Arc::clone(&self.mta.debug);
         if debug.is_on(30, 2) {
             debug.line(b"collect, smtpmode=0");
@@ -327,7 +348,9 @@ impl<'a> Desk<'a> {
         if debug.is_on(30, 1) {
             debug.line(b"EOH");
         }
+        self.held = Some(LastWord::default());
         let fault = self.input_fault(&input, &rules);
+        let verdict = self.check_header(&input.headers, input.header_size);
         let told_before = self.summary.errors;
         self.take_header(input);
         if debug.is_on(1, 1) {
@@ -339,9 +362,18 @@ impl<'a> Desk<'a> {
         self.mta.post_statistics();
         if let Some((code, enhanced, text)) = fault {
             self.refuse_all(code, enhanced, &text);
+        } else if let Some(exit) = verdict.refused {
+            self.refuse_header(exit);
+            self.next = Next::ReportAndHold;
         } else if self.summary.errors > told_before {
             self.refuse_bad_header();
+        } else if verdict.is_deferred {
+            self.next = Next::ReportAndHold;
+        } else if verdict.discards {
+            self.release();
+            return self.discard();
         }
+        self.release();
         if self.envelope.recipients.is_empty() {
             if self.arguments.recipients_from_header && self.summary.errors == 0 {
                 Stdout.say(b"No recipient addresses found in header");
@@ -355,6 +387,19 @@ impl<'a> Desk<'a> {
         }
         self.complete();
         self.commit(entry)
+    }
+
+    /// Forgets a message that a ruleset wants to vanish.
+    fn discard(mut self) -> Submission {
+        self.complete();
+        self.log_received();
+        let id = Some(self.envelope.id_for_log());
+        let text = format_args!("discarded");
+        self.mta.log.syslog(9, log::Level::Info, id, text);
+        Submission {
+            exit: self.exit(),
+            ..Submission::default()
+        }
     }
 
     /// Returns why a message that was read cannot be taken.
@@ -379,7 +424,7 @@ impl<'a> Desk<'a> {
 
     /// Refuses the whole message: nobody gets it and the sender hears of it by mail.
     fn refuse_all(&mut self, code: u16, enhanced: (u8, u16, u16), text: &str) {
-        self.errors.say(text.as_bytes());
+        self.tell(text.as_bytes());
         self.fail_all(code, enhanced, text);
         self.next = Next::ReportAndHold;
     }
@@ -400,13 +445,30 @@ impl<'a> Desk<'a> {
         self.summary.exit.or(operands)
     }
 
+    /// Tells an error, or keeps it until the message has been read.
+    fn tell(&mut self, line: &[u8]) {
+        match &mut self.held {
+            Some(held) => held.say(line),
+            None => self.errors.say(line),
+        }
+    }
+
+    /// Tells the last of the errors that were kept, whatever the error mode.
+    ///
+    /// Observed: 8.17.1.9 has room for one.
+    pub(super) fn release(&mut self) {
+        if let Some(LastWord(Some(line))) = self.held.take() {
+            Stdout.say(&line);
+        }
+    }
+
     /// Tells an error that begins with its codes, and notes it in the transcript.
     pub(super) fn complain(&mut self, about: Option<&[u8]>, text: &[u8]) {
         self.summary.errors += 1;
         let plain = without_codes(text);
         let codes = &text[..text.len() - plain.len()];
         let about = about.map_or(Vec::new(), |about| [about, b"... "].concat());
-        self.errors.say(&[&about[..], plain].concat());
+        self.tell(&[&about[..], plain].concat());
         self.envelope
             .transcript
             .push_line(&[codes, &about, plain].concat());

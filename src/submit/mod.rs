@@ -7,10 +7,12 @@
 //! - [`input`]: reading the message;
 //! - [`message`]: one submission from flags to committed entries;
 //! - `header`: what the header says and lacks;
+//! - `checks`: rulesets about the header;
 //! - `commit`: into the queue;
 //! - [`verify`]: verify mode.
 
 pub mod arguments;
+mod checks;
 mod commit;
 mod header;
 pub mod input;
@@ -21,4 +23,4 @@ pub mod verify;
 
 pub use arguments::SubmitArguments;
 pub use message::{Next, Submission, submit_message};
-pub use verify::verify_addresses;
+pub use verify::{verify_addresses, verify_header};

@@ -5,7 +5,11 @@
 //!
 //! Source: guide appendix A; observed: 8.17.1.9 for the lines.
 
+use std::io::Read;
+
 use super::SubmitArguments;
+use super::input::read_message;
+use super::message::{Desk, LastWord};
 use super::sender::resolve_sender;
 use super::submitter::Submitter;
 use crate::alias::expand::Expansion;
@@ -56,16 +60,47 @@ pub fn verify_addresses(
         expansion.add_list_text(&super::message::one_line(list), &template);
     }
     let summary = expansion.finish();
-    for recipient in envelope
-        .recipients
-        .iter()
-        .filter(|recipient| recipient.state.is_open())
-    {
-        if let Some(line) = deliverable_line(mta, recipient) {
-            Stdout.say(&line);
-        }
-    }
+    say_deliverable(mta, &envelope);
     summary.exit_status()
+}
+
+/// Verifies the recipients that the header of a message names (`-bv -t`), and returns the exit
+/// status.
+///
+/// Observed: 8.17.1.9: once there was an error, nothing is said of the others.
+pub fn verify_header(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    arguments: &SubmitArguments,
+    source: &mut dyn Read,
+) -> ExitStatus {
+    let mut entry = mta.queue.new_entry(0, &*mta.clock);
+    let mut desk = Desk::new(mta, workspace, arguments, entry.id().clone());
+    desk.settle_sender();
+    desk.add_operands();
+    let rules = desk.input_rules();
+    let input = match read_message(source, &rules, &mut entry) {
+        Ok(input) => input,
+        Err(_) => return ExitStatus::IoError,
+    };
+    desk.held = Some(LastWord::default());
+    desk.take_header(input);
+    desk.release();
+    if desk.summary.errors > 0 {
+        return desk.exit().unwrap_or(ExitStatus::Ok);
+    }
+    if desk.envelope.recipients.is_empty() {
+        Stdout.say(b"No recipient addresses found in header");
+    }
+    say_deliverable(mta, &desk.envelope);
+    ExitStatus::Ok
+}
+
+fn say_deliverable(mta: &Mta, envelope: &Envelope) {
+    let open = envelope.recipients.iter().filter(|one| one.state.is_open());
+    for line in open.filter_map(|recipient| deliverable_line(mta, recipient)) {
+        Stdout.say(&line);
+    }
 }
 
 fn deliverable_line(mta: &Mta, recipient: &Recipient) -> Option<Vec<u8>> {

@@ -1,0 +1,112 @@
+//! The rulesets of H lines and check_eoh, asked about a header from standard input.
+//!
+//! Observed: 8.17.1.9: a refusal fails all recipients, a temporary one keeps the
+//! message in the queue, a discard ends it without a word, and a quarantine means nothing
+//! here. All fields are asked, whatever was said of the first.
+
+use super::message::Desk;
+use crate::logging::record::Severity;
+use crate::macros::MacroId;
+use crate::message::Headers;
+use crate::rewrite::Traced;
+use crate::rewrite::check::{Checked, Comments};
+use crate::smtp::{ExitStatus, Reply, Verdict};
+use crate::text::bytes::escape_for_display;
+
+/// What the checks made of a header.
+#[derive(Debug, Default)]
+pub(super) struct HeaderVerdict {
+    /// The exit status of the first permanent refusal.
+    pub(super) refused: Option<ExitStatus>,
+    /// Something could not be said for now.
+    pub(super) is_deferred: bool,
+    /// The message is to vanish.
+    pub(super) discards: bool,
+}
+
+impl Desk<'_> {
+    /// Asks about each field and about the header as a whole.
+    pub(super) fn check_header(&mut self, headers: &Headers, size: u64) -> HeaderVerdict {
+        let mut verdict = HeaderVerdict::default();
+        for field in headers.iter() {
+            let check = (self.mta).check_of_field(field, &mut self.envelope.macros);
+            if let Some(check) = check {
+                let name = self.mta.config.rules.name(check.ruleset).into_owned();
+                let comments = match check.keep_comments {
+                    true => Comments::Kept,
+                    false => Comments::Dropped,
+                };
+                self.ask_check(&name, &[&field.value], comments, &mut verdict);
+            }
+        }
+        let (count, size) = (headers.iter().count().to_string(), size.to_string());
+        let arguments = [count.as_bytes(), size.as_bytes()];
+        self.ask_check(b"check_eoh", &arguments, Comments::Dropped, &mut verdict);
+        verdict
+    }
+
+    fn ask_check(
+        &mut self,
+        ruleset: &[u8],
+        arguments: &[&[u8]],
+        comments: Comments,
+        verdict: &mut HeaderVerdict,
+    ) {
+        let mut traced = Traced(&self.mta.debug);
+        let buffers = &mut self.workspace.rewrite;
+        let macros = &mut self.envelope.macros;
+        let mut cx = self.mta.rewrite_context(macros, None, &mut traced, buffers);
+        let checked = cx.check(ruleset, arguments, comments);
+        self.take_verdict(ruleset, arguments, checked, verdict);
+    }
+
+    fn take_verdict(
+        &mut self,
+        ruleset: &[u8],
+        arguments: &[&[u8]],
+        checked: Checked,
+        verdict: &mut HeaderVerdict,
+    ) {
+        let outcome = match checked.verdict {
+            Verdict::Accept | Verdict::Quarantine(_) => return,
+            Verdict::Discard => {
+                verdict.discards = true;
+                "discard".to_owned()
+            }
+            Verdict::Reject(reply) => {
+                verdict.refused.get_or_insert(checked.exit);
+                self.tell_refusal(&reply)
+            }
+            Verdict::Defer(reply) => {
+                verdict.is_deferred = true;
+                self.tell_refusal(&reply)
+            }
+        };
+        let mut line = format!("ruleset={}", escape_for_display(ruleset));
+        for (number, argument) in arguments.iter().enumerate() {
+            line.push_str(&format!(
+                ", arg{}={}",
+                number + 1,
+                escape_for_display(argument)
+            ));
+        }
+        let relay = self.envelope.macros.text(MacroId::UNDERSCORE);
+        let relay = escape_for_display(relay.unwrap_or(b"")).to_string();
+        let id = Some(self.envelope.id_for_log());
+        let text = format_args!("{line}, relay={relay}, {outcome}");
+        self.mta.log.syslog(4, Severity::Notice, id, text);
+    }
+
+    fn tell_refusal(&mut self, reply: &Reply) -> String {
+        let line = reply.first_line();
+        self.complain(None, &line);
+        format!("reject={}", escape_for_display(&line))
+    }
+
+    /// Fails all recipients for the last refusal.
+    pub(super) fn refuse_header(&mut self, exit: ExitStatus) {
+        self.summary.exit = Some(exit);
+        let text = self.envelope.message_status.clone().unwrap_or_default();
+        self.fail_open(super::header::NO_DETAIL, ExitStatus::Unavailable, &text);
+    }
+}
