@@ -4,7 +4,8 @@
 //! trace fields and resent fields mean something by their place.
 
 use super::collector::{HeaderCollector, LineUse};
-use super::header::{HeaderField, HeaderTraits};
+use super::address_lines::format_address_header;
+use super::header::{Expansion, HeaderField, HeaderTraits};
 
 /// The ordered header fields of one message.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -108,6 +109,24 @@ impl Headers {
         recipients.all(|field| super::address_lines::looks_old_style(&field.value))
     }
 
+    /// Notes how queue files show lists of addresses: each as written, joined and folded anew.
+    ///
+    /// Observed: 8.17.1.9.
+    pub fn note_stored_forms(&mut self, old_style_option: bool) {
+        let is_old_style = old_style_option && self.look_old_style();
+        for field in &mut self.0 {
+            let traits = field.traits();
+            if !traits.holds_addresses() || field.expansion != Expansion::Done {
+                continue;
+            }
+            let old_style = is_old_style && !traits.has(HeaderTraits::ORIGINATOR);
+            let as_it_is = &mut |address: &[u8]| address.to_vec();
+            let text = format_address_header(&field.name, &field.value, None, old_style, as_it_is);
+            let value = text.get(field.name.len() + 1..).unwrap_or_default();
+            field.stored = (value != field.value).then(|| value.to_vec());
+        }
+    }
+
     /// Counts the trace fields, which is the number of hops the message has made.
     pub fn hop_count(&self) -> u32 {
         let hops = self
@@ -145,6 +164,15 @@ mod tests {
         assert_eq!(headers.len(), 2);
         assert_eq!(headers.get(b"to").unwrap().value, b" b,\n c");
         assert_eq!(&text[at..], b"body\n");
+    }
+
+    #[test]
+    fn stored_forms_join_lists_and_keep_what_was_written() {
+        let text = b"To: a@b@c, d e (x),\n\t<q>\nFrom: A. B <ann>\nX: a,b\n\n";
+        let mut headers = Headers::parse(text).0;
+        headers.note_stored_forms(true);
+        let stored: Vec<_> = headers.iter().map(|f| f.stored.as_deref()).collect();
+        assert_eq!(stored, [Some(&b" a@b@c, d e (x), <q>"[..]), None, None]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 mod alias_rebuild;
 mod header_checks;
-mod header_forms;
+mod homes;
 mod memory;
 pub mod open;
 mod queue_groups;

@@ -225,8 +225,8 @@ impl Session {
             envelope.body_type = Some(BodyType::SevenBit);
         }
         let kept = self.keep_for_log(&envelope);
-        self.mta
-            .note_stored_headers(&mut envelope, &mut call.workspace.rewrite);
+        let is_old_style = self.mta.config.options.headers.old_style_headers;
+        envelope.headers.note_stored_forms(is_old_style);
         let quarantined = envelope.quarantine.is_some();
         let is_verified = self.has_verified(&envelope);
         let id = envelope.id_for_log().to_vec();

@@ -109,7 +109,8 @@ impl Desk<'_> {
                     .iter()
                     .map(|byte| if *byte == b'\n' { b' ' } else { *byte })
                     .collect();
-                let origin = match field.traits().has(HeaderTraits::BLIND_COPY) {
+                // Observed: 8.17.1.9 does not regard Resent-Bcc: as blind.
+                let origin = match field.is(b"bcc") {
                     true => Origin::BlindHeader,
                     false => Origin::Header,
                 };
@@ -157,8 +158,8 @@ impl Desk<'_> {
         if let Some(date) = origination_date(&self.envelope) {
             self.envelope.macros.set_text(MacroId::A, &date);
         }
-        self.mta
-            .note_stored_headers(&mut self.envelope, &mut self.workspace.rewrite);
+        let is_old_style = self.mta.config.options.headers.old_style_headers;
+        self.envelope.headers.note_stored_forms(is_old_style);
         self.envelope.hop_count = self
             .envelope
             .hop_count

@@ -297,6 +297,8 @@ impl<'a> Desk<'a> {
         limits.plain_only = self.mta.config.options.running.use_msp;
         limits.logs_errors = origin == Origin::Operands;
         limits.logs_unknown_users = true;
+        // One list of the new style makes all of a header new.
+        limits.old_style &= origin == Origin::Operands || self.envelope.headers.look_old_style();
         let mut macros = std::mem::take(&mut self.envelope.macros);
         let mut routing = Routing::new(self.mta, &mut macros, &mut self.workspace.rewrite);
         let errors: &mut dyn Narrator = match &mut self.held {
