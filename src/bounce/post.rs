@@ -16,7 +16,7 @@ use super::report::ReportView;
 use crate::alias::expand::Expansion;
 use crate::config::options::SuperSafe;
 use crate::config::options::security::PrivacyFlags;
-use crate::envelope::{Envelope, Recipient};
+use crate::envelope::{Envelope, EnvelopeFlags, Recipient};
 use crate::logging::narrator::Silent;
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable, Macros, Template};
@@ -209,7 +209,10 @@ impl Post<'_> {
     }
 
     /// Keeps a report nobody can be sent for the operator.
-    fn lose(&self, message: LockedEnvelope) -> Result<(), CommitError> {
+    fn lose(&self, mut message: LockedEnvelope) -> Result<(), CommitError> {
+        // Nobody split what goes to nobody; observed: 8.17.1.9.
+        message.envelope.flags.remove(EnvelopeFlags::SPLIT);
+        message.entry.rewrite(&message.envelope)?;
         let id = message.envelope.id_for_log().to_vec();
         let log = &self.mta.log;
         let place = message.entry.place();
@@ -359,13 +362,16 @@ impl Post<'_> {
                 .macros
                 .text(MacroId::CLIENT_NAME)
                 .filter(|n| !n.is_empty()),
-            error_header: self.error_header(),
+            error_header: self
+                .error_header()
+                .filter(|_| notice.kind != NoticeKind::Receipt),
             shows_actual: !config
                 .options
                 .security
                 .privacy_options
                 .contains(PrivacyFlags::NO_ACTUAL_RECIPIENT),
             return_age: times.return_age(),
+            config: Some(config),
             warns: self.warns,
             ..ReportView::new(envelope, &config.mailers, host, now)
         };

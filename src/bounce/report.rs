@@ -13,7 +13,9 @@ use super::notify::{Notice, NoticeKind};
 use super::wording::{
     Action, action_of, failure_lines, push_line, status_fields, success_lines, was_tried,
 };
+use crate::config::Config;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient};
+use crate::macros::Macros;
 use crate::mailer::{Mailer, MailerTable};
 use crate::message::HeaderField;
 use crate::message::header::{Expansion, HeaderTraits, LATE_MACRO_MARK};
@@ -55,6 +57,8 @@ pub(super) struct ReportView<'a> {
     pub(super) was_tried: bool,
     /// The time now.
     pub(super) now: Timestamp,
+    /// Where fields that await their mailer have their templates.
+    pub(super) config: Option<&'a Config>,
 }
 
 /// Writes pieces of a report somewhere.
@@ -254,11 +258,27 @@ impl ReportView<'_> {
             // Who they are is nobody's business.
         } else if field.expansion == Expansion::Late {
             out.extend_from_slice(&self.late_value(&field.value));
+        } else if field.expansion == Expansion::ForMailer {
+            out.extend_from_slice(&self.default_value(field));
         } else {
             let value = field.stored.as_ref().unwrap_or(&field.value);
             out.extend_from_slice(value.strip_suffix(b"\n").unwrap_or(value));
         }
         out.push(b'\n');
+    }
+
+    /// Expands what an H line has for a field, with no mailer in sight.
+    fn default_value(&self, field: &HeaderField) -> Vec<u8> {
+        let rules = self.config.iter().flat_map(|config| &config.headers);
+        let mut templates = rules
+            .filter(|rule| field.is(&rule.name))
+            .filter_map(|rule| rule.template.as_ref());
+        let template = templates.find(|template| template.source() == field.value);
+        let (Some(config), Some(template)) = (self.config, template) else {
+            return Vec::new();
+        };
+        let mut front = self.envelope.macros.clone();
+        template.expanded(&Macros::new(&mut front, None, &config.macros))
     }
 
     /// Puts the sender where `$g` waits for its value.
@@ -320,6 +340,7 @@ impl<'a> ReportView<'a> {
             warns: false,
             was_tried: was_tried(envelope),
             now,
+            config: None,
         }
     }
 }

@@ -21,14 +21,14 @@ use crate::sys::identity::Credentials;
 
 use super::argv::{argument_vector, strip_backslashes, strip_quotes};
 use super::controlling::{Controlling, controlling, credentials};
+use super::file;
 use super::header_view::RulesetView;
 use super::ledger::{Ledger, Listeners};
 use super::network::{self, Call as NetworkCall};
-use super::output::{Conversion, Outgoing, OutputForm, write_message};
+use super::output::{Outgoing, OutputForm, write_message};
 use super::plan::Transaction;
 use super::program::{self, Call as ProgramCall};
 use super::response::status_of_exit;
-use super::{file, output};
 
 /// The transaction in hand and everything computed for it.
 struct Attempt<'a> {
@@ -527,13 +527,8 @@ impl<'a> Attempt<'a> {
         buffers: &mut RewriteWorkspace,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let form = OutputForm {
-            conversion: match wanted {
-                crate::client::Conversion::AsIs => output::Conversion::None,
-                crate::client::Conversion::ToSevenBit => Conversion::EightToSeven,
-            },
-            ..OutputForm::for_server(self.envelope, self.mailer, true)
-        };
+        let takes_eight_bit = wanted == crate::client::Conversion::AsIs && !self.mailer.has(b'7');
+        let form = OutputForm::for_server(self.envelope, self.mailer, takes_eight_bit);
         self.write(&form, buffers, out)
     }
 

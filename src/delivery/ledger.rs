@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use crate::client::{Outcome, Witness};
-use crate::envelope::{DeliveryStatus, Envelope, RecipientState};
+use crate::envelope::{DeliveryStatus, Envelope, Recipient, RecipientState};
 use crate::logging::narrator::Narrator;
 use crate::logging::record::{MailLog, Severity};
 use crate::logging::traffic::TrafficLog;
@@ -180,14 +180,17 @@ impl<'a> Ledger<'a> {
 
     /// Notes who got the message, for those a receipt is wanted for.
     fn note_successes(&mut self, places: &[usize]) {
-        let words: &[u8] = match self.mailer.has(b'l') {
+        let is_local = self.mailer.has(b'l');
+        let words: &[u8] = match is_local {
             true => b"... Successfully delivered",
             false => b"... relayed; expect no further notifications",
         };
+        // Observed: 8.17.1.9 says nothing of members of a list that go elsewhere.
+        let is_told = |one: &&Recipient| one.notify.on_success() && (is_local || one.primary);
         for place in places {
             let index = self.recipients.get(*place);
             let recipient = index.and_then(|index| self.envelope.recipients.get(*index));
-            if let Some(recipient) = recipient.filter(|recipient| recipient.notify.on_success()) {
+            if let Some(recipient) = recipient.filter(is_told) {
                 self.result
                     .transcript
                     .push([&recipient.address, words].concat());

@@ -96,7 +96,8 @@ mod tests {
         let list = b" A B\n <a@b>, c";
         let text = format_address_header(b"From", list, None, false, &mut |a| a.to_vec());
         assert_eq!(text, b"From: A B\n <a@b>, c");
-        let text = format_address_header(b"From", b" a", None, false, &mut |_| b"x\ny: z\n".to_vec());
+        let text =
+            format_address_header(b"From", b" a", None, false, &mut |_| b"x\ny: z\n".to_vec());
         assert_eq!(text, b"From: x y: z ");
     }
 

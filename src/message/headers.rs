@@ -3,8 +3,8 @@
 //! Names are compared without regard to case; the order of fields is kept, because
 //! trace fields and resent fields mean something by their place.
 
-use super::collector::{HeaderCollector, LineUse};
 use super::address_lines::format_address_header;
+use super::collector::{HeaderCollector, LineUse};
 use super::header::{Expansion, HeaderField, HeaderTraits};
 
 /// The ordered header fields of one message.

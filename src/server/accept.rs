@@ -8,7 +8,7 @@
 use super::collect::{CollectFault, CollectedMessage, Collector};
 use super::session::{Call, Flow, Session};
 use super::wording;
-use crate::config::options::DeliveryMode;
+use crate::config::options::{DeliveryMode, EightBitMode};
 use crate::envelope::prepare::{drop_blank_fields, origination_date, prepare};
 use crate::envelope::priority::should_queue;
 use crate::envelope::{Envelope, EnvelopeFlags};
@@ -136,7 +136,10 @@ impl Session {
         let is_expanded = self.is_interactive();
         let envelope = &mut *self.envelope;
         let mut front = std::mem::take(&mut envelope.macros);
-        if let Some(home) = is_expanded.then(|| mta.home_of_last_user(envelope)).flatten() {
+        if let Some(home) = is_expanded
+            .then(|| mta.home_of_last_user(envelope))
+            .flatten()
+        {
             front.set_text(MacroId::Z, &home);
         }
         let macros = Macros::new(&mut front, None, &mta.config.macros);
@@ -193,8 +196,21 @@ impl Session {
             None if has_nul && options.receiving.reject_nul => {
                 Some(Reply::of("554 5.6.0 NUL characters are not allowed."))
             }
+            None if self.is_undeclared_eight_bit() => {
+                Some(Reply::of("554 5.6.1 Eight bit data not allowed"))
+            }
             None => self.has_disk_space(size.min(DISK_CHECK)).err(),
         }
+    }
+
+    /// Tells whether the message has 8-bit text that neither MAIL nor its header declares, where
+    /// that is forbidden (EightBitMode `s`).
+    fn is_undeclared_eight_bit(&self) -> bool {
+        let envelope = &*self.envelope;
+        self.mta.config.options.headers.eight_bit_mode == EightBitMode::Strict
+            && envelope.flags.contains(EnvelopeFlags::HAS_8BIT)
+            && envelope.body_type.is_none()
+            && !envelope.headers.contains(b"mime-version")
     }
 
     fn log_too_large(&self, fault: &Option<Reply>, size: u64) {

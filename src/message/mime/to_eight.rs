@@ -52,12 +52,15 @@ pub fn encoded_text(headers: &Headers) -> Option<Encoded> {
 /// Those of reading the body and of the writer.
 pub fn write_eight_bit(
     encoded: Encoded,
+    headers: &Headers,
     body: &Body,
     stamp: &ConversionStamp,
     out: &mut LineWriter<'_>,
 ) -> io::Result<()> {
+    let named = headers.get(b"content-transfer-encoding");
+    let name = named.map_or(encoded.name(), |field| field.text());
     out.line(b"Content-Transfer-Encoding: 8bit", LineRole::Header)?;
-    out.header_lines(&stamp.field(encoded.name(), b"8bit"))?;
+    out.header_lines(&stamp.field(name, b"8bit"))?;
     out.end()?;
     let mut decoded = DecodedLines {
         out,
@@ -65,7 +68,7 @@ pub fn write_eight_bit(
     };
     let mut lines = BodyLines::new(body);
     let mut piece = Piece::default();
-    let mut bits = Base64Bits::default();
+    let mut group = Base64Group::default();
     while lines.read(&mut piece)? {
         match encoded {
             Encoded::Base64 => {
@@ -73,7 +76,7 @@ pub fn write_eight_bit(
                 piece
                     .bytes
                     .iter()
-                    .for_each(|digit| bits.push(*digit, &mut bytes));
+                    .for_each(|digit| group.push(*digit, &mut bytes));
                 decoded.write(&bytes)?;
             }
             Encoded::QuotedPrintable => {
@@ -162,33 +165,48 @@ fn hex_digit(digit: &u8) -> Option<u8> {
         .and_then(|value| u8::try_from(value).ok())
 }
 
-/// Collects base64 digits.
+/// Collects base64 digits in fours.
 #[derive(Default)]
-struct Base64Bits {
-    bits: u32,
-    count: u32,
+struct Base64Group {
+    digits: Vec<u8>,
 }
 
-impl Base64Bits {
+impl Base64Group {
+    /// Takes a digit; white space is passed over, and nothing else.
     fn push(&mut self, digit: u8, out: &mut Vec<u8>) {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => {
-                self.count = 0;
-                return;
-            }
-            _ => return,
-        };
-        self.bits = (self.bits << 6 | u32::from(value)) & 0x00ff_ffff;
-        self.count += 6;
-        if self.count >= 8 {
-            self.count -= 8;
-            out.push((self.bits >> self.count & 0xff) as u8);
+        if digit.is_ascii_whitespace() || digit == 0x0b {
+            return;
         }
+        self.digits.push(digit);
+        let [first, second, third, fourth] = self.digits[..] else {
+            return;
+        };
+        self.digits.clear();
+        if first == b'=' || second == b'=' {
+            return;
+        }
+        let (one, two) = (value_of(first), value_of(second));
+        out.push(one << 2 | (two & 0x30) >> 4);
+        if third == b'=' {
+            return;
+        }
+        let three = value_of(third);
+        out.push((two & 0x0f) << 4 | (three & 0x3c) >> 2);
+        if fourth != b'=' {
+            out.push((three & 0x03) << 6 | value_of(fourth));
+        }
+    }
+}
+
+/// Gives the value of a digit; what is none has all bits set. Observed: 8.17.1.9.
+fn value_of(digit: u8) -> u8 {
+    match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => 0xff,
     }
 }
 
@@ -201,7 +219,8 @@ mod tests {
         let mut out = Vec::new();
         let mut writer = LineWriter::new(&mut out, LineForm::default());
         let body = Body::Memory(body.to_vec());
-        write_eight_bit(encoded, &body, &ConversionStamp::default(), &mut writer).unwrap();
+        let (headers, stamp) = (Headers::new(), ConversionStamp::default());
+        write_eight_bit(encoded, &headers, &body, &stamp, &mut writer).unwrap();
         let at = out.windows(2).position(|pair| pair == b"\n\n").unwrap();
         out[at + 2..].to_vec()
     }
@@ -215,6 +234,8 @@ mod tests {
         assert_eq!(text, b"caf\xe9 = e softwrap\n w  \n\n");
         let text = decoded(Encoded::Base64, b"Y2Fm6Q0KY2Fm6Q0K\nY2Fm6Q==\n");
         assert_eq!(text, b"caf\xe9\ncaf\xe9\ncaf\xe9\n\n");
+        let text = decoded(Encoded::Base64, b"YWJj\n!!YWJj");
+        assert_eq!(text, b"abc\xff\xf6\x16\n\n");
     }
 
     #[test]

@@ -39,7 +39,21 @@ pub struct SevenBitContext<'a> {
     pub escape_from: bool,
     /// Encode what EBCDIC garbles (F=3).
     pub ebcdic_safe: bool,
+    /// What becomes of parts with 8-bit bytes.
+    pub parts: Parts,
 }
+
+/// What a walk through a body does to its parts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Parts {
+    /// Those with 8-bit bytes are encoded.
+    Encoded,
+    /// They go out as they are; only what stands between them is put in order.
+    AsTheyAre,
+}
+
+/// The boundary of a multipart that names none. Observed: 8.17.1.9.
+const NO_BOUNDARY: &[u8] = b"---";
 
 /// Writes the rest of the header, the empty line and the body, all in 7-bit form.
 ///
@@ -123,12 +137,12 @@ impl Converter<'_, '_, '_> {
             let as_it_is = self.cx.classes.contains(b'n', &kind.full_name())
                 || encoding
                     .as_deref()
-                    .is_some_and(|word| !self.cx.classes.contains(b'e', word))
-                || self.frames.len() + enclosing >= MAX_DEPTH;
-            if kind.is(b"multipart", b"")
-                && !as_it_is
-                && let Some(boundary) = kind.boundary
-            {
+                    .is_some_and(|word| !self.cx.classes.contains(b'e', word));
+            let is_deep = self.frames.len() + enclosing >= MAX_DEPTH;
+            let is_walk = self.cx.parts == Parts::AsTheyAre;
+            let as_it_is = as_it_is || is_deep;
+            if kind.is(b"multipart", b"") && (!as_it_is || is_walk && !is_deep) {
+                let boundary = kind.boundary.unwrap_or_else(|| NO_BOUNDARY.to_vec());
                 self.end_header(encoding.as_deref())?;
                 let digest = kind.subtype.eq_ignore_ascii_case(b"digest");
                 self.frames.push(Frame { boundary, digest });
@@ -138,13 +152,14 @@ impl Converter<'_, '_, '_> {
             if kind.is(b"message", b"") && readable && !as_it_is {
                 self.out.end()?;
                 headers = self.part_header()?;
-                if !headers.contains(b"mime-version") {
+                if !is_walk && !headers.contains(b"mime-version") {
                     self.out.line(b"MIME-Version: 1.0", LineRole::Header)?;
                 }
                 enclosing += 1;
                 continue;
             }
-            let as_it_is = as_it_is || kind.is(b"message", b"") || kind.is(b"multipart", b"");
+            let is_nested = kind.is(b"message", b"") || kind.is(b"multipart", b"");
+            let as_it_is = as_it_is || is_nested || is_walk;
             return self.leaf(&kind, encoding.as_deref(), as_it_is);
         }
     }
@@ -260,7 +275,9 @@ impl Converter<'_, '_, '_> {
         }
         let headers = collector.finish();
         for field in &headers {
-            if !field.traits().has(HeaderTraits::TRANSFER_ENCODING) {
+            let is_kept = self.cx.parts == Parts::AsTheyAre
+                || !field.traits().has(HeaderTraits::TRANSFER_ENCODING);
+            if is_kept {
                 self.out
                     .header_lines(&[&field.name[..], b":", &field.value].concat())?;
             }
@@ -269,7 +286,7 @@ impl Converter<'_, '_, '_> {
     }
 
     fn end_header(&mut self, encoding: Option<&[u8]>) -> io::Result<()> {
-        if let Some(encoding) = encoding {
+        if let Some(encoding) = encoding.filter(|_| self.cx.parts == Parts::Encoded) {
             let word = &encoding[..encoding.len().min(200)];
             self.out.line(
                 &[b"Content-Transfer-Encoding: ", word].concat(),
@@ -301,6 +318,10 @@ mod tests {
     use crate::message::line_writer::LineForm;
 
     fn converted(message: &[u8]) -> Vec<u8> {
+        walked(message, Parts::Encoded)
+    }
+
+    fn walked(message: &[u8], parts: Parts) -> Vec<u8> {
         let (headers, at) = Headers::parse(message);
         let body = Body::Memory(message[at..].to_vec());
         let stamp = ConversionStamp {
@@ -312,10 +333,11 @@ mod tests {
             stamp: &stamp,
             escape_from: false,
             ebcdic_safe: false,
+            parts,
         };
         let mut out = Vec::new();
         let form = LineForm {
-            seven_bit: true,
+            seven_bit: parts == Parts::Encoded,
             ..LineForm::default()
         };
         let mut writer = LineWriter::new(&mut out, form);
@@ -334,6 +356,22 @@ mod tests {
     fn a_missing_last_boundary_is_added() {
         let message = b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n";
         assert_eq!(converted(message), b"\n--b\n\nx\n--b--\n");
+    }
+
+    #[test]
+    fn a_walk_leaves_parts_alone_but_not_what_is_around_them() {
+        let message = b"Content-Type: multipart/mixed; boundary=b\n\npre \xe9\n--b\nContent-Transfer-Encoding: 8bit\nX: y\n\nin \xe9\n--b--\nend \xe9\n";
+        let expected =
+            b"\npre i\n--b\nContent-Transfer-Encoding: 8bit\nX: y\n\nin \xe9\n--b--\nend i\n";
+        assert_eq!(walked(message, Parts::AsTheyAre), expected);
+    }
+
+    #[test]
+    fn a_multipart_without_boundary_gets_one() {
+        let message = b"Content-Type: multipart/mixed\n\nq\xe9\n";
+        for parts in [Parts::Encoded, Parts::AsTheyAre] {
+            assert_eq!(walked(message, parts), b"\nqi\n-------\n");
+        }
     }
 
     #[test]
