@@ -527,7 +527,7 @@ impl<'a> Attempt<'a> {
         buffers: &mut RewriteWorkspace,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let takes_eight_bit = wanted == crate::client::Conversion::AsIs && !self.mailer.has(b'7');
+        let takes_eight_bit = wanted == crate::client::Conversion::AsIs;
         let form = OutputForm::for_server(self.envelope, self.mailer, takes_eight_bit);
         self.write(&form, buffers, out)
     }

@@ -91,7 +91,8 @@ impl OutputForm {
     pub fn for_server(envelope: &Envelope, mailer: &Mailer, takes_eight_bit: bool) -> Self {
         let declared_seven = envelope.body_type == Some(BodyType::SevenBit);
         let has_eight_bit = envelope.flags.contains(EnvelopeFlags::HAS_8BIT);
-        let conversion = if has_eight_bit && !declared_seven && !takes_eight_bit {
+        let is_unfit = !takes_eight_bit || mailer.has(b'7');
+        let conversion = if has_eight_bit && !declared_seven && is_unfit {
             Conversion::EightToSeven
         } else {
             Conversion::None
@@ -99,7 +100,7 @@ impl OutputForm {
         OutputForm {
             from_line: false,
             conversion,
-            seven_bit: mailer.has(b'7') || declared_seven,
+            seven_bit: declared_seven || !takes_eight_bit && mailer.has(b'7'),
         }
     }
 }

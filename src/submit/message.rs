@@ -19,6 +19,7 @@ use crate::config::options::{EightBitMode, ErrorMode};
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::macros::MacroId;
+use crate::message::BodyType;
 use crate::message::address::PhraseRules;
 use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
@@ -325,7 +326,10 @@ impl<'a> Desk<'a> {
         InputRules {
             ignore_dots: self.arguments.ignore_dots || options.receiving.ignore_dots,
             keep_from_line: options.headers.save_from_line,
-            seven_bit: options.headers.seven_bit_input,
+            seven_bit: match self.arguments.body_type {
+                Some(declared) => declared == BodyType::SevenBit,
+                None => options.headers.seven_bit_input,
+            },
             max_header_bytes: options.headers.max_headers_length,
             max_message_bytes: options.receiving.max_message_size,
         }

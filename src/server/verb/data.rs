@@ -77,8 +77,10 @@ impl Session {
                 bare_lf: self.features.bare_lf,
                 dot_before_lf_ends: !self.features.strict_end,
             },
-            seven_bits: options.headers.seven_bit_input
-                || self.envelope.body_type == Some(BodyType::SevenBit),
+            seven_bits: match self.envelope.body_type {
+                Some(declared) => declared == BodyType::SevenBit,
+                None => options.headers.seven_bit_input,
+            },
             keeps_from_line: options.headers.save_from_line,
         }
     }
