@@ -2,12 +2,17 @@
 
 CARGO ?= cargo
 
-.PHONY: help build run test peers differ fuzz check install install-files clean
+# The scenario to play by hand and its arguments.
+NAME ?= peers
+ARGUMENTS ?= 1000
+
+.PHONY: help build run test peers scenario differ fuzz check install install-files clean
 
 help:
 	@echo 'make run      build, start a private sandbox on 127.0.0.1:2525, deliver a message'
 	@echo 'make test     fetch what the tests need, run unit and system tests'
 	@echo 'make differ   compare with the real sendmail: all configurations, then SECONDS or COUNT of random ones'
+	@echo 'make scenario  play one of tests/scenarios as NAME="peers" ARGUMENTS="1000", say'
 	@echo 'make fuzz     feed foreign bytes to every reader, SECONDS for each; see fuzz/README.md'
 	@echo 'make install  install under $$(DESTDIR)/'
 	@echo 'make check    formatting and lints'
@@ -44,6 +49,10 @@ install-files:
 	install -m 644 etc/helpfile $(DESTDIR)/etc/mail/helpfile
 	install -m 644 man/aliases.5 $(DESTDIR)/usr/share/man/man5/aliases.5
 	install -m 644 man/sendmail.8 $(DESTDIR)/usr/share/man/man8/sendmail.8
+
+scenario: peers build
+	unshare --mount --net --uts --ipc --pid --fork --kill-child sh -c '"$$@"; exit $$?' sh \
+	    /usr/bin/python3 tests/support/stage.py $(CURDIR)/target/release/sendmail $(NAME) $(ARGUMENTS)
 
 peers:
 	tests/support/peers

@@ -74,5 +74,7 @@ scenarios! {
     traces_show_what_the_reference_shows: "traces";
     the_tutorials_mail_goes_where_told: "tutorial_mail";
     address_test_mode_says_what_the_real_program_says: "differ", "configurations", "0.1";
+    four_servers_dovecot_and_lmtp_lose_and_double_nothing: "peers", "100";
+    mail_waits_or_returns_as_the_name_servers_answer: "name_servers";
     every_case_ends_as_with_the_real_program: "cases";
 }

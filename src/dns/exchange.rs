@@ -87,10 +87,6 @@ impl NameServers {
                         Err(ResolveFailure::Temporary(reason)) => {
                             failure = ResolveFailure::Temporary(reason);
                         }
-                        // Another server may know more than one that refuses.
-                        Err(ResolveFailure::Refused) if turn + 1 < count => {
-                            failure = ResolveFailure::Refused;
-                        }
                         settled => return settled,
                     },
                     Ok(Attempt::Silence) => anyone_silent = true,
@@ -108,6 +104,10 @@ impl NameServers {
     /// Turns a server's reply into an answer or a failure.
     fn settle(&self, reply: ServerReply, kind: RecordType) -> Result<Answer, ResolveFailure> {
         match reply {
+            // The rest did not come; what is there may be used, but nothing proves nothing.
+            ServerReply::Truncated(answer) if answer.of_type(kind).next().is_none() => {
+                Err(ResolveFailure::Temporary(TemporaryReason::Unusable))
+            }
             ServerReply::Records(mut answer) | ServerReply::Truncated(mut answer) => {
                 answer.authenticated &= self.trust_ad;
                 if answer.of_type(kind).next().is_some() {
@@ -123,7 +123,7 @@ impl NameServers {
             ServerReply::ServerFailure => {
                 Err(ResolveFailure::Temporary(TemporaryReason::ServerFailure))
             }
-            ServerReply::Refused => Err(ResolveFailure::Refused),
+            ServerReply::Unusable => Err(ResolveFailure::Temporary(TemporaryReason::Unusable)),
         }
     }
 
@@ -300,6 +300,15 @@ mod tests {
     }
 
     #[test]
+    fn a_truncated_answer_without_the_rest_proves_nothing() {
+        let server = TestServer::start();
+        let failure = servers(&[server.address()])
+            .ask(b"cut.example.org", RecordType::A, quick(1))
+            .unwrap_err();
+        assert!(failure.is_temporary(), "{failure:?}");
+    }
+
+    #[test]
     fn forged_packets_are_passed_over() {
         let server = TestServer::start();
         let answer = servers(&[server.address()])
@@ -323,10 +332,7 @@ mod tests {
         );
         assert!(ask(b"broken.example.org", RecordType::A).is_temporary());
         assert!(ask(b"silent.example.org", RecordType::A).is_temporary());
-        assert_eq!(
-            ask(b"refused.example.org", RecordType::A),
-            ResolveFailure::Refused
-        );
+        assert!(ask(b"refused.example.org", RecordType::A).is_temporary());
         assert_eq!(ask(b"a..b", RecordType::A), ResolveFailure::NotFound);
     }
 

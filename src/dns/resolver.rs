@@ -190,9 +190,6 @@ pub enum ResolveFailure {
     /// Nobody could say now; ask again later.
     #[error("{0}")]
     Temporary(TemporaryReason),
-    /// A server refused the question or answered nonsense; asking again will not help soon.
-    #[error("non-recoverable error")]
-    Refused,
 }
 
 impl ResolveFailure {
@@ -207,8 +204,10 @@ impl ResolveFailure {
 pub enum TemporaryReason {
     /// No server answered before the deadline.
     TimedOut,
-    /// A server said SERVFAIL.
+    /// A server said that it could not or would not (SERVFAIL, NOTIMP, REFUSED).
     ServerFailure,
+    /// A server answered what cannot be used: another code, half an answer, damaged records.
+    Unusable,
     /// The network or the local files could not be used.
     System,
 }

@@ -186,7 +186,7 @@ impl StubResolver {
                 match answer {
                     Ok(answer) => return Ok(canonical_step(&name, kind, &answer)),
                     Err(ResolveFailure::NotFound) => break,
-                    Err(ResolveFailure::NoData | ResolveFailure::Refused) => {
+                    Err(ResolveFailure::NoData) => {
                         failure = worse(failure, ResolveFailure::NoData);
                     }
                     Err(temporary @ ResolveFailure::Temporary(_)) => failure = temporary,
@@ -239,10 +239,11 @@ impl StubResolver {
         for name in self.candidates(host) {
             let mut found = Vec::new();
             for kind in [RecordType::Aaaa, RecordType::A] {
-                match self.ask(&name, kind, patience) {
+                match self.query(&name, kind, patience) {
                     Ok(answer) => found.extend(answer.of_type(kind).filter_map(address_in)),
-                    Err(ResolveFailure::NotFound) => break,
-                    Err(ResolveFailure::NoData | ResolveFailure::Refused) => {
+                    // Some servers deny the whole name when asked for AAAA (RFC 4074 section 4.2).
+                    Err(ResolveFailure::NotFound) => {}
+                    Err(ResolveFailure::NoData) => {
                         failure = worse(failure, ResolveFailure::NoData);
                     }
                     Err(temporary @ ResolveFailure::Temporary(_)) => failure = temporary,
@@ -285,6 +286,12 @@ fn worse(known: ResolveFailure, new: ResolveFailure) -> ResolveFailure {
     }
 }
 
+/// The address a host name without brackets stands for when it is four numbers.
+fn address_written(host: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(host.strip_suffix(b".").unwrap_or(host)).ok()?;
+    text.parse().ok().map(IpAddr::V4)
+}
+
 fn address_in(data: &RecordData) -> Option<IpAddr> {
     match data {
         RecordData::A(v4) => Some(IpAddr::V4(*v4)),
@@ -300,11 +307,20 @@ impl Resolver for StubResolver {
         kind: RecordType,
         patience: Patience,
     ) -> Result<Answer, ResolveFailure> {
-        let answer = self.ask(name, kind, patience)?;
-        if answer.of_type(kind).next().is_none() {
-            return Err(ResolveFailure::NoData);
+        let mut name = name.strip_suffix(b".").unwrap_or(name).to_vec();
+        for _ in 0..=MAX_ALIASES {
+            let answer = self.ask(&name, kind, patience)?;
+            if answer.of_type(kind).next().is_some() {
+                return Ok(answer);
+            }
+            // A server that follows no aliases leaves that to us (RFC 5321 section 5.1).
+            let end = answer.canonical_name(&name);
+            if end.eq_ignore_ascii_case(&name) {
+                break;
+            }
+            name = end;
         }
-        Ok(answer)
+        Err(ResolveFailure::NoData)
     }
 
     fn search(
@@ -365,6 +381,10 @@ impl Resolver for StubResolver {
     }
 
     fn addresses(&self, host: &[u8], patience: Patience) -> Result<Vec<IpAddr>, ResolveFailure> {
+        // An exchanger that is written as an address is taken for it (observed: 8.17.1.9).
+        if let Some(literal) = address_written(host) {
+            return Ok(vec![literal]);
+        }
         let mut failure = ResolveFailure::NotFound;
         for source in &self.address_order {
             let found = match source {
@@ -438,8 +458,8 @@ fn answer_line(answer: &Result<Answer, ResolveFailure>) -> String {
     let number = match answer {
         Ok(_) => return "\tYES".to_owned(),
         Err(ResolveFailure::NotFound) => 1,
+        Err(ResolveFailure::Temporary(TemporaryReason::Unusable)) => 3,
         Err(ResolveFailure::Temporary(_)) => 2,
-        Err(ResolveFailure::Refused) => 3,
         Err(ResolveFailure::NoData) => 4,
     };
     format!("\tNO: errno=0, h_errno={number}")
@@ -532,6 +552,34 @@ mod tests {
             resolver.addresses(b"example.org.", NORMAL),
             Err(ResolveFailure::NoData)
         );
+    }
+
+    #[test]
+    fn aliases_a_server_does_not_follow_are_followed() {
+        let server = TestServer::start();
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(&server, folder.path());
+        let answer = resolver
+            .query(b"news.example.org.", RecordType::Mx, NORMAL)
+            .unwrap();
+        assert_eq!(answer.of_type(RecordType::Mx).count(), 2);
+    }
+
+    #[test]
+    fn a_name_denied_for_aaaa_is_asked_for_a_and_four_numbers_are_an_address() {
+        let server = TestServer::start();
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(&server, folder.path());
+        for (host, address) in [
+            ("sixless.example.org", "192.0.2.7"),
+            ("192.0.2.8.", "192.0.2.8"),
+        ] {
+            assert_eq!(
+                resolver.addresses(host.as_bytes(), NORMAL),
+                Ok(vec![address.parse().unwrap()]),
+                "{host}"
+            );
+        }
     }
 
     #[test]

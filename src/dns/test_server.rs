@@ -2,7 +2,8 @@
 //!
 //! It knows a handful of names under `example.org`, some of which misbehave:
 //! `broken` fails, `silent` never answers, `refused` refuses, `forged` sends
-//! wrong packets first and `big` needs TCP.
+//! wrong packets first, `big` needs TCP, `cut` needs it and has none, `news` is an alias
+//! nobody follows and `sixless` is denied when asked for AAAA.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -108,6 +109,15 @@ fn answers(question: &Message<Vec<u8>>, tcp: bool) -> Vec<Vec<u8>> {
             for last in 0..40 {
                 good.push((&owner, 60, a(last))).expect("room");
             }
+        }
+        ("cut.example.org", _) if !tcp => good.header_mut().set_tc(true),
+        ("cut.example.org", _) => return Vec::new(),
+        ("news.example.org", _) => {
+            good.push((&owner, 60, Cname::new(name("example.org"))))
+                .expect("room");
+        }
+        ("sixless.example.org", Rtype::A) => {
+            good.push((&owner, 60, a(7))).expect("room");
         }
         ("forged.example.org", Rtype::A) => {
             good.push((&owner, 60, a(9))).expect("room");

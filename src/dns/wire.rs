@@ -44,10 +44,15 @@ pub enum ServerReply {
     Records(Answer),
     /// The name does not exist.
     NoSuchName,
-    /// The server could not find out.
+    /// The server could not find out, or does not want to say.
+    ///
+    /// The system library takes NOTIMP and REFUSED for a failure, too, and asks the next server.
     ServerFailure,
-    /// The server does not want to say, or did not understand.
-    Refused,
+    /// Another code, or records that cannot be read where there ought to be some of the type.
+    ///
+    /// The reference takes these for a "no" and returns the mail; but a broken server says nothing
+    /// about the name, and will be mended.
+    Unusable,
     /// The reply did not fit; ask again over TCP.
     Truncated(Answer),
 }
@@ -113,28 +118,41 @@ pub fn read_reply(octets: &[u8], id: u16, name: &[u8], kind: RecordType) -> Opti
     match header.rcode() {
         Rcode::NOERROR => {}
         Rcode::NXDOMAIN => return Some(ServerReply::NoSuchName),
-        Rcode::SERVFAIL => return Some(ServerReply::ServerFailure),
-        _ => return Some(ServerReply::Refused),
+        Rcode::SERVFAIL | Rcode::NOTIMP | Rcode::REFUSED => {
+            return Some(ServerReply::ServerFailure);
+        }
+        _ => return Some(ServerReply::Unusable),
     }
-    let answer = read_answer(&message, header.ad());
-    Some(if header.tc() {
-        ServerReply::Truncated(answer)
-    } else {
-        ServerReply::Records(answer)
+    let (answer, condition) = read_answer(&message, header.ad());
+    Some(match condition {
+        _ if header.tc() => ServerReply::Truncated(answer),
+        Condition::Damaged if answer.of_type(kind).next().is_none() => ServerReply::Unusable,
+        Condition::Damaged | Condition::Whole => ServerReply::Records(answer),
     })
 }
 
+/// Whether all records of an answer could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Whole,
+    Damaged,
+}
+
 /// Reads the answer section as far as it can be read.
-fn read_answer(message: &Message<&[u8]>, authenticated: bool) -> Answer {
+fn read_answer(message: &Message<&[u8]>, authenticated: bool) -> (Answer, Condition) {
     let mut answer = Answer {
         records: Vec::new(),
         authenticated,
     };
     let Ok(section) = message.answer() else {
-        return answer;
+        return (answer, Condition::Damaged);
     };
+    let mut condition = Condition::Whole;
     for record in section {
-        let Ok(record) = record else { break };
+        let Ok(record) = record else {
+            condition = Condition::Damaged;
+            break;
+        };
         if record.class() != Class::IN {
             continue;
         }
@@ -143,11 +161,14 @@ fn read_answer(message: &Message<&[u8]>, authenticated: bool) -> Answer {
         let number = record.rtype().to_int();
         let data = match record.to_any_record::<AllRecordData<_, ParsedName<_>>>() {
             Ok(parsed) => read_data(parsed.data(), number),
-            Err(_) => continue,
+            Err(_) => {
+                condition = Condition::Damaged;
+                continue;
+            }
         };
         answer.records.push(Record { name, ttl, data });
     }
-    answer
+    (answer, condition)
 }
 
 fn read_data(data: &AllRecordData<&[u8], ParsedName<&[u8]>>, number: u16) -> RecordData {
@@ -259,6 +280,33 @@ mod tests {
         assert_eq!(read_reply(&octets, 8, b"example.org", RecordType::Mx), None);
         assert_eq!(read_reply(&octets, 7, b"example.com", RecordType::Mx), None);
         assert_eq!(read_reply(&octets, 7, b"example.org", RecordType::A), None);
+    }
+
+    #[test]
+    fn only_a_clean_no_is_taken_for_one() {
+        let read = |octets: &[u8]| read_reply(octets, 7, b"example.org", RecordType::Mx);
+        let question = compose(7, b"example.org", RecordType::Mx, PLAIN).unwrap();
+        for (code, meaning) in [
+            (1, ServerReply::Unusable),
+            (2, ServerReply::ServerFailure),
+            (3, ServerReply::NoSuchName),
+            (4, ServerReply::ServerFailure),
+            (5, ServerReply::ServerFailure),
+            (6, ServerReply::Unusable),
+            (15, ServerReply::Unusable),
+        ] {
+            let mut octets = question.clone();
+            octets[2] |= 0x80;
+            octets[3] |= code;
+            assert_eq!(read(&octets), Some(meaning), "{code}");
+        }
+        let whole = reply_with_mx();
+        // Told of two records, the reply ends before the first one or within the second.
+        assert_eq!(read(&whole[..question.len()]), Some(ServerReply::Unusable));
+        let Some(ServerReply::Records(half)) = read(&whole[..whole.len() - 3]) else {
+            panic!("the first record was not read");
+        };
+        assert_eq!(half.records.len(), 1);
     }
 
     #[test]

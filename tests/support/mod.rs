@@ -8,8 +8,19 @@ pub fn project() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Says why this test cannot run here, if so; with `REQUIRE_ALL` set that is a failure.
-fn missing() -> Option<String> {
+/// What a scenario wants below `target/peers` beside the usual, from its line `# needs: PATH...`.
+fn needs_of(scenario: &str) -> Vec<String> {
+    let file = project().join(format!("tests/scenarios/{scenario}.py"));
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.strip_prefix("# needs: "))
+        .flat_map(str::split_whitespace)
+        .map(|path| format!("target/peers/{path}"))
+        .collect()
+}
+
+/// Says why a scenario cannot run here, if so; with `REQUIRE_ALL` set that is a failure.
+fn missing(scenario: &str) -> Option<String> {
     let is_root = Command::new("id")
         .arg("-u")
         .output()
@@ -22,8 +33,10 @@ fn missing() -> Option<String> {
             "target/peers/root/usr/bin/procmail",
             "target/peers/root/usr/sbin/smtp-source",
         ];
-        let absent: Vec<&str> = wanted
+        let absent: Vec<String> = wanted
             .into_iter()
+            .map(str::to_owned)
+            .chain(needs_of(scenario))
             .filter(|path| !project().join(path).exists())
             .collect();
         if absent.is_empty() {
@@ -64,7 +77,7 @@ pub fn scenario(name: &str, arguments: &[&str]) {
 }
 
 fn scenario_with(program: &Path, name: &str, arguments: &[&str]) {
-    if let Some(reason) = missing() {
+    if let Some(reason) = missing(name) {
         println!("LEFT OUT {name}: {reason}");
         eprintln!("LEFT OUT {name}: {reason}");
         return;

@@ -41,7 +41,7 @@ FEATURE(`access_db', , `skip')dnl
 LOCAL_DOMAIN(`stage.test')dnl
 @FEATURES@
 define(`PROCMAIL_MAILER_PATH', `@PROCMAIL@')dnl
-FEATURE(`local_procmail')dnl
+@DELIVERY@
 MAILER_DEFINITIONS
 MAILER(`local')dnl
 MAILER(`smtp')dnl
@@ -54,6 +54,7 @@ VERSIONID(`stage submission')
 OSTYPE(`debian')dnl
 DOMAIN(`debian-msp')dnl
 define(`confDOMAIN_NAME', `mx.stage.test')dnl
+define(`confQUEUE_LA', `999')dnl
 define(`confTO_IDENT', `0')dnl
 FEATURE(`msp', `[127.0.0.1]', `25')dnl
 """
@@ -135,9 +136,11 @@ class Stage:
         NameServer(self.zone)
 
     # ------------------------------------------------------- configuration
-    def configure(self, features="", local="", submit=True, aliases=None, access=""):
+    def configure(self, features="", local="", submit=True, aliases=None, access="",
+                  delivery="FEATURE(`local_procmail')dnl"):
         """Makes sendmail.cf and submit.cf with Debian's own m4 library, unmodified."""
         text = SITE_MC.replace("@FEATURES@", features).replace("@LOCAL@", local)
+        text = text.replace("@DELIVERY@", delivery)
         self.m4("/etc/mail/sendmail", text.replace("@PROCMAIL@", PROCMAIL))
         if submit:
             self.m4("/etc/mail/submit", SUBMIT_MC)
