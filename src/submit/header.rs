@@ -6,13 +6,19 @@ use super::submitter::full_name_as_given;
 use crate::config::options::PrivacyFlags;
 use crate::envelope::prepare::{drop_blank_fields, is_resent, origination_date, prepare};
 use crate::envelope::{DeliveryStatus, EnvelopeFlags, Recipient, RecipientState};
+use crate::logging::record::Severity;
 use crate::macros::{MacroId, Macros};
 use crate::message::address::PhraseRules;
 use crate::message::header::LATE_MACRO_MARK;
 use crate::message::{BodyType, HeaderField, HeaderTraits};
 use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::text::bytes::escape_for_display;
 use crate::text::date::rfc5322_date;
 use crate::token::print::print_octet;
+
+/// The log level of authentication warnings, that of the ones for SMTP clients.
+/// Observed: 8.17.1.9.
+const AUTHENTICATION_WARNING_LEVEL: u8 = 4;
 
 /// A permanent failure without detail.
 pub(super) const NO_DETAIL: (u8, u16, u16) = (5, 0, 0);
@@ -308,10 +314,21 @@ impl Desk<'_> {
             );
         }
         let host = config.expanded_macro(MacroId::J);
-        for text in texts.into_iter().rev() {
-            let value = [b" ", &host[..], b": ", &text].concat();
-            let value: Vec<u8> = value
-                .into_iter()
+        let values: Vec<Vec<u8>> = texts
+            .iter()
+            .map(|text| [&host[..], b": ", text].concat())
+            .collect();
+        for value in &values {
+            self.mta.log.syslog(
+                AUTHENTICATION_WARNING_LEVEL,
+                Severity::Info,
+                Some(self.envelope.id_for_log()),
+                format_args!("Authentication-Warning: {}", escape_for_display(value)),
+            );
+        }
+        for value in values.into_iter().rev() {
+            let value: Vec<u8> = std::iter::once(b' ')
+                .chain(value)
                 .map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b })
                 .collect();
             let field = HeaderField::new(b"X-Authentication-Warning", &value);
