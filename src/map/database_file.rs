@@ -1,15 +1,17 @@
 //! Classes `hash` and `btree`: a Berkeley file that others may replace at any time.
 //!
 //! Lookups read through a shared handle. Before each one the file is looked at:
-//! when inode, size or time changed, the handle is replaced. Makemap of other
+//! when inode, size or time changed, the handle is replaced. A small file that is
+//! asked often is kept in memory until then. Makemap of other
 //! programs rewrites a file in place while it holds a lock, so opening waits for
 //! that lock, and a lookup during which the file changed is done again.
 
 use std::fs::{File, Metadata};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::berkeley::{Database, Fault, Layout};
 use super::class::MapClass;
@@ -26,6 +28,14 @@ use crate::text::bytes::printable;
 
 /// How often a lookup is done again because the file changed meanwhile.
 const MAX_TRIES: usize = 5;
+/// Largest file that is kept in memory once it is asked often (octets); others are read page
+/// by page.
+const MAX_RESIDENT_BYTES: u64 = 1_048_576;
+/// After so many lookups a file is asked often. A message asks a map a few times.
+const RESIDENT_AFTER: u32 = 16;
+/// How old the last change of a file must be before its octets are kept: within the grain of
+/// its time a second change would go unseen.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// How long the first pause is while an alias database is incomplete; each one doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// LogLevel from which an outdated alias database is told. Source: guide 2.6.2.
@@ -52,12 +62,25 @@ impl Version {
             changed: (facts.mtime(), facts.mtime_nsec()),
         }
     }
+
+    /// Says whether another change would show in the time of the file.
+    fn is_settled(&self) -> bool {
+        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.saturating_add(1));
+        SystemTime::now()
+            .duration_since(changed)
+            .is_ok_and(|age| age >= SETTLED_AFTER)
+    }
 }
 
 /// An open file.
 pub(super) struct Handle {
     pub(super) database: Database,
     pub(super) version: Version,
+    /// Whether all of it lies in memory.
+    is_resident: bool,
+    /// How often it was asked, while it is not.
+    lookups: AtomicU32,
 }
 
 /// One map of class `hash` or `btree`.
@@ -126,6 +149,9 @@ impl DatabaseFile {
         for _ in 0..MAX_TRIES {
             let handle = self.current()?;
             let found = self.find(&handle.database, key);
+            if handle.is_resident {
+                return found.map_err(|error| error.to_string());
+            }
             let unchanged = self
                 .version_on_disk()
                 .is_none_or(|version| version == handle.version);
@@ -176,12 +202,33 @@ impl DatabaseFile {
             .version_on_disk()
             .is_none_or(|version| version == handle.version)
         {
-            return Ok(handle);
+            return Ok(self.kept(&handle).unwrap_or(handle));
         }
         let opened = open_file(&self.services, &self.path).map_err(|error| error.to_string())?;
-        let fresh = Arc::new(read(opened.file, self.class).map_err(|error| error.to_string())?);
+        let fresh = read(opened.file, self.class).map_err(|error| error.to_string())?;
+        Ok(self.replace(fresh))
+    }
+
+    fn replace(&self, fresh: Handle) -> Arc<Handle> {
+        let fresh = Arc::new(fresh);
         *self.handle.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
-        Ok(fresh)
+        fresh
+    }
+
+    /// Takes a file that is asked often into memory.
+    fn kept(&self, handle: &Handle) -> Option<Arc<Handle>> {
+        if handle.is_resident || handle.version.bytes > MAX_RESIDENT_BYTES {
+            return None;
+        }
+        if handle.lookups.fetch_add(1, Ordering::Relaxed) < RESIDENT_AFTER {
+            return None;
+        }
+        handle.lookups.store(0, Ordering::Relaxed);
+        if !handle.version.is_settled() {
+            return None;
+        }
+        let opened = open_file(&self.services, &self.path).ok()?;
+        read_whole(opened.file, handle).map(|fresh| self.replace(fresh))
     }
 }
 
@@ -298,7 +345,31 @@ pub(super) fn read(file: File, class: MapClass) -> Result<Handle, Fault> {
     if database.layout() != wanted {
         return Err(Fault::OtherLayout);
     }
-    Ok(Handle { database, version })
+    Ok(Handle {
+        database,
+        version,
+        is_resident: false,
+        lookups: AtomicU32::new(0),
+    })
+}
+
+/// Reads all of the file of `known`; `None` when it is another one by now.
+fn read_whole(file: File, known: &Handle) -> Option<Handle> {
+    let lock = FileLock::shared(file).ok()?;
+    let mut bytes = Vec::new();
+    lock.file()
+        .take(MAX_RESIDENT_BYTES)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    let version = Version::of(&lock.file().metadata().ok()?);
+    let is_same = version == known.version && version.bytes == bytes.len() as u64;
+    let database = Database::from_bytes(bytes).ok().filter(|_| is_same)?;
+    Some(Handle {
+        database,
+        version,
+        is_resident: true,
+        lookups: AtomicU32::new(0),
+    })
 }
 
 fn complaint(definition: &MapDefinition, path: &[u8], error: &OpenError) -> Vec<u8> {
@@ -316,4 +387,88 @@ fn complaint(definition: &MapDefinition, path: &[u8], error: &OpenError) -> Vec<
         format!(": {error}").as_bytes(),
     ]
     .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::FixedResolver;
+    use crate::map::berkeley::{Repeated, Table};
+    use crate::sys::identity::FixedUsers;
+    use crate::sys::privilege::Unprivileged;
+    use crate::sys::safe_open::OpenRules;
+
+    struct Deaf;
+
+    impl LookupHost for Deaf {
+        fn set_macro(&mut self, _: &[u8], _: Option<&[u8]>) -> bool {
+            true
+        }
+
+        fn complain(&mut self, _: &[u8]) {}
+    }
+
+    fn file(value: &str) -> Vec<u8> {
+        let mut table = Table::new(Layout::Hash, false);
+        table.insert(b"key".to_vec(), value.into(), Repeated::Refuse);
+        let mut bytes = Vec::new();
+        table.write([1; 20], &mut bytes).unwrap();
+        bytes
+    }
+
+    fn open(path: &std::path::Path) -> DatabaseFile {
+        let line = format!("m hash {}", path.display());
+        let definition = MapDefinition::parse(line.as_bytes(), &|_| false, &mut Vec::new());
+        let services = MapServices {
+            file_rules: OpenRules::NONE,
+            ..MapServices::bare(
+                Arc::new(FixedResolver::default()),
+                Arc::new(FixedUsers::new()),
+                Arc::new(Unprivileged),
+            )
+        };
+        DatabaseFile::open(&definition.unwrap(), &services, &mut Deaf).unwrap()
+    }
+
+    fn is_resident(map: &DatabaseFile) -> bool {
+        map.handle.read().unwrap().is_resident
+    }
+
+    #[test]
+    fn what_is_kept_in_memory_is_given_up_when_the_file_changes_in_place() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("resident.db");
+        let write = |value: &str, age: u64| {
+            std::fs::write(&path, file(value)).unwrap();
+            let changed = SystemTime::now() - Duration::from_secs(age);
+            let written = File::options().write(true).open(&path).unwrap();
+            written.set_modified(changed).unwrap();
+        };
+        write("first", 60);
+        let map = open(&path);
+        for _ in 0..=RESIDENT_AFTER {
+            assert!(!is_resident(&map));
+            assert_eq!(map.stored(b"key").unwrap().unwrap(), b"first");
+        }
+        assert!(is_resident(&map));
+        write("other", 30);
+        assert_eq!(map.stored(b"key").unwrap().unwrap(), b"other");
+        assert!(!is_resident(&map));
+    }
+
+    #[test]
+    fn a_file_that_changed_just_now_is_not_kept() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("fresh.db");
+        std::fs::write(&path, file("value")).unwrap();
+        // As good as now, however slow this machine is.
+        let changed = SystemTime::now() + Duration::from_secs(60);
+        let written = File::options().write(true).open(&path).unwrap();
+        written.set_modified(changed).unwrap();
+        let map = open(&path);
+        for _ in 0..3 * RESIDENT_AFTER {
+            assert_eq!(map.stored(b"key").unwrap().unwrap(), b"value");
+            assert!(!is_resident(&map));
+        }
+    }
 }

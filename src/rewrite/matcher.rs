@@ -142,14 +142,7 @@ impl Matching<'_> {
     ) -> Option<usize> {
         let here = self.input.get(at);
         match token.mark() {
-            None => {
-                let here = here?;
-                (here.mark().is_none()
-                    && here.hash == token.hash
-                    && here.len == token.len
-                    && self.bytes(here).eq_ignore_ascii_case(self.bytes(token)))
-                .then_some(at + 1)
-            }
+            None => self.is_same_word(here?, token).then_some(at + 1),
             Some(Mark::AnyTokens) => {
                 bindings.push(rule_at, at, at);
                 Some(at)
@@ -196,7 +189,7 @@ impl Matching<'_> {
             let grown = match token.mark() {
                 Some(Mark::InClass) => self.extend_class(token.argument(), first, last),
                 Some(Mark::AnyTokens | Mark::SomeTokens) if last < self.input.len() => {
-                    Some(last + 1)
+                    self.next_place(pattern.get(rule_at + 1), last + 1)
                 }
                 _ => None,
             };
@@ -206,6 +199,41 @@ impl Matching<'_> {
             }
         }
         None
+    }
+
+    /// Finds where a wildcard that reaches to `from` or further may end: there what
+    /// `follows` in the pattern must begin. The next word or symbol is looked for at once.
+    #[inline]
+    fn next_place(&self, follows: Option<&Token>, from: usize) -> Option<usize> {
+        let Some(follows) = follows else {
+            return Some(self.input.len());
+        };
+        let rest = self.input.get(from..)?;
+        let skipped = match follows.mark() {
+            None => rest
+                .iter()
+                .position(|here| self.is_same_word(here, follows))?,
+            Some(
+                Mark::AnyTokens
+                | Mark::SomeTokens
+                | Mark::OneToken
+                | Mark::InClass
+                | Mark::NotInClass
+                | Mark::Host
+                | Mark::Deferred,
+            ) => 0,
+            mark => rest.iter().position(|here| here.mark() == mark)?,
+        };
+        Some(from + skipped)
+    }
+
+    /// Says whether a token of the address is the word `token` of the pattern.
+    #[inline]
+    fn is_same_word(&self, here: &Token, token: &Token) -> bool {
+        here.hash == token.hash
+            && here.len == token.len
+            && here.mark().is_none()
+            && self.bytes(here).eq_ignore_ascii_case(self.bytes(token))
     }
 
     fn token_in_class(&self, token: &Token, class: u16) -> bool {

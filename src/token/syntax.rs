@@ -24,6 +24,8 @@ const BUILT_IN_OPERATORS: &[u8] = b"()<>,;\r\n";
 #[derive(Debug, Clone)]
 pub struct AddressSyntax {
     kinds: [Kind; 256],
+    /// What is part of a word and nothing else, however text is read.
+    ordinary: [bool; 256],
     operators: Vec<u8>,
     /// What stands between two words when tokens are joined (BlankSub).
     pub space_substitute: u8,
@@ -50,8 +52,13 @@ impl AddressSyntax {
                 *kind = Kind::Operator;
             }
         }
+        let mut ordinary = kinds.map(|kind| kind == Kind::Atom);
+        ordinary[0] = false;
+        ordinary[usize::from(b'\\')] = false;
+        ordinary[0x80..].fill(false);
         AddressSyntax {
             kinds,
+            ordinary,
             operators: operators.to_vec(),
             space_substitute: b' ',
             level,
@@ -72,7 +79,7 @@ impl AddressSyntax {
     /// Says whether `character` is part of a word and nothing else, however text is read.
     #[inline]
     pub(crate) fn is_ordinary(&self, character: u8) -> bool {
-        self.kind(character) == Kind::Atom && !matches!(character, 0 | b'\\' | 0x80..)
+        self.ordinary[usize::from(character)]
     }
 
     /// Says whether a token that starts with `character` is a word.

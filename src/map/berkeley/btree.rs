@@ -108,7 +108,7 @@ pub(super) fn scan(
 }
 
 /// Walks down to the leaf that may hold `key`, or to the first leaf.
-fn descend(pages: &Pages, root: u32, key: Option<&[u8]>) -> Result<Page, Fault> {
+fn descend<'p>(pages: &'p Pages, root: u32, key: Option<&[u8]>) -> Result<Page<'p>, Fault> {
     let mut page = pages.page(root)?;
     for _ in 0..MAX_DEPTH {
         match page.kind() {

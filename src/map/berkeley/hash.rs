@@ -141,7 +141,7 @@ fn each_page(
 }
 
 /// Items lie back to back from the end of the page, so the one before tells where this ends.
-fn item(page: &Page, index: usize) -> Result<Item<'_>, Fault> {
+fn item<'p>(page: &'p Page<'_>, index: usize) -> Result<Item<'p>, Fault> {
     let start = page.offset(index)?;
     let end = match index.checked_sub(1) {
         Some(before) => page.offset(before)?,

@@ -29,7 +29,7 @@ pub(super) enum LeafItem<'a> {
 }
 
 /// Reads item `index` of a leaf as a value: it may have been deleted.
-pub(super) fn leaf_value(page: &Page, index: usize) -> Result<LeafItem<'_>, Fault> {
+pub(super) fn leaf_value<'p>(page: &'p Page<'_>, index: usize) -> Result<LeafItem<'p>, Fault> {
     let start = page.offset(index)?;
     if page
         .bytes
@@ -43,7 +43,7 @@ pub(super) fn leaf_value(page: &Page, index: usize) -> Result<LeafItem<'_>, Faul
 
 /// Reads the item that starts at `start`, deleted or not: a deleted pair may share its key
 /// with one that lives on.
-pub(super) fn item_at(page: &Page, start: usize) -> Result<LeafItem<'_>, Fault> {
+pub(super) fn item_at<'p>(page: &'p Page<'_>, start: usize) -> Result<LeafItem<'p>, Fault> {
     let bytes = &page.bytes;
     let number = |at: usize| page.order.u32(bytes, at).ok_or(Fault::Damaged("leaf item"));
     let kind = *bytes.get(start + 2).ok_or(Fault::Damaged("leaf item"))?;

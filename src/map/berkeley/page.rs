@@ -4,6 +4,7 @@
 //! every page number against the file, and whoever follows links counts them
 //! with [`Steps`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -87,6 +88,10 @@ pub(super) trait Source: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Returns how many octets there are.
     fn byte_count(&self) -> io::Result<u64>;
+    /// Returns `length` octets from `offset` of what lies in memory; `None` of a file.
+    fn resident(&self, _offset: u64, _length: usize) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl Source for std::fs::File {
@@ -101,17 +106,20 @@ impl Source for std::fs::File {
 
 impl Source for Vec<u8> {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
-        let end = start
-            .checked_add(buffer.len())
+        let bytes = self
+            .resident(offset, buffer.len())
             .ok_or(io::ErrorKind::UnexpectedEof)?;
-        let bytes = self.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(bytes);
         Ok(())
     }
 
     fn byte_count(&self) -> io::Result<u64> {
         Ok(self.len() as u64)
+    }
+
+    fn resident(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        let start = usize::try_from(offset).ok()?;
+        self.get(start..start.checked_add(length)?)
     }
 }
 
@@ -185,15 +193,15 @@ impl PageKind {
 
 /// One page in memory.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct Page<'p> {
     /// All octets, header included.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Cow<'p, [u8]>,
     /// Byte order of the file.
     pub(super) order: Order,
     header: usize,
 }
 
-impl Page {
+impl Page<'_> {
     /// Returns what the page says it is.
     pub(super) fn kind(&self) -> PageKind {
         PageKind::from_octet(self.bytes.get(25).copied().unwrap_or(0))
@@ -352,13 +360,19 @@ impl Pages {
     }
 
     /// Reads page `number`.
-    pub(super) fn page(&self, number: u32) -> Result<Page, Fault> {
+    pub(super) fn page(&self, number: u32) -> Result<Page<'_>, Fault> {
         let offset = u64::from(number)
             .checked_mul(self.page_bytes as u64)
             .filter(|_| number != 0)
             .ok_or(Fault::Damaged("page number"))?;
-        let mut bytes = vec![0; self.page_bytes];
-        self.source.read_at(&mut bytes, offset)?;
+        let bytes = match self.source.resident(offset, self.page_bytes) {
+            Some(bytes) => Cow::Borrowed(bytes),
+            None => {
+                let mut bytes = vec![0; self.page_bytes];
+                self.source.read_at(&mut bytes, offset)?;
+                Cow::Owned(bytes)
+            }
+        };
         Ok(Page {
             bytes,
             order: self.order,
