@@ -473,9 +473,7 @@ impl RewriteContext<'_> {
             line.push(b' ');
             let word = self.word(token);
             match token.mark() {
-                None if word.iter().all(|octet| matches!(octet, b' '..=b'~')) => {
-                    line.extend_from_slice(word);
-                }
+                None if push_printable(word, line) => {}
                 Some(mark) if reverses => {
                     line.extend_from_slice(REVERSE_VIDEO);
                     print_symbol(mark, token.argument(), &name, line);
@@ -488,4 +486,18 @@ impl RewriteContext<'_> {
         }
         line.push(b'\n');
     }
+}
+
+/// Appends a word if all of it can be printed as it is.
+#[inline]
+fn push_printable(word: &[u8], line: &mut Vec<u8>) -> bool {
+    let before = line.len();
+    for &octet in word {
+        if !matches!(octet, b' '..=b'~') {
+            line.truncate(before);
+            return false;
+        }
+        line.push(octet);
+    }
+    true
 }
