@@ -1,5 +1,6 @@
 //! Addresses of MAIL, RCPT, VRFY and EXPN: where they end, what they resolve to.
 
+use super::connection::ConnectionKind;
 use super::session::Session;
 use super::wording;
 use crate::logging::record::Severity;
@@ -7,6 +8,10 @@ use crate::mailer::MailerTriple;
 use crate::smtp::{ExitStatus, Reply, command::skip_blanks};
 use crate::sys::identity::User;
 use crate::token::{NoTokens, TokenBuffer, TokenizeOptions, tokenize};
+
+/// The refusal of octets above 127 in an address that comes over a socket. The reference lets
+/// them pass; the next host may not. Source: RFC 5321 section 2.4, RFC 6531 section 3.5.
+const NEEDS_SMTPUTF8: &[u8] = b"553 5.6.7 Address requires SMTPUTF8";
 
 /// The pieces of `FROM:<address> parameters`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +60,21 @@ impl Session {
             Err(NoTokens) => end_of_word(rest),
         };
         let (address, parameters) = rest.split_at(end.min(rest.len()));
+        let address = address.trim_ascii_end();
+        if !address.is_ascii() && !self.is_on_a_pipe() {
+            let refusal = wording::reply(NEEDS_SMTPUTF8);
+            return Err(PathFault::Malformed(address.to_vec(), refusal));
+        }
         Ok(PathArgument {
-            address: address.trim_ascii_end(),
+            address,
             parameters,
         })
+    }
+
+    /// Says whether this is `-bs` on a pipe or terminal, where the program at the other end is
+    /// trusted to know what it sends.
+    fn is_on_a_pipe(&self) -> bool {
+        matches!(self.connection.kind, ConnectionKind::Pipe { .. })
     }
 
     /// Makes the refusal of a path without its keyword.

@@ -244,6 +244,22 @@ fn a_message_is_in_the_queue_before_the_250() {
 }
 
 #[test]
+fn octets_above_127_in_addresses_are_refused() {
+    let mut dialogue = Dialogue::new();
+    dialogue.say("EHLO client.test");
+    let refusal = "553 5.6.7 Address requires SMTPUTF8\r\n";
+    let answer = dialogue.raw(b"MAIL FROM:<caf\xe9@client.test>\r\n");
+    assert_eq!(answer, refusal);
+    assert!(
+        dialogue
+            .say("MAIL FROM:<cafe@client.test>")
+            .starts_with("250 ")
+    );
+    let answer = dialogue.raw(b"RCPT TO:<vict\xffim@mx.test>\r\n");
+    assert_eq!(answer, refusal);
+}
+
+#[test]
 fn background_messages_are_handed_on_after_the_reply() {
     let mut dialogue = Dialogue::with("O DeliveryMode=background\nO QueueLA=10000\n");
     dialogue.open_message();
