@@ -29,26 +29,30 @@ test: peers
 # Puts everything of etc/manifest below $(DESTDIR). Configuration that is there
 # already (sendmail.cf, aliases, maps) is never touched.
 SMMSP := $(shell [ "$$(id -u)" = 0 ] && getent group smmsp >/dev/null && echo smmsp)
-SBIN_LINKS = editmap hoststat mailstats makemap newaliases praliases purgestat runq smtpd
+SBIN_LINKS = editmap hoststat mailstats makemap newaliases praliases purgestat rmail runq smtpd
+
+MAN_SECTIONS = 1 5 8
 
 PROGRAM ?= target/release/sendmail
 
 install: build install-files
 
 install-files:
-	install -d -m 755 $(DESTDIR)/etc/init.d $(DESTDIR)/etc/mail $(DESTDIR)/usr/bin \
-	    $(DESTDIR)/usr/lib $(DESTDIR)/usr/sbin $(DESTDIR)/usr/share/man/man5 $(DESTDIR)/usr/share/man/man8
+	install -d -m 755 $(DESTDIR)/etc/init.d $(DESTDIR)/etc/mail/smrsh $(DESTDIR)/usr/bin \
+	    $(DESTDIR)/usr/lib $(DESTDIR)/usr/libexec/sendmail $(DESTDIR)/usr/sbin
+	install -d -m 755 $(MAN_SECTIONS:%=$(DESTDIR)/usr/share/man/man%)
 	install -d -m 700 $(DESTDIR)/var/spool/mqueue
 	install -d -m 770 $(if $(SMMSP),-o smmsp -g smmsp) $(DESTDIR)/var/spool/clientmqueue
 	install -m $(if $(SMMSP),2755 -g smmsp,755) $(PROGRAM) $(DESTDIR)/usr/sbin/sendmail
 	for name in $(SBIN_LINKS); do ln -sfn sendmail $(DESTDIR)/usr/sbin/$$name; done
 	ln -sfn ../sbin/sendmail $(DESTDIR)/usr/bin/mailq
 	ln -sfn ../sbin/sendmail $(DESTDIR)/usr/bin/newaliases
+	ln -sfn ../sbin/sendmail $(DESTDIR)/usr/bin/vacation
 	ln -sfn ../sbin/sendmail $(DESTDIR)/usr/lib/sendmail
+	for name in mail.local smrsh; do ln -sfn ../../sbin/sendmail $(DESTDIR)/usr/libexec/sendmail/$$name; done
 	install -m 755 etc/init.d/sendmail $(DESTDIR)/etc/init.d/sendmail
 	install -m 644 etc/helpfile $(DESTDIR)/etc/mail/helpfile
-	install -m 644 man/aliases.5 $(DESTDIR)/usr/share/man/man5/aliases.5
-	install -m 644 man/sendmail.8 $(DESTDIR)/usr/share/man/man8/sendmail.8
+	for n in $(MAN_SECTIONS); do install -m 644 man/*.$$n $(DESTDIR)/usr/share/man/man$$n; done
 
 scenario: peers build
 	unshare --mount --net --uts --ipc --pid --fork --kill-child sh -c '"$$@"; exit $$?' sh \

@@ -39,12 +39,15 @@ fn what_is_installed_is_what_the_manifest_says_and_serves() {
 
 #[test]
 fn manual_pages_pass_the_linter() {
-    let pages = ["man/sendmail.8", "man/aliases.5"];
+    let folder = std::fs::read_dir(support::project().join("man")).expect("there is a folder man");
+    let mut pages: Vec<_> = folder.map(|page| page.expect("it can be read").path()).collect();
+    pages.sort();
+    assert!(pages.len() >= 12, "only {pages:?}");
     support::need_tool("mandoc", |mandoc| {
         let output = std::process::Command::new(mandoc)
             .current_dir(support::project())
             .args(["-Tlint", "-Wwarning"])
-            .args(pages)
+            .args(&pages)
             .output()
             .expect("mandoc starts");
         let said = String::from_utf8_lossy(&output.stdout);
@@ -67,6 +70,7 @@ scenarios! {
     mail_is_counted_in_the_statistics_file: "statistics";
     the_queue_is_worked_on_by_hand_while_runners_of_both_programs_run: "queue_tool";
     long_sessions_are_quoted_whole_and_old_transcripts_go: "transcripts";
+    mail_local_smrsh_vacation_and_rmail_work_with_both_programs: "companions";
     limits_of_the_daemon_hold_and_free_places_are_used_at_once: "limits";
     the_sandbox_shows_a_message_delivered_and_leaves_nothing_behind: "sandbox";
     what_is_checked_and_explained_stays_as_it_was: "inspection";

@@ -41,7 +41,9 @@ GROUPS = [("root", 0), ("daemon", 1), ("mail", 8), ("staff", 50), ("nogroup", 65
          [(u[0], u[2]) for u in USERS if u[1] >= 111 and u[0] != "nobody"]
 # Names under /usr/sbin that are the program's, whatever the machine has there.
 OWN_NAMES = ("sendmail", "mailq", "newaliases", "hoststat", "purgestat", "runq", "smtpd", "makemap",
-             "praliases", "mailstats", "editmap")
+             "praliases", "mailstats", "editmap", "smrsh", "mail.local", "rmail", "vacation")
+# What the package of the real programs calls them.
+REAL_NAMES = {"vacation": "vacation.sendmail"}
 UIDS = {u[0]: (u[1], u[2]) for u in USERS}
 
 
@@ -139,9 +141,9 @@ def build_root(program):
     for name in ("mailq", "newaliases", "hoststat", "purgestat", "runq", "smtpd"):
         os.symlink("sendmail", inside("/usr/sbin/" + name))
     real = "/peers/root/" in program
-    for name in ("makemap", "praliases", "mailstats", "editmap"):
-        target = "/project/target/peers/root/usr/libexec/sendmail/" + name if real else "sendmail"
-        os.symlink(target, inside("/usr/sbin/" + name))
+    for name in ("makemap", "praliases", "mailstats", "editmap", "smrsh", "mail.local", "rmail", "vacation"):
+        target = "/project/target/peers/root/usr/libexec/sendmail/" + REAL_NAMES.get(name, name)
+        os.symlink(target if real else "sendmail", inside("/usr/sbin/" + name))
 
     socket.sethostname(HOST)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
