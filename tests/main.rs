@@ -40,7 +40,9 @@ fn what_is_installed_is_what_the_manifest_says_and_serves() {
 #[test]
 fn manual_pages_pass_the_linter() {
     let folder = std::fs::read_dir(support::project().join("man")).expect("there is a folder man");
-    let mut pages: Vec<_> = folder.map(|page| page.expect("it can be read").path()).collect();
+    let mut pages: Vec<_> = folder
+        .map(|page| page.expect("it can be read").path())
+        .collect();
     pages.sort();
     assert!(pages.len() >= 12, "only {pages:?}");
     support::need_tool("mandoc", |mandoc| {
