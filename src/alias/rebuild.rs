@@ -72,6 +72,7 @@ impl Rebuild<'_> {
             .rules(self.services.alias_file_rules);
         let opened = match self.services.privileged.open_as(&request) {
             Ok(opened) => opened.file,
+            Err(_) if definition.flags.optional => return,
             Err(_) if !file.starts_with(b"/") => {
                 let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
                 return host.say(&cannot_open(file, &OpenError::Io(missing)));

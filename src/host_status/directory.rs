@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::host_status::record::{HostRecord, MAX_RECORD};
-use crate::sys::file::path_of;
+use crate::sys::file::{FileFacts, path_of};
 use crate::sys::lock::FileLock;
 
 /// Deepest nesting of folders that is walked.
@@ -114,15 +114,15 @@ impl HostStatusDirectory {
         Ok(found)
     }
 
-    /// Removes the files of hosts whose status is older than `oldest` (seconds since 1970).
+    /// Removes the files that were last written before `oldest` (seconds since 1970), whatever is in them.
     ///
     /// # Errors
     /// The folder itself cannot be read.
     pub fn purge(&self, oldest: i64) -> io::Result<()> {
         let entries = fs::read_dir(&self.path)?;
         walk(entries, &mut Vec::new(), &mut |path, _| {
-            let record = File::open(path).ok().and_then(|file| read_record(&file));
-            if record.is_some_and(|record| record.updated <= oldest) {
+            let changed = FileFacts::at_link(path).map(|facts| facts.modified.seconds());
+            if changed.is_ok_and(|changed| changed <= oldest) {
                 let _ = fs::remove_file(path);
                 // Folders go when they are empty.
                 let mut folder = path.parent();

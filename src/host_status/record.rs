@@ -107,13 +107,20 @@ impl HostRecord {
             return reply.clone();
         }
         let exit = ExitStatus::from_number(self.exit);
-        match exit.description() {
-            None => b"No status available".to_vec(),
-            Some(description) if exit == ExitStatus::TempFail && self.error_number != 0 => {
-                format!("{}: {}", description.text, error_text(self.error_number)).into_bytes()
+        let text = match (exit, exit.description()) {
+            (ExitStatus::Ok | ExitStatus::TempFail, _) if self.error_number != 0 => {
+                let word = if exit == ExitStatus::Ok {
+                    "OK"
+                } else {
+                    "Deferred"
+                };
+                format!("{word}: {}", error_text(self.error_number))
             }
-            Some(description) => description.text.as_bytes().to_vec(),
-        }
+            (ExitStatus::Ok, _) => "OK".to_owned(),
+            (_, None) => format!("Unknown mailer error {}", self.exit),
+            (_, Some(description)) => format!("{} {}", description.enhanced, description.text),
+        };
+        text.into_bytes()
     }
 }
 
@@ -137,6 +144,20 @@ mod tests {
             b"250 2.0.0 ok"
         );
         assert_eq!(HostRecord::parse(reply).unwrap().to_text(), reply);
+        for (error, exit, wanted) in [
+            (0, 0, "OK"),
+            (5, 0, "OK: text"),
+            (0, 75, "4.0.0 Deferred"),
+            (5, 75, "Deferred: text"),
+            (5, 68, "5.1.2 Host unknown"),
+            (0, 77, "5.0.0 Insufficient permission"),
+            (0, 99, "Unknown mailer error 99"),
+        ] {
+            let text = format!("V0\nE{error}\nH0\nS{exit}\nU1\n.\n");
+            let record = HostRecord::parse(text.as_bytes()).unwrap();
+            let shown = record.shown(&|_| "text".to_owned());
+            assert_eq!(shown, wanted.as_bytes(), "{exit}");
+        }
     }
 
     #[test]

@@ -109,8 +109,7 @@ impl Statistics {
         if content.is_empty() {
             return Ok(Self::new(now));
         }
-        let head = content.get(..HEAD).filter(|_| content.len() >= FILE_SIZE);
-        let Some(head) = head else {
+        let Some(head) = content.get(..HEAD) else {
             return Err(StatisticsFault::Magic);
         };
         let small = |at: usize| {
@@ -123,7 +122,7 @@ impl Statistics {
         if small(4) != VERSION {
             return Err(StatisticsFault::Version(small(4)));
         }
-        if head.get(16..18) != Some(&size_field()[..]) {
+        if head.get(16..18) != Some(&size_field()[..]) || content.len() < FILE_SIZE {
             return Err(StatisticsFault::Size);
         }
         let mut numbers = content

@@ -36,6 +36,9 @@ fn print(
     now: Timestamp,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    if hosts.is_empty() {
+        return Ok(());
+    }
     writeln!(
         out,
         " -------------- Hostname --------------- How long ago ---------Results---------"
@@ -46,9 +49,9 @@ fn print(
         let result = listed.record.shown(&|number| system_text(number));
         let result = String::from_utf8_lossy(&result).into_owned();
         let ago = format_interval(now.since(Timestamp::from_seconds(listed.record.updated)));
-        let (name, result) = match is_verbose {
-            true => (name, result),
-            false => (cut(&name, HOST_WIDTH), cut(&result, RESULT_WIDTH)),
+        let result = match is_verbose {
+            true => result,
+            false => cut(&result, RESULT_WIDTH),
         };
         writeln!(out, "{mark}{name:<HOST_WIDTH$} {ago:>12} {result}")?;
     }

@@ -28,7 +28,7 @@ pub fn run(
         }
     };
     if let Some(file) = flags.value(b'f') {
-        print_list(file, &flags.operands, out, errors);
+        print_specification(file, &flags.operands, out, errors);
         return ExitStatus::Ok;
     }
     match Settings::read(PROGRAM, &flags, users, errors) {
@@ -45,27 +45,42 @@ pub fn run(
 /// Prints every database of one AliasFile option.
 fn print_list(list: &[u8], keys: &[Vec<u8>], out: &mut dyn Write, errors: &mut dyn Write) {
     for specification in list.split(|&octet| octet == b',').map(<[u8]>::trim_ascii) {
-        if specification.is_empty() {
-            continue;
+        if !specification.is_empty() {
+            print_specification(specification, keys, out, errors);
         }
-        let (class, file) = match specification.iter().position(|&octet| octet == b':') {
-            None => (MapClass::Hash, specification),
-            Some(colon) => {
-                let (word, rest) = specification.split_at(colon);
-                match MapClass::from_name(word) {
-                    Some(class @ (MapClass::Hash | MapClass::Btree | MapClass::Cdb)) => {
-                        (class, rest.get(1..).unwrap_or(&[]))
-                    }
-                    _ => {
-                        let text: &[u8] = b"Skipping non-file based alias type ";
-                        complain(errors, PROGRAM, &[text, word]);
-                        continue;
-                    }
+    }
+}
+
+/// Prints the database of `class: flags file`.
+fn print_specification(
+    specification: &[u8],
+    keys: &[Vec<u8>],
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) {
+    let (class, file) = match specification.iter().position(|&octet| octet == b':') {
+        None => (None, specification),
+        Some(colon) => {
+            let (word, rest) = specification.split_at(colon);
+            match MapClass::from_name(word) {
+                Some(class @ (MapClass::Hash | MapClass::Btree | MapClass::Cdb)) => {
+                    (Some(class), rest.get(1..).unwrap_or(&[]))
+                }
+                _ => {
+                    let text: &[u8] = b"Skipping non-file based alias type ";
+                    complain(errors, PROGRAM, &[text, word]);
+                    return;
                 }
             }
-        };
-        print_database(class, without_flags(file), keys, out, errors);
+        }
+    };
+    let file = without_flags(file);
+    if file.is_empty() {
+        let text: &[u8] = b"illegal alias specification: ";
+        complain(errors, PROGRAM, &[text, specification]);
+        return;
     }
+    print_database(class, file, keys, out, errors);
 }
 
 /// Drops flags like `-o` in front of the file.
@@ -81,8 +96,9 @@ fn without_flags(file: &[u8]) -> &[u8] {
     rest
 }
 
+/// Prints a database; without a class it may be of any, which is hash.
 fn print_database(
-    class: MapClass,
+    class: Option<MapClass>,
     file: &[u8],
     keys: &[Vec<u8>],
     out: &mut dyn Write,
@@ -93,12 +109,13 @@ fn print_database(
         out.write_all(&[&plain(key), b":".as_slice(), &plain(value), b"\n"].concat())
             .is_ok()
     };
+    let wanted = class.unwrap_or(MapClass::Hash);
     let outcome = if keys.is_empty() {
-        each_pair(class, file, &mut print)
+        each_pair(wanted, file, &mut print)
     } else {
         keys.iter().try_for_each(|key| {
-            let with_nul = find(class, file, &[key, b"\0".as_slice()].concat())?;
-            match with_nul.map_or_else(|| find(class, file, key), |value| Ok(Some(value)))? {
+            let with_nul = find(wanted, file, &[key, b"\0".as_slice()].concat())?;
+            match with_nul.map_or_else(|| find(wanted, file, key), |value| Ok(Some(value)))? {
                 Some(value) => print(key, &value),
                 None => out_no_key(&mut print, key),
             };
@@ -106,9 +123,10 @@ fn print_database(
         })
     };
     if let Err(reason) = outcome {
-        // A missing file is no database of any type.
         let reason = match reason.as_str() {
-            "No such file or directory" => "Unknown database type",
+            "No such file or directory" | "Invalid argument" if class.is_none() => {
+                "Unknown database type"
+            }
             other => other,
         };
         complain(errors, PROGRAM, &[file, b": open: ", reason.as_bytes()]);
@@ -167,5 +185,9 @@ mod tests {
             "praliases: Skipping non-file based alias type ldap\n\
              praliases: /nonexistent/a: open: Unknown database type\n"
         );
+        let mut errors = Vec::new();
+        print_list(b"hash:-o/etc/a", &[], &mut out, &mut errors);
+        let text = b"praliases: illegal alias specification: hash:-o/etc/a\n";
+        assert_eq!(errors, text);
     }
 }
