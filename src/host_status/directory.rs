@@ -292,6 +292,9 @@ mod tests {
         let directory = HostStatusDirectory::new(folder.path().to_path_buf());
         directory.store(b"a.old.test", &record(5)).unwrap();
         directory.store(b"b.new.test", &record(50)).unwrap();
+        // It is the file that is old, not what it tells.
+        let file = File::open(folder.path().join("test./old./a")).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
         directory.purge(10).unwrap();
         assert!(!folder.path().join("test./old.").exists());
         assert_eq!(directory.load(b"b.new.test"), Some(record(50)));
