@@ -9,8 +9,9 @@ use crate::smtp::{ExitStatus, Reply, command::skip_blanks};
 use crate::sys::identity::User;
 use crate::token::{NoTokens, TokenBuffer, TokenizeOptions, tokenize};
 
-/// The refusal of octets above 127 in an address that comes over a socket. The reference lets
-/// them pass; the next host may not. Source: RFC 5321 section 2.4, RFC 6531 section 3.5.
+/// The refusal of octets above 127 in an address that comes over the network. The reference takes
+/// their eighth bit away; a local program at the other end of `-bs` gets it so.
+/// Source: RFC 5321 section 2.4, RFC 6531 section 3.5.
 const NEEDS_SMTPUTF8: &[u8] = b"553 5.6.7 Address requires SMTPUTF8";
 
 /// The pieces of `FROM:<address> parameters`.
@@ -61,7 +62,7 @@ impl Session {
         };
         let (address, parameters) = rest.split_at(end.min(rest.len()));
         let address = address.trim_ascii_end();
-        if !address.is_ascii() && !self.is_on_a_pipe() {
+        if !address.is_ascii() && self.connection.kind == ConnectionKind::Network {
             let refusal = wording::reply(NEEDS_SMTPUTF8);
             return Err(PathFault::Malformed(address.to_vec(), refusal));
         }
@@ -69,12 +70,6 @@ impl Session {
             address,
             parameters,
         })
-    }
-
-    /// Says whether this is `-bs` on a pipe or terminal, where the program at the other end is
-    /// trusted to know what it sends.
-    fn is_on_a_pipe(&self) -> bool {
-        matches!(self.connection.kind, ConnectionKind::Pipe { .. })
     }
 
     /// Makes the refusal of a path without its keyword.
