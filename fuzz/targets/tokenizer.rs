@@ -53,7 +53,7 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(end) = tokenize(text, options(choice), &syntax, &mut buffer, &mut complaints) {
         assert!(end <= text.len());
         assert_eq!(buffer.words().count(), buffer.len());
-        assert!(buffer.words().all(|word| word.len() < 256));
+        assert!(buffer.words().all(|word| word.len() <= 256));
     }
     let rules = PhraseRules {
         must_quote: b".'",

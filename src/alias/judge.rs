@@ -3,8 +3,9 @@
 //! A name may be aliased if its address resolves to a mailer with flag `A`.
 //! Source: guide 2.6, guide 5.4 flag F=A.
 
+use crate::mailer::MailerTable;
 use crate::map::AliasName;
-use crate::rewrite::resolve::{ErrorSource, Resolving};
+use crate::rewrite::resolve::{ErrorSource, Resolved, Resolving};
 use crate::rewrite::{Kept, Place, Resolution, RewriteContext, Role, RuleError};
 use crate::smtp::{ExitStatus, Reply};
 
@@ -21,10 +22,20 @@ pub struct Judged {
 ///
 /// The error, if there is one, was not told by the listener.
 pub fn judge(name: &[u8], cx: &mut RewriteContext<'_>) -> (AliasName, Option<RuleError>) {
-    match parse(name, cx) {
+    let resolved = resolve_name(name, cx);
+    judge_resolved(name, resolved.resolution, cx.mailers)
+}
+
+/// Judges the left-hand side `name` of an alias by what its address resolved to.
+pub(crate) fn judge_resolved(
+    name: &[u8],
+    resolution: Resolution,
+    mailers: &MailerTable,
+) -> (AliasName, Option<RuleError>) {
+    match resolution {
         Resolution::Mailer(triple) | Resolution::Deferred(triple) => {
             let shown = name.trim_ascii().to_vec();
-            if cx.mailers.get(triple.mailer).has(b'A') {
+            if mailers.get(triple.mailer).has(b'A') {
                 (
                     AliasName::Local {
                         user: triple.user,
@@ -75,13 +86,14 @@ impl Judged {
     }
 }
 
-fn parse(name: &[u8], cx: &mut RewriteContext<'_>) -> Resolution {
+/// Resolves the left-hand side of an alias as an address.
+pub(crate) fn resolve_name(name: &[u8], cx: &mut RewriteContext<'_>) -> Resolved {
     let how = Resolving {
         role: Role::Recipient,
         place: Place::Envelope,
         delimiter: Some(b':'),
     };
-    cx.resolve(name, how).resolution
+    cx.resolve(name, how)
 }
 
 fn message(about: &[u8], text: &[u8]) -> Vec<u8> {

@@ -136,31 +136,10 @@ impl MacroNames {
     }
 
     fn parse_long(&mut self, rest: &[u8], errors: &mut Vec<Vec<u8>>) -> (Option<MacroId>, usize) {
-        let mut name = Vec::new();
-        let mut at = 0;
-        let fault = loop {
-            match rest.get(at) {
-                None | Some(0) => break Some([b"Unbalanced { on ", name.as_slice()].concat()),
-                Some(b'}') => break None,
-                Some(_) if name.len() >= MAX_NAME => {
-                    let text = format!(
-                        "Macro/class name ({{{}}}) too long ({MAX_NAME} chars max)",
-                        String::from_utf8_lossy(&name)
-                    );
-                    break Some(text.into_bytes());
-                }
-                Some(&c) if c.is_ascii_alphanumeric() || c == b'_' => name.push(c),
-                Some(&c) => {
-                    errors.push([b"Invalid macro/class character ".as_slice(), &[c]].concat())
-                }
-            }
-            at += 1;
+        let (name, end) = read_long(rest, errors);
+        let Some(name) = name else {
+            return (None, end + 1);
         };
-        if let Some(text) = fault {
-            errors.push(text);
-            errors.push(b"Unable to assign macro/class ID (mid = 0xffffffff)".to_vec());
-            return (None, at + 1);
-        }
         // A name that lost all its characters is still a name: the empty one.
         let id = if name.is_empty() {
             MacroId::from_number(0)
@@ -168,8 +147,47 @@ impl MacroNames {
             self.intern(&name)
         };
         self.meet(id);
-        (Some(id), at + 2)
+        (Some(id), end + 2)
     }
+}
+
+/// Reads the name, `x` or `{name}`, at the start of `text` without its braces.
+///
+/// `None` is no name at all; what is wrong with it goes to `errors`.
+pub(crate) fn read_name(text: &[u8], errors: &mut Vec<Vec<u8>>) -> Option<Vec<u8>> {
+    match text {
+        [] | [b'{', b'}', ..] => {
+            errors.push(b"Name required for macro/class".to_vec());
+            None
+        }
+        [b'{', rest @ ..] => read_long(rest, errors).0,
+        [letter, ..] => Some(vec![*letter]),
+    }
+}
+
+/// Reads a name up to its closing brace, and returns where that or the fault is.
+fn read_long(rest: &[u8], errors: &mut Vec<Vec<u8>>) -> (Option<Vec<u8>>, usize) {
+    let mut name = Vec::new();
+    let mut at = 0;
+    let fault = loop {
+        match rest.get(at) {
+            None | Some(0) => break [b"Unbalanced { on ", name.as_slice()].concat(),
+            Some(b'}') => return (Some(name), at),
+            Some(_) if name.len() >= MAX_NAME => {
+                let text = format!(
+                    "Macro/class name ({{{}}}) too long ({MAX_NAME} chars max)",
+                    String::from_utf8_lossy(&name)
+                );
+                break text.into_bytes();
+            }
+            Some(&c) if c.is_ascii_alphanumeric() || c == b'_' => name.push(c),
+            Some(&c) => errors.push([b"Invalid macro/class character ".as_slice(), &[c]].concat()),
+        }
+        at += 1;
+    };
+    errors.push(fault);
+    errors.push(b"Unable to assign macro/class ID (mid = 0xffffffff)".to_vec());
+    (None, at)
 }
 
 #[cfg(test)]

@@ -488,7 +488,10 @@ impl MapDefinition {
                 break;
             };
             let (value, after) = split_word(value);
-            self.flags.set(letter, value);
+            // Names of hosts lose their quotes in any case. Observed: 8.17.1.9.
+            if letter != b'q' {
+                self.flags.set(letter, value);
+            }
             rest = skip_spaces(after);
         }
         self.rest = rest.to_vec();

@@ -28,6 +28,13 @@ pub trait Map: Send + Sync {
     /// Looks `key` up; `arguments` are what `$@` handed over in the rule.
     fn lookup(&self, key: &[u8], arguments: &[&[u8]], cx: &mut LookupContext<'_>) -> MapAnswer;
 
+    /// Returns what a key that was not found here is for later members of a sequence, if that is another.
+    ///
+    /// Observed: 8.17.1.9 works on the key in place.
+    fn key_left(&self, _key: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Says whether this is a makeshift that is to be opened again after a while.
     fn is_makeshift(&self) -> bool {
         false

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::flags::MapFlags;
 use super::lookup::{LookupContext, Map, MapAnswer, STATUS_CONFIG, STATUS_DATA, STATUS_NOT_FOUND};
 use super::set::OPENING_TRACE_LEVEL;
-use crate::text::bytes::trim_start;
+use crate::text::bytes::skip_spaces;
 
 /// Class `null`: nothing is ever found.
 pub(super) struct Null;
@@ -72,17 +72,26 @@ pub(super) struct Dequote(pub(super) MapFlags);
 impl Map for Dequote {
     fn lookup(&self, key: &[u8], _: &[&[u8]], _: &mut LookupContext<'_>) -> MapAnswer {
         match dequoted(key, self.0.separator) {
-            Some(plain) => MapAnswer::found(self.0.plain_value(&plain)),
-            None => MapAnswer::missing(),
+            Ok(plain) => MapAnswer::found(self.0.plain_value(&plain)),
+            Err(_) => MapAnswer::missing(),
         }
+    }
+
+    /// What was stripped so far, and behind it what stood there.
+    fn key_left(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let mut left = dequoted(key, self.0.separator).err()?;
+        left.extend_from_slice(key.get(left.len()..).unwrap_or(&[]));
+        Some(left)
     }
 }
 
-/// Strips the quotes outside of comments; none if there are none or something does not pair.
-fn dequoted(key: &[u8], space: Option<u8>) -> Option<Vec<u8>> {
+/// Strips the quotes outside of comments.
+///
+/// The error is how far it came when there were none, or something does not pair.
+fn dequoted(key: &[u8], space: Option<u8>) -> Result<Vec<u8>, Vec<u8>> {
     let mut plain = Vec::with_capacity(key.len());
     let (mut angles, mut comments, mut quotes) = (0_usize, 0_usize, 0_usize);
-    let mut escaped = false;
+    let (mut words, mut escaped) = (1_usize, false);
     for &octet in key {
         if escaped {
             plain.push(octet);
@@ -97,9 +106,10 @@ fn dequoted(key: &[u8], space: Option<u8>) -> Option<Vec<u8>> {
         match octet {
             b'\\' => escaped = true,
             b'(' => comments += 1,
-            b')' => comments = comments.checked_sub(1)?,
-            // A space would make it more than one word.
-            b' ' | b'\t' => return None,
+            b')' if comments == 0 => return Err(plain),
+            b')' => comments -= 1,
+            // It would be more than one word, but all quotes are stripped before that is told.
+            b' ' | b'\t' => words += 1,
             _ => {}
         }
         if comments == 0 {
@@ -109,14 +119,18 @@ fn dequoted(key: &[u8], space: Option<u8>) -> Option<Vec<u8>> {
                     continue;
                 }
                 b'<' => angles += 1,
-                b'>' => angles = angles.checked_sub(1)?,
+                b'>' if angles == 0 => return Err(plain),
+                b'>' => angles -= 1,
                 _ => {}
             }
         }
         plain.push(octet);
     }
-    let balanced = angles == 0 && comments == 0 && quotes % 2 == 0 && !escaped;
-    (balanced && quotes > 0).then_some(plain)
+    let balanced = angles == 0 && comments == 0 && quotes % 2 == 0 && !escaped && words == 1;
+    match balanced && quotes > 0 {
+        true => Ok(plain),
+        false => Err(plain),
+    }
 }
 
 /// Class `arith`: the key is the operator, the arguments are the numbers; flags mean nothing.
@@ -187,18 +201,27 @@ fn random_between(low: i64, high: i64) -> Option<i64> {
 }
 
 /// Reads a number as the C library does: spaces, a sign, digits; the rest does not matter.
+///
+/// It is octal behind `0` and hexadecimal behind `0x`.
 fn number(text: &[u8]) -> i64 {
-    let text = trim_start(text);
+    let text = skip_spaces(text);
     let (negative, digits) = match text.split_first() {
         Some((b'-', rest)) => (true, rest),
         Some((b'+', rest)) => (false, rest),
         _ => (false, text),
     };
-    let digits = digits.iter().take_while(|octet| octet.is_ascii_digit());
-    let size = digits.fold(0_i64, |sum, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(i64::from(digit - b'0'))
-    });
+    let (base, digits) = match digits {
+        [b'0', b'x' | b'X', rest @ ..] => (16, rest),
+        [b'0', ..] => (8, digits),
+        _ => (10, digits),
+    };
+    let size = digits
+        .iter()
+        .map_while(|&octet| char::from(octet).to_digit(base))
+        .fold(0_i64, |sum, digit| {
+            sum.saturating_mul(i64::from(base))
+                .saturating_add(i64::from(digit))
+        });
     if negative { -size } else { size }
 }
 
@@ -219,11 +242,11 @@ mod tests {
             ("\"(a\"", None),
             ("\\\"a", None),
         ] {
-            let found = dequoted(key.as_bytes(), None);
+            let found = dequoted(key.as_bytes(), None).ok();
             assert_eq!(found.as_deref(), wanted.map(str::as_bytes), "{key}");
         }
         assert_eq!(
-            dequoted(b"\"a b\"", Some(b'_')).as_deref(),
+            dequoted(b"\"a b\"", Some(b'_')).ok().as_deref(),
             Some(b"a_b".as_slice())
         );
     }

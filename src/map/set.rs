@@ -6,6 +6,7 @@
 //!
 //! Source: guide 5.9; observed: 8.17.1.9.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -253,7 +254,7 @@ impl MapSet {
         arguments: &[&[u8]],
         cx: &mut LookupContext<'_>,
     ) -> MapAnswer {
-        self.ask_at(id, key, arguments, cx, 0)
+        self.ask_at(id, &mut Cow::Borrowed(key), arguments, cx, 0)
     }
 
     /// Asks one map as `$( $)` does.
@@ -268,21 +269,23 @@ impl MapSet {
         cx: &mut LookupContext<'_>,
     ) -> RuleAnswer {
         let flags = &self.definition(id).flags;
+        let key = match flags.keep_quotes {
+            true => Cow::Borrowed(key),
+            false => Cow::Owned(without_quotes(key)),
+        };
         let raw = if flags.not_when_deferred && cx.mode == LookupMode::Deferred {
             MapAnswer::temporary()
-        } else if flags.keep_quotes {
-            self.ask(id, key, arguments, cx)
         } else {
-            self.ask(id, &without_quotes(key), arguments, cx)
+            self.ask(id, &key, arguments, cx)
         };
         let mut value = raw.value.clone();
         let mut deferred = None;
         if raw.is_temporary() {
             if !flags.never_defers {
-                deferred = Some(self.deferral(id, key));
+                deferred = Some(self.deferral(id, &key));
             }
             if let Some(suffix) = &flags.failure_suffix {
-                value = Some([key, suffix].concat());
+                value = Some([&key, suffix.as_slice()].concat());
             }
         }
         RuleAnswer {
@@ -377,13 +380,22 @@ impl MapSet {
     fn ask_at(
         &self,
         id: MapId,
-        key: &[u8],
+        key: &mut Cow<'_, [u8]>,
         arguments: &[&[u8]],
         cx: &mut LookupContext<'_>,
         depth: usize,
     ) -> MapAnswer {
         match &*self.state(id, cx.host) {
-            State::Open(map) => map.lookup(key, arguments, cx),
+            State::Open(map) => {
+                let answer = map.lookup(key, arguments, cx);
+                if depth > 0
+                    && answer.value.is_none()
+                    && let Some(left) = map.key_left(key)
+                {
+                    *key = Cow::Owned(left);
+                }
+                answer
+            }
             State::Members(members) => {
                 if depth >= MAX_DEPTH {
                     return MapAnswer::temporary();

@@ -69,6 +69,11 @@ impl Map for UserMap {
             Err(_) => MapAnswer::temporary(),
         }
     }
+
+    /// The name in lower case was tried last.
+    fn key_left(&self, key: &[u8]) -> Option<Vec<u8>> {
+        Some(key.to_ascii_lowercase())
+    }
 }
 
 fn field_of(name: &[u8]) -> Option<Field> {

@@ -10,6 +10,8 @@
 //!
 //! Source: RFC 5322 section 3.4, option MustQuoteChars; observed: 8.17.1.9.
 
+use crate::text::bytes::{drop_end_spaces, is_space, skip_spaces};
+
 /// Characters that always force quotes around a phrase, whatever MustQuoteChars adds.
 ///
 /// Source: option MustQuoteChars.
@@ -63,7 +65,7 @@ impl AddressTemplate {
 
     /// Takes the core out of an address.
     pub fn of(address: &[u8], rules: &PhraseRules<'_>) -> Self {
-        Cracker::new(address.trim_ascii_start(), rules).run()
+        Cracker::new(skip_spaces(address), rules).run()
     }
 
     /// Puts an address where the core was.
@@ -238,6 +240,7 @@ impl<'a> Cracker<'a> {
     fn open_comment(&mut self) {
         self.comment_depth += 1;
         if !self.has_room() {
+            self.is_too_long = true;
             return;
         }
         self.limit -= 1;
@@ -281,7 +284,7 @@ impl<'a> Cracker<'a> {
         }
         self.seen_colon = true;
         self.restart_with_phrase(b':');
-        while let Some(space @ (b' ' | b'\t' | b'\n')) = self.input.get(self.at).copied() {
+        while let Some(space) = self.input.get(self.at).copied().filter(is_space) {
             self.put(space);
             self.at += 1;
         }
@@ -316,7 +319,8 @@ impl<'a> Cracker<'a> {
             return;
         }
         self.copying += 1;
-        if self.copying == 1 {
+        // Where there is no room any more the bracket is closed at the end.
+        if self.copying == 1 && !self.angle_open {
             self.put(b'>');
         }
     }
@@ -328,9 +332,9 @@ impl<'a> Cracker<'a> {
         let phrase_end = self.at - 1;
         let phrase = &self.input[self.address_start.min(phrase_end)..phrase_end];
         // An empty phrase gets quotes only behind a group name.
-        let has_words = self.head > 0 || !phrase.trim_ascii_end().is_empty();
+        let has_words = self.head > 0 || !drop_end_spaces(phrase).is_empty();
         if self.phrase_needs_quotes && has_words {
-            let words = phrase.trim_ascii_end();
+            let words = drop_end_spaces(phrase);
             self.put(b'"');
             for byte in words {
                 if *byte == b'"' {
@@ -389,7 +393,7 @@ impl<'a> Cracker<'a> {
 pub fn next_address(list: &[u8], old_style: bool) -> Option<(&[u8], &[u8])> {
     let start = list
         .iter()
-        .position(|byte| !byte.is_ascii_whitespace() && *byte != b',')?;
+        .position(|byte| !is_space(byte) && *byte != b',')?;
     let list = &list[start..];
     let (mut comment, mut angle, mut quoted, mut escaped) = (0u32, 0u32, false, false);
     let mut end = list.len();
@@ -410,7 +414,7 @@ pub fn next_address(list: &[u8], old_style: bool) -> Option<(&[u8], &[u8])> {
                 break;
             }
             space
-                if space.is_ascii_whitespace()
+                if is_space(space)
                     && old_style
                     && !quoted
                     && comment == 0
@@ -424,14 +428,14 @@ pub fn next_address(list: &[u8], old_style: bool) -> Option<(&[u8], &[u8])> {
         }
     }
     Some((
-        list[..end].trim_ascii_end(),
+        drop_end_spaces(&list[..end]),
         list.get(end..).unwrap_or_default(),
     ))
 }
 
 fn touches_at_sign(list: &[u8], space: usize) -> bool {
-    let next = list[space..].trim_ascii_start().first();
-    let previous = list[..space].trim_ascii_end().last();
+    let next = skip_spaces(&list[space..]).first();
+    let previous = drop_end_spaces(&list[..space]).last();
     next == Some(&b'@') || previous == Some(&b'@')
 }
 
@@ -482,7 +486,7 @@ pub fn core_address(address: &[u8]) -> Vec<u8> {
             _ => plain.push(*byte),
         }
     }
-    angle.unwrap_or(plain).trim_ascii().to_vec()
+    drop_end_spaces(skip_spaces(&angle.unwrap_or(plain))).to_vec()
 }
 
 /// Puts quotes around a full name that needs them to stand before an angle bracket.

@@ -8,6 +8,10 @@
 use super::book::{Rule, RuleBook};
 use super::gate::Gate;
 use crate::macros::{MacroId, MacroNames, Macros, Template};
+use crate::smtp::Reply;
+use crate::text::bytes::shorten;
+use crate::token::mark::end_after;
+use crate::token::tokenizer::MAX_RULE_SIDE;
 use crate::token::{
     AddressSyntax, Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions,
     print_marked, tokenize_into,
@@ -17,6 +21,8 @@ use crate::token::{
 pub(crate) const MAX_WILDCARDS: usize = 9;
 /// Most arguments of one map lookup, the key included (MAX_MAP_ARGS).
 pub(crate) const MAX_MAP_ARGUMENTS: usize = 10;
+/// Longest text shown in front of a message; longer ones lose their middle.
+const MAX_SHOWN: usize = 203;
 /// First level of configuration files whose rules keep parentheses.
 const PARENTHESES_LEVEL: u8 = 9;
 
@@ -106,6 +112,7 @@ impl RuleBook {
         errors.append(&mut left_errors);
         let right_text = expanded(right, source, &mut errors);
         add_faults(remarks, std::mem::take(&mut errors));
+        know_stored_names(&right_text, source.names);
         let pattern = self.cut(&left_text, source, &mut errors, remarks);
         let mut wildcards = 0;
         match &pattern {
@@ -184,7 +191,12 @@ impl RuleBook {
             &mut complaints,
         );
         for complaint in complaints {
-            errors.push(complaint.text);
+            // Whoever reads it is shown the text, not a reply code.
+            let mut about = shorten(&complaint.about, MAX_SHOWN);
+            about.iter_mut().for_each(|octet| *octet &= 0x7f);
+            let words = Reply::from_text(&complaint.text);
+            let words = words.map_or(complaint.text, |reply| reply.text().to_vec());
+            errors.push([&about, b"... ".as_slice(), &words].concat());
         }
         for token in self.tokens.iter_mut().skip(first) {
             *token = token.in_rules();
@@ -213,7 +225,22 @@ fn expanded(text: &[u8], source: &mut RuleSource<'_, '_>, errors: &mut Vec<Vec<u
     if let Err(fault) = done {
         errors.push(fault.to_string().into_bytes());
     }
+    marked.truncate(end_after(&marked, MAX_RULE_SIDE));
     marked
+}
+
+/// Makes known the names a map of class `macro` may be handed: they can be asked for later.
+fn know_stored_names(text: &[u8], names: &mut MacroNames) {
+    for part in text.split(|&c| c == b'{').skip(1) {
+        let length = part
+            .iter()
+            .take_while(|c| c.is_ascii_alphanumeric() || **c == b'_')
+            .count();
+        let (name, rest) = part.split_at(length);
+        if name.len() > 1 && rest.first() == Some(&b'}') {
+            names.intern(name);
+        }
+    }
 }
 
 /// Told of text without any token.

@@ -3,6 +3,7 @@
 use super::book::RuleBook;
 use super::compile::{CUTTING_CATEGORY, CUTTING_TEXT, CUTTING_TOKENS, NULL_TOKEN, text_line};
 use super::trace::Trace;
+use crate::macros::names::read_name;
 use crate::macros::{Classes, MacroId, MacroNames, MacroValue, Macros};
 use crate::mailer::MailerTable;
 use crate::map::{LookupHost, LookupMode, MapSet};
@@ -201,7 +202,13 @@ impl RewriteContext<'_> {
             if after_word && is_word {
                 out.push(self.syntax.space_substitute);
             }
-            push_plain(bytes, &mut out);
+            // An octet that a map gave is taken for the symbol it is the code of (observed: 8.17.1.9).
+            for octet in bytes {
+                match Mark::from_octet(*octet) {
+                    Some(mark) if !mark.has_argument() => out.push(*octet),
+                    _ => push_plain(&[*octet], &mut out),
+                }
+            }
             after_word = is_word;
         }
         out
@@ -209,12 +216,17 @@ impl RewriteContext<'_> {
 
     /// Joins tokens with BlankSub between words and cuts what is too long.
     pub fn joined_within(&self, tokens: &[Token], limit: usize) -> Vec<u8> {
+        self.joined_within_with(tokens, limit, self.syntax.space_substitute)
+    }
+
+    /// Joins tokens with `space` between words, to `limit` octets at most.
+    pub(super) fn joined_within_with(&self, tokens: &[Token], limit: usize, space: u8) -> Vec<u8> {
         let mut out = Vec::new();
         join_within(
             tokens,
             |token| token.bytes_in(&self.workspace.text, &self.rules.text),
             self.syntax,
-            self.syntax.space_substitute,
+            space,
             limit,
             &mut out,
         );
@@ -283,13 +295,14 @@ pub(super) struct Host<'m, 'a> {
 
 impl LookupHost for Host<'_, '_> {
     fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) -> bool {
-        let mut bare = bare_macro_name(name).to_vec();
-        if name.starts_with(b"{") {
-            for &octet in bare.iter().filter(|octet| !is_name_octet(octet)) {
-                self.complain(&[b"Invalid macro/class character ".as_slice(), &[octet]].concat());
-            }
-            bare.retain(is_name_octet);
+        let mut errors = Vec::new();
+        let read = read_name(name, &mut errors);
+        for text in errors {
+            self.complain(&text);
         }
+        let Some(bare) = read else {
+            return false;
+        };
         // A name the configuration never mentions can be set, but nobody can ask for it.
         let Some(id) = self.names.find(&bare) else {
             return true;
@@ -320,17 +333,5 @@ impl LookupHost for Host<'_, '_> {
 
     fn trace(&mut self, text: &[u8]) {
         self.trace.write(text);
-    }
-}
-
-fn is_name_octet(octet: &u8) -> bool {
-    octet.is_ascii_alphanumeric() || *octet == b'_'
-}
-
-/// Takes the braces off a macro name; without them only the first octet counts.
-pub(crate) fn bare_macro_name(name: &[u8]) -> &[u8] {
-    match name.strip_prefix(b"{") {
-        Some(long) => long.strip_suffix(b"}").unwrap_or(long),
-        None => name.get(..1).unwrap_or(name),
     }
 }

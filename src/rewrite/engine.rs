@@ -44,7 +44,7 @@ pub(super) enum Broken {
 }
 
 impl Broken {
-    fn status(self) -> ExitStatus {
+    pub(super) fn status(self) -> ExitStatus {
         match self {
             Broken::NoTokens => ExitStatus::DataError,
             Broken::Fault(status) => status,
@@ -58,7 +58,20 @@ impl RewriteContext<'_> {
     /// Returns [`ExitStatus::Ok`], or what went wrong on the way: `TempFail` after a
     /// map that could not answer now, `Config` for faults of the rules.
     pub fn rewrite(&mut self, tokens: &mut Vec<Token>, ruleset: RulesetId) -> ExitStatus {
-        self.apply(tokens, ruleset, 0)
+        self.apply(tokens, ruleset, 0).unwrap_or_else(|broken| {
+            // A value without tokens takes the whole address with it, but not through a call.
+            // Observed: 8.17.1.9.
+            if broken == Broken::NoTokens {
+                tokens.clear();
+            }
+            broken.status()
+        })
+    }
+
+    /// Rewrites a part of what a ruleset returned: it stays when a rule cannot be carried out.
+    pub(super) fn rewrite_part(&mut self, tokens: &mut Vec<Token>, ruleset: RulesetId) {
+        // What went wrong was told.
+        let _ = self.apply(tokens, ruleset, 0);
     }
 
     pub(super) fn apply(
@@ -66,7 +79,7 @@ impl RewriteContext<'_> {
         tokens: &mut Vec<Token>,
         ruleset: RulesetId,
         depth: u32,
-    ) -> ExitStatus {
+    ) -> Result<ExitStatus, Broken> {
         let book = self.rules;
         let level = self.trace.level(21);
         let shows = level >= 1 || self.trace.shows_every_ruleset();
@@ -83,7 +96,7 @@ impl RewriteContext<'_> {
                 ]
                 .concat(),
             );
-            return ExitStatus::Config;
+            return Ok(ExitStatus::Config);
         }
         let is_observed = self.trace.observer().is_some();
         if is_observed {
@@ -103,7 +116,8 @@ impl RewriteContext<'_> {
                 break;
             }
             let may_match = rule.gate.lets_in(&words);
-            if is_quiet && !may_match {
+            // A rule that has matched so often is told of even if it would stop now.
+            if is_quiet && !may_match && repeats < MAX_RULE_REPEATS {
                 at += 1;
                 repeats = 0;
                 continue;
@@ -166,12 +180,7 @@ impl RewriteContext<'_> {
                         self.observe_result(None);
                         self.observe_leave(tokens);
                     }
-                    // A value without tokens takes the whole address with it, but not through
-                    // a call. Observed: 8.17.1.9.
-                    if depth == 0 && broken == Broken::NoTokens {
-                        tokens.clear();
-                    }
-                    return broken.status();
+                    return Err(broken);
                 }
                 Ok(ExitStatus::Ok) => {}
                 Ok(worse) => {
@@ -200,7 +209,7 @@ impl RewriteContext<'_> {
         if is_observed {
             self.observe_leave(tokens);
         }
-        status
+        Ok(status)
     }
 
     fn look_up_and_call(&mut self, out: &mut Vec<Token>, depth: u32) -> Result<ExitStatus, Broken> {

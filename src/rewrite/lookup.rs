@@ -12,10 +12,12 @@ use super::engine::{Broken, VALUE};
 use super::observer::Question;
 use crate::map::{LookupContext, MapId};
 use crate::smtp::ExitStatus;
-use crate::token::mark::push_plain;
+use crate::token::mark::{self, push_plain};
 use crate::token::tokenizer::MAX_TOKENS;
 use crate::token::{Mark, Reading, RulesetId, Token};
 
+/// Longest key, argument or default of a lookup; the rest is lost (MAXKEY; observed: 8.17.1.9).
+const MAX_KEY: usize = 1_021;
 /// So many calls of rulesets are too many for one replacement.
 const MAX_CALLS: usize = 16;
 
@@ -94,7 +96,11 @@ impl RewriteContext<'_> {
                 at += 1;
                 continue;
             }
-            let found = parts(out, at, |token| self.word(token).to_vec());
+            let found = parts(out, at, |token| match token.mark() {
+                // A symbol names no map; what is said of it has its code without the high bit.
+                Some(mark) => vec![mark.octet() & 0x7f],
+                None => self.word(token).to_vec(),
+            });
             let Some(lookup) = found else {
                 self.complain(b"554 5.3.0 rewrite: missing mapname".to_vec());
                 return Err(Broken::Fault(ExitStatus::Config));
@@ -144,11 +150,11 @@ impl RewriteContext<'_> {
         let space = map
             .and_then(|id| self.maps.space_substitute(id))
             .unwrap_or(self.syntax.space_substitute);
-        let key = self.joined_with(part(&lookup.key), space);
+        let key = self.joined_within_with(part(&lookup.key), MAX_KEY, space);
         let arguments: Vec<Vec<u8>> = lookup
             .arguments
             .iter()
-            .map(|range| self.joined(part(range)))
+            .map(|range| self.joined_within(part(range), MAX_KEY))
             .collect();
         let (value, status) = match map {
             Some(id) => self.ask(id, &key, &arguments),
@@ -171,6 +177,7 @@ impl RewriteContext<'_> {
             (None, Some(range)) => {
                 // The rule itself says this, so its symbols count.
                 marked = self.joined_marked(part(range));
+                marked.truncate(mark::end_after(&marked, MAX_KEY));
                 options.reading = Reading::Marked;
             }
             (None, None) => answer.extend_from_slice(part(&lookup.key)),
@@ -321,6 +328,7 @@ impl RewriteContext<'_> {
             called.extend_from_slice(out.get(at + 2..).unwrap_or(&[]));
             out.truncate(at);
             let outcome = self.apply(&mut called, id, depth + 1);
+            let outcome = outcome.unwrap_or_else(Broken::status);
             if status == ExitStatus::Ok || outcome == ExitStatus::TempFail {
                 status = outcome;
             }

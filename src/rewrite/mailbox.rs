@@ -31,14 +31,14 @@ impl MailboxFault {
 ///
 /// The fault comes with the user as it is shown; of several the last one counts.
 pub(super) fn check_user(user: &[u8]) -> Result<(), (Vec<u8>, MailboxFault)> {
-    if user.len() > MAX_ADDRESS {
-        return Err((user.to_vec(), MailboxFault::TooLong));
-    }
     let mut shown = user.to_vec();
     let mut fault = None;
     let mut quoted = false;
+    // With a backslash counts what it escapes: both are one.
+    let mut length = 0;
     let mut octets = shown.iter_mut();
     while let Some(octet) = octets.next() {
+        length += 1;
         let octet = match *octet {
             0..b' ' | 0x7f if !quoted => {
                 fault = Some(MailboxFault::Control);
@@ -66,6 +66,9 @@ pub(super) fn check_user(user: &[u8]) -> Result<(), (Vec<u8>, MailboxFault)> {
     }
     if quoted {
         fault = Some(MailboxFault::OpenQuote);
+    }
+    if length > MAX_ADDRESS {
+        fault = Some(MailboxFault::TooLong);
     }
     fault.map_or(Ok(()), |fault| Err((shown, fault)))
 }

@@ -440,12 +440,12 @@ impl RewriteContext<'_> {
         let mut tokens = self.workspace.list();
         tokens.extend_from_slice(user);
         if self.syntax.level >= 10 || (how.role, how.place) == (Role::Recipient, Place::Envelope) {
-            self.rewrite(&mut tokens, RulesetId::RECIPIENT);
+            self.rewrite_part(&mut tokens, RulesetId::RECIPIENT);
             if let Some(ruleset) = mailer.recipient_rewriting.envelope {
-                self.rewrite(&mut tokens, ruleset);
+                self.rewrite_part(&mut tokens, ruleset);
             }
         }
-        self.rewrite(&mut tokens, RulesetId::FINAL);
+        self.rewrite_part(&mut tokens, RulesetId::FINAL);
         let mut user = self.joined_within(&tokens, MAX_ADDRESS);
         self.finish(tokens);
         if !mailer.has(b'h') {

@@ -8,14 +8,28 @@ use crate::macros::MacroId;
 use crate::mailer::MailerTriple;
 use crate::message::address::AddressTemplate;
 use crate::rewrite::rename::{Renaming, Surroundings};
-use crate::rewrite::resolve::{ErrorSource, Resolving};
-use crate::rewrite::{Place, Resolution, Role, RuleError};
+use crate::rewrite::resolve::{ErrorSource, Resolved, Resolving};
+use crate::rewrite::{Place, Resolution, Role, RuleError, Trace};
 use crate::smtp::ExitStatus;
 use crate::text::bytes::skip_spaces;
+use crate::token::Complaint;
 use crate::token::print::{MacroNaming, print_word};
 
 /// What is told when a map could not answer while an address was parsed.
-const TRANSIENT: &[u8] = b"Transient parse error -- message queued for future delivery";
+const TRANSIENT: &[u8] = b"450 Transient parse error -- message queued for future delivery";
+
+/// Says whether an address waits for a map that could not answer; what is refused for good need not.
+pub(super) fn waits(resolved: &Resolved) -> bool {
+    match &resolved.resolution {
+        Resolution::Mailer(_) => false,
+        Resolution::Deferred(_) => true,
+        Resolution::Error(error) => {
+            resolved.is_deferred
+                && matches!(error.source, ErrorSource::Mailer { .. })
+                && error.reply.code.class() == 4
+        }
+    }
+}
 
 impl TestMode<'_> {
     fn kind_of_address(&self) -> &'static str {
@@ -98,19 +112,8 @@ impl TestMode<'_> {
                 cx.ask_ruleset(b"queuegroup", &[triple.user.as_slice()]);
             })
         });
-        let waits = match &resolved.resolution {
-            Resolution::Mailer(_) => false,
-            Resolution::Deferred(_) => true,
-            // What is refused for good need not wait.
-            Resolution::Error(error) => {
-                resolved.is_deferred
-                    && matches!(error.source, ErrorSource::Mailer { .. })
-                    && error.reply.code.class() == 4
-            }
-        };
-        if waits {
-            self.printed
-                .line(&[address, b"... ".as_slice(), TRANSIENT].concat());
+        if waits(&resolved) {
+            self.tell_of_wait(address);
         }
         match resolved.resolution {
             Resolution::Mailer(triple) | Resolution::Deferred(triple) => self.show_triple(&triple),
@@ -119,6 +122,14 @@ impl TestMode<'_> {
                 self.show_error(error);
             }
         }
+    }
+
+    /// Tells that an address could not be parsed for now.
+    pub(super) fn tell_of_wait(&mut self, address: &[u8]) {
+        self.printed.complain(Complaint {
+            about: address.to_vec(),
+            text: TRANSIENT.to_vec(),
+        });
     }
 
     fn show_error(&mut self, error: RuleError) {

@@ -47,6 +47,9 @@ impl<'a> Command<'a> {
     /// Understands a line without its end.
     pub fn parse(line: &'a [u8]) -> Command<'a> {
         let line = line.split(|&c| c == 0).next().unwrap_or(b"");
+        // Spaces in front do not count, other white space does. Observed: 8.17.1.9.
+        let indent = line.iter().take_while(|&&c| c == b' ').count();
+        let line = line.get(indent..).unwrap_or(b"");
         let rest = line.get(2..).unwrap_or(b"");
         match line {
             [] | [b'#', ..] => Command::Nothing,
@@ -116,6 +119,10 @@ mod tests {
     fn lines_are_understood() {
         for (line, command) in [
             ("", Command::Nothing),
+            ("  ", Command::Nothing),
+            (" \t", Command::Rewrite(b"\t")),
+            ("  =M", Command::ShowMailers),
+            ("\t=M", Command::Rewrite(b"\t=M")),
             ("# remark", Command::Nothing),
             ("3,0 a@b", Command::Rewrite(b"3,0 a@b")),
             ("=Sparse", Command::ShowRules(b"parse")),

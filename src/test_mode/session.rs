@@ -5,9 +5,10 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 
+use super::address::waits;
 use super::command::{Command, split_word};
 use super::printed::Printed;
-use crate::alias::judge::judge;
+use crate::alias::judge::{judge_resolved, resolve_name};
 use crate::config::Config;
 use crate::config::class_line::addition_line;
 use crate::config::startup::VERSION;
@@ -517,7 +518,11 @@ impl LookupHost for Host<'_, '_> {
 
     fn judge_alias(&mut self, place: &[u8], name: &[u8]) -> AliasName {
         self.0.printed.place = place.to_vec();
-        let (verdict, error) = self.0.with_rewriting(|cx| judge(name, cx));
+        let resolved = self.0.with_rewriting(|cx| resolve_name(name, cx));
+        if waits(&resolved) {
+            self.0.tell_of_wait(name.trim_ascii());
+        }
+        let (verdict, error) = judge_resolved(name, resolved.resolution, &self.0.config.mailers);
         self.0.printed.place.clear();
         let Some(error) = error.filter(|error| error.source != ErrorSource::Syntax) else {
             return verdict;

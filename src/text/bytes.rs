@@ -29,11 +29,6 @@ pub fn trim(text: &[u8]) -> &[u8] {
     text.trim_ascii()
 }
 
-/// Returns the text without ASCII white space at its start.
-pub fn trim_start(text: &[u8]) -> &[u8] {
-    text.trim_ascii_start()
-}
-
 /// Says whether an octet is white space to the C library, which counts the vertical tab too.
 pub fn is_space(octet: &u8) -> bool {
     octet.is_ascii_whitespace() || *octet == 0x0b
@@ -49,11 +44,6 @@ pub fn skip_spaces(text: &[u8]) -> &[u8] {
 pub fn drop_end_spaces(text: &[u8]) -> &[u8] {
     let last = text.iter().rposition(|octet| !is_space(octet));
     last.and_then(|at| text.get(..=at)).unwrap_or(b"")
-}
-
-/// Returns the text without ASCII white space at its end.
-pub fn trim_end(text: &[u8]) -> &[u8] {
-    text.trim_ascii_end()
 }
 
 /// Finds the first occurrence of a text in another.
@@ -82,10 +72,9 @@ pub fn rsplit_once(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// Splits into words at ASCII white space.
+/// Splits into words at what the C library calls white space.
 pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
+    text.split(is_space).filter(|word| !word.is_empty())
 }
 
 /// Reads a whole decimal number, without sign or space around it.

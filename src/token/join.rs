@@ -2,7 +2,7 @@
 
 use super::buffer::Token;
 use super::mark::{Mark, QUOTE};
-use super::syntax::{AddressSyntax, Kind};
+use super::syntax::AddressSyntax;
 
 /// Appends `tokens` to `out`; `bytes_of` gives the bytes of a word.
 ///
@@ -26,7 +26,7 @@ pub fn join<'t>(
         let Some(&first) = bytes.first() else {
             continue;
         };
-        let is_word = syntax.kind(first) == Kind::Atom;
+        let is_word = syntax.is_atom(first);
         if after_word && is_word {
             out.push(space);
         }

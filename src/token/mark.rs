@@ -174,6 +174,40 @@ pub fn push_plain(text: &[u8], marked: &mut Vec<u8>) {
     }
 }
 
+/// Returns marked text as messages show it: a symbol is the octet that stands for it in rules.
+pub fn shown(marked: &[u8]) -> Vec<u8> {
+    let (mut at, mut out) = (0, Vec::with_capacity(marked.len()));
+    while let Some((unit, next)) = unit_at(marked, at) {
+        match unit {
+            Unit::Octet(octet) => out.push(octet),
+            Unit::Symbol(mark, argument) => {
+                out.push(mark.octet());
+                if let (true, Ok(letter)) = (mark.has_argument(), u8::try_from(argument)) {
+                    out.push(letter);
+                }
+            }
+        }
+        at = next;
+    }
+    out
+}
+
+/// Finds where marked text ends that may have `limit` octets; a symbol counts one octet, or two.
+pub fn end_after(marked: &[u8], limit: usize) -> usize {
+    let (mut at, mut used) = (0, 0);
+    while let Some((unit, next)) = unit_at(marked, at) {
+        used += match unit {
+            Unit::Symbol(mark, _) if mark.has_argument() => 2,
+            Unit::Symbol(..) | Unit::Octet(_) => 1,
+        };
+        if used > limit {
+            break;
+        }
+        at = next;
+    }
+    at
+}
+
 /// One unit of marked text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {

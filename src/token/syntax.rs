@@ -83,9 +83,11 @@ impl AddressSyntax {
     }
 
     /// Says whether a token that starts with `character` is a word.
+    ///
+    /// One that starts with the octet of a symbol (a map may have given it) is none. Observed: 8.17.1.9.
     #[inline]
     pub fn is_atom(&self, character: u8) -> bool {
-        self.kind(character) == Kind::Atom
+        self.kind(character) == Kind::Atom && !matches!(character, 0x80..0xa0)
     }
 
     /// Says whether `character` separates tokens.

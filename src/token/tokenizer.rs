@@ -10,15 +10,21 @@
 //! second look. Source: guide, option OperatorChars; observed: 8.17.1.9.
 
 use super::buffer::{Token, TokenBuffer};
-use super::mark::{QUOTE, Unit, unit_at};
+use super::mark::{QUOTE, Unit, shown, unit_at};
 use super::syntax::{AddressSyntax, Kind};
+use crate::text::bytes::is_space;
 
 /// Longest token (MAXNAME).
 const MAX_TOKEN_BYTES: usize = 256;
 /// Most tokens of one address (MAXATOM, guide 6.2).
 pub const MAX_TOKENS: usize = 1_000;
 /// Room for all tokens of one address with their end marks.
-const MAX_TEXT_BYTES: usize = MAX_TOKEN_BYTES + MAX_TOKENS;
+const ADDRESS_ROOM: usize = MAX_TOKEN_BYTES + MAX_TOKENS;
+/// Longest side of a rule with its macros expanded; what comes behind is lost without a word
+/// (MAXLINE; observed: 8.17.1.9).
+pub(crate) const MAX_RULE_SIDE: usize = 2_047;
+/// Room for all tokens of one side of a rule with their end marks: every side that may be has it.
+const RULE_ROOM: usize = MAX_RULE_SIDE + 1 + MAX_TOKENS;
 
 /// How the bytes are to be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +76,15 @@ impl TokenizeOptions {
         parentheses: Parentheses::Comments,
         faults: Faults::Repair,
     };
+
+    /// Octets that the tokens and their end marks may take.
+    fn room(&self) -> usize {
+        // In-band symbols and no repair: a side of a rule.
+        match (self.reading, self.faults) {
+            (Reading::Marked, Faults::Ignore) => RULE_ROOM,
+            _ => ADDRESS_ROOM,
+        }
+    }
 }
 
 /// A message about bad text, for whoever sent it.
@@ -187,7 +202,10 @@ enum Next {
 impl Scanner<'_> {
     fn complain(&mut self, text: &[u8]) {
         self.complaints.push(Complaint {
-            about: self.text.to_vec(),
+            about: match self.options.reading {
+                Reading::Plain => self.text.to_vec(),
+                Reading::Marked | Reading::Value => shown(self.text),
+            },
             text: text.to_vec(),
         });
     }
@@ -240,7 +258,7 @@ impl Scanner<'_> {
     }
 
     fn has_room(&mut self) -> Result<(), NoTokens> {
-        if self.used >= MAX_TEXT_BYTES - 5 {
+        if self.used >= self.options.room() - 5 {
             self.complain(b"553 5.1.1 Address too long");
             return Err(NoTokens);
         }
@@ -269,7 +287,7 @@ impl Scanner<'_> {
         let rest = self.text.get(self.at..).unwrap_or(b"");
         let is_ordinary = |c: u8| self.syntax.is_ordinary(c) && Some(c) != self.options.delimiter;
         let length = rest.iter().take_while(|&&c| is_ordinary(c)).count();
-        if length == 0 || self.used + length > MAX_TEXT_BYTES - 5 {
+        if length == 0 || self.used + length > self.options.room() - 5 {
             return false;
         }
         self.store
@@ -485,7 +503,7 @@ impl Scanner<'_> {
                 } else if octet == b'<' {
                     angle_depth += 1;
                     let rest = self.text.get(self.at..).unwrap_or(b"");
-                    let next = rest.iter().find(|c| !c.is_ascii_whitespace());
+                    let next = rest.iter().find(|c| !is_space(c));
                     if next == Some(&b'@') {
                         route = true;
                     }
@@ -498,7 +516,7 @@ impl Scanner<'_> {
                         kept = None;
                         continue;
                     }
-                } else if delimiter == Some(b' ') && octet.is_ascii_whitespace() {
+                } else if delimiter == Some(b' ') && is_space(&octet) {
                     octet = b' ';
                 }
                 kept = Some(octet);
@@ -624,6 +642,37 @@ mod tests {
             let behind = cut(&format!("(){text}"), TokenizeOptions::ADDRESS);
             assert_eq!(alone, behind, "{text}");
         }
+    }
+
+    #[test]
+    fn a_token_may_have_256_octets_and_no_more() {
+        for (length, complaint) in [
+            (256, None),
+            (257, Some("553 5.1.0 prescan: token too long")),
+        ] {
+            let (tokens, complaints) = cut(&"a".repeat(length), TokenizeOptions::ADDRESS);
+            assert_eq!(
+                complaints.first().map(String::as_str),
+                complaint,
+                "{length}"
+            );
+            assert_eq!(tokens.is_empty(), complaint.is_some(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_side_of_a_rule_may_be_longer_than_an_address() {
+        let rule = TokenizeOptions {
+            reading: Reading::Marked,
+            faults: Faults::Ignore,
+            ..TokenizeOptions::ADDRESS
+        };
+        let (tokens, complaints) = cut(&"c.".repeat(500), rule);
+        assert_eq!((tokens.len(), complaints.len()), (1_000, 0));
+        let (_, complaints) = cut(&"c.".repeat(501), rule);
+        assert_eq!(complaints, ["553 5.1.0 prescan: too many tokens"]);
+        let (_, complaints) = cut(&"c.".repeat(500), TokenizeOptions::ADDRESS);
+        assert_eq!(complaints, ["553 5.1.1 Address too long"]);
     }
 
     #[test]
