@@ -50,6 +50,14 @@ pub struct Surroundings {
     pub variables: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+impl Surroundings {
+    /// Returns the value of a variable the caller had set.
+    pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
+        let found = self.variables.iter().find(|(known, _)| known == name)?;
+        Some(&found.1)
+    }
+}
+
 /// Makes the process fit to work: descriptors, rights, umask, environment, log.
 ///
 /// # Errors

@@ -39,6 +39,7 @@ use crate::sys::process::{
     Daemonized, ProcessTitle, StartReport, change_directory, daemonize,
     detach_standard_descriptors, effective_user, process_id, raise_descriptor_limit,
 };
+use crate::sys::service_manager::ServiceManager;
 use crate::sys::signal;
 use crate::text::interval::format_interval;
 
@@ -102,6 +103,8 @@ pub struct DaemonPlan {
     pub command_line: Vec<u8>,
     /// What delivers a message.
     pub deliver: Deliver,
+    /// Who is told that the daemon serves, reloads, ends.
+    pub manager: ServiceManager,
 }
 
 /// Runs the daemon to its end; only while there is a single thread.
@@ -362,8 +365,16 @@ fn serve(
         spare: spare_descriptor(),
     };
     drop(mta);
-    let mut reload = |old: &Arc<Mta>, way: Way| reload(plan, old, way, &wake_runner);
+    let serving = format!("READY=1\nMAINPID={}", process_id());
+    plan.manager.tell(&serving);
+    let mut reload = |old: &Arc<Mta>, way: Way| {
+        plan.manager.tell("RELOADING=1");
+        let fresh = reload(plan, old, way, &wake_runner);
+        plan.manager.tell(&serving);
+        fresh
+    };
     let served = accept_loop.serve(&mut reload);
+    plan.manager.tell("STOPPING=1");
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     drop(wake_runner);
     let mta = current.get();
