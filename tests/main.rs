@@ -83,5 +83,8 @@ scenarios! {
     address_test_mode_says_what_the_real_program_says: "differ", "configurations", "0.1";
     four_servers_dovecot_and_lmtp_lose_and_double_nothing: "peers", "100";
     mail_waits_or_returns_as_the_name_servers_answer: "name_servers";
+    readers_of_the_log_count_what_they_count_in_the_real_programs: "log_readers";
+    a_thousand_idle_sessions_cost_little_and_keep_nobody_waiting: "idle_sessions", "1000";
+    the_end_of_a_message_waits_for_no_acknowledgement: "end_of_data";
     every_case_ends_as_with_the_real_program: "cases";
 }

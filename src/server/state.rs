@@ -57,6 +57,8 @@ pub(super) struct Transaction {
     ///
     /// `for` of the Received: field names the recipient when there was just one (observed: 8.17.1.9).
     pub named_recipients: u32,
+    /// RCPT commands answered with 250, those that name a recipient again among them.
+    pub accepted_recipients: u32,
     /// Recipients counted for `nrcpts=` and the priority.
     ///
     /// VRFY and EXPN count too (observed: 8.17.1.9).

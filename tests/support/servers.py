@@ -111,7 +111,7 @@ Mprog, P=/bin/false, F=lsDFM, A=false
     def command(self):
         # Under the stage's own name it would take our exchanger for itself.
         return ["unshare", "--uts", "sh", "-c", "hostname mx.sendmail.test && exec \"$@\"", "sh",
-                REAL_SENDMAIL, "-bD", "-C/srv/sendmail/cf"]
+                REAL_SENDMAIL, "-bD", "-q5s", "-C/srv/sendmail/cf"]
 
 
 class Postfix(Server):
@@ -141,6 +141,8 @@ smtp_tls_security_level = none
 maillog_file = /var/log/postfix.log
 maillog_file_prefixes = /var
 smtpd_client_connection_count_limit = 0
+minimal_backoff_time = 5s
+queue_run_delay = 5s
 """
     MASTER = """%s:25 inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
@@ -221,7 +223,7 @@ smtp:
   interface = %s
   hosts_try_fastopen =
 begin retry
-*  *  F,2h,15m
+*  *  F,2h,2s
 """
 
     def prepare(self):
@@ -230,7 +232,7 @@ begin retry
         write("/etc/exim4/exim4.conf", self.CONF % (self.address, self.beyond, self.address))
 
     def command(self):
-        return lay(TREES + "exim", "/usr/sbin/exim4", "-bdf", "-C", "/etc/exim4/exim4.conf")
+        return lay(TREES + "exim", "/usr/sbin/exim4", "-bdf", "-q5s", "-C", "/etc/exim4/exim4.conf")
 
 
 class Opensmtpd(Server):

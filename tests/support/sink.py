@@ -21,6 +21,8 @@ class Sink:
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
+            # A burst of clients must not wait for lost handshakes.
+            request_queue_size = 128
             daemon_threads = True
 
         self.server = Server((address, port), Handler)

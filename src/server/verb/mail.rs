@@ -176,6 +176,8 @@ impl Session {
         let macros = &mut envelope.macros;
         if let Some(size) = parameters.size {
             macros.set_text(MacroId::MSG_SIZE, size.to_string().as_bytes());
+            // Logged for what it is worth when the message never comes.
+            envelope.size = size;
         }
         if let Some(body) = parameters.body {
             let kind = match body {

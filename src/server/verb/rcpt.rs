@@ -50,6 +50,8 @@ impl Session {
         };
         match self.add_recipient(argument, call) {
             Ok(address) => {
+                let count = &mut self.transaction.accepted_recipients;
+                *count = count.saturating_add(1);
                 let accepted: &[u8] = if self.must_wait(&address) {
                     b"250 2.1.5 Recipient ok (will queue)"
                 } else {
@@ -148,8 +150,8 @@ impl Session {
 
     fn has_place_for_recipient(&self) -> Result<(), Reply> {
         let limit = self.mta.config.options.receiving.max_recipients_per_message;
-        let count = u32::try_from(self.open_recipients()).unwrap_or(u32::MAX);
-        if limit > 0 && count >= limit {
+        // Observed: 8.17.1.9 counts a recipient each time it is named.
+        if limit > 0 && self.transaction.accepted_recipients >= limit {
             return Err(Reply::of("452 4.5.3 Too many recipients"));
         }
         Ok(())

@@ -25,6 +25,7 @@ impl Session {
                 call,
                 "252 2.5.2 Cannot VRFY user; try RCPT to attempt delivery (or try finger)",
             );
+            self.log_rejected("VRFY", argument);
             return after;
         }
         self.look_behind("VRFY", argument, call);
@@ -40,10 +41,25 @@ impl Session {
         };
         if !self.features.expn {
             self.say_text(call, "502 5.7.0 Sorry, we do not allow this operation");
+            self.log_rejected("EXPN", argument);
             return after;
         }
         self.look_behind("EXPN", argument, call);
         after
+    }
+
+    /// Logs a question that PrivacyOptions forbids, for those who watch for harvesters.
+    fn log_rejected(&self, verb: &str, argument: &[u8]) {
+        let line = [verb.as_bytes(), b" ", argument].concat();
+        self.log(
+            6,
+            Severity::Info,
+            format_args!(
+                "{}: {} [rejected]",
+                self.client_shown(),
+                escape_for_display(line.trim_ascii_end())
+            ),
+        );
     }
 
     fn look_behind(&mut self, verb: &str, argument: &[u8], call: &mut Call<'_>) {
