@@ -220,7 +220,12 @@ impl ReportView<'_> {
         }
         push_line(out, &[b"Reporting-MTA: dns; ", self.host]);
         if let Some(host) = self.received_from {
-            push_line(out, &[b"Received-From-MTA: DNS; ", host]);
+            // Observed: the kind is that of the mailer the sender's address goes to.
+            let sender = self.envelope.sender.triple.as_ref();
+            let mailer = sender.map(|triple| self.mailers.get(triple.mailer));
+            let kind = mailer.and_then(|mailer| mailer.mta_type.as_deref());
+            let kind = kind.unwrap_or(b"dns");
+            push_line(out, &[b"Received-From-MTA: ", kind, b"; ", host]);
         }
         let arrival = rfc5322_date(self.envelope.created);
         push_line(out, &[b"Arrival-Date: ", arrival.as_bytes()]);

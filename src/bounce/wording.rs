@@ -172,7 +172,8 @@ pub(super) fn status_fields(
     match &recipient.final_address {
         Some(address) => {
             push_line(out, &[b"Final-Recipient: ", address]);
-            if let Some(actual) = actual.filter(|_| view.shows_actual) {
+            let differs = |actual: &Vec<u8>| view.shows_actual && actual != address;
+            if let Some(actual) = actual.filter(differs) {
                 push_line(out, &[b"X-Actual-Recipient: ", &actual]);
             }
         }

@@ -20,10 +20,11 @@ use crate::sys::file::path_buf_of;
 use crate::sys::identity::Credentials;
 
 use super::argv::{argument_vector, strip_backslashes, strip_quotes};
+use super::compat::check_compat;
 use super::controlling::{Controlling, controlling, credentials};
 use super::file;
 use super::header_view::RulesetView;
-use super::ledger::{Ledger, Listeners};
+use super::ledger::{Ledger, Listeners, first_failure};
 use super::network::{self, Call as NetworkCall};
 use super::output::{Outgoing, OutputForm, write_message};
 use super::plan::Transaction;
@@ -53,6 +54,11 @@ pub fn perform(
     envelope: &mut Envelope,
     transaction: &Transaction,
 ) -> Option<ExitStatus> {
+    let (allowed, refused) = check_compat(mta, workspace, envelope, transaction);
+    let transaction = &allowed;
+    if transaction.recipients.is_empty() {
+        return refused;
+    }
     let Workspace {
         narrator,
         memory,
@@ -82,7 +88,7 @@ pub fn perform(
     }
     let result = ledger.close();
     drop(attempt);
-    let exit = result.exit;
+    let exit = first_failure(refused, result.exit);
     result.apply(envelope);
     if is_any_delivered(envelope, transaction) {
         let (mailer, size) = (transaction.mailer.index(), envelope.size);

@@ -4,6 +4,7 @@
 //! - `parts`: one message into several, by owner and queue group;
 //! - `plan`: recipients into transactions;
 //! - `controlling`: whose rights a delivery has;
+//! - `compat`: who may write to whom;
 //! - `argv`: the command line of a mailer;
 //! - `program`, `file`: running a program, appending to a file;
 //! - `response`: what an outcome means for a recipient;
@@ -16,6 +17,7 @@
 
 pub mod argv;
 pub mod attempt;
+mod compat;
 pub mod controlling;
 mod dead_letter;
 pub mod exchangers;

@@ -10,6 +10,11 @@ use std::sync::{Arc, Mutex};
 
 use log::Level;
 
+use crate::text::bytes::escape_for_display;
+
+/// LogLevel of what check rulesets say (guide 4.8).
+const VERDICT_LEVEL: u8 = 4;
+
 /// How urgent a line is, in the order of syslog(3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -133,6 +138,25 @@ impl MailLog {
         for line in lines_of(&id, &text) {
             self.write(severity, &line);
         }
+    }
+
+    /// Writes what a check ruleset said: `ruleset=, arg1=, relay=` and `outcome`.
+    pub fn ruleset_verdict(
+        &self,
+        id: Option<&[u8]>,
+        ruleset: &[u8],
+        arguments: &[&[u8]],
+        relay: &[u8],
+        outcome: &str,
+    ) {
+        let mut line = format!("ruleset={}", escape_for_display(ruleset));
+        for (number, argument) in arguments.iter().enumerate() {
+            let argument = escape_for_display(argument);
+            line.push_str(&format!(", arg{}={argument}", number + 1));
+        }
+        let relay = escape_for_display(relay);
+        let text = format_args!("{line}, relay={relay}, {outcome}");
+        self.syslog(VERDICT_LEVEL, Severity::Notice, id, text);
     }
 
     fn write(&self, severity: Severity, line: &str) {

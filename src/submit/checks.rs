@@ -5,7 +5,6 @@
 //! here. All fields are asked, whatever was said of the first.
 
 use super::message::Desk;
-use crate::logging::record::Severity;
 use crate::macros::MacroId;
 use crate::message::Headers;
 use crate::rewrite::Traced;
@@ -82,19 +81,10 @@ impl Desk<'_> {
                 self.tell_refusal(&reply)
             }
         };
-        let mut line = format!("ruleset={}", escape_for_display(ruleset));
-        for (number, argument) in arguments.iter().enumerate() {
-            line.push_str(&format!(
-                ", arg{}={}",
-                number + 1,
-                escape_for_display(argument)
-            ));
-        }
         let relay = self.envelope.macros.text(MacroId::UNDERSCORE);
-        let relay = escape_for_display(relay.unwrap_or(b"")).to_string();
         let id = Some(self.envelope.id_for_log());
-        let text = format_args!("{line}, relay={relay}, {outcome}");
-        self.mta.log.syslog(4, Severity::Notice, id, text);
+        let log = &self.mta.log;
+        log.ruleset_verdict(id, ruleset, arguments, relay.unwrap_or(b""), &outcome);
     }
 
     fn tell_refusal(&mut self, reply: &Reply) -> String {

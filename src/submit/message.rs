@@ -257,12 +257,6 @@ impl<'a> Desk<'a> {
         if let Some(name) = &resolved.sender.full_name {
             macros.set_text(MacroId::X, name);
         }
-        if let Some(triple) = &resolved.sender.triple {
-            let mailer = self.mta.config.mailers.get(triple.mailer);
-            macros.set_text(MacroId::MAIL_MAILER, &mailer.name);
-            macros.set_text(MacroId::MAIL_HOST, &triple.host);
-            macros.set_text(MacroId::MAIL_ADDR, &triple.user);
-        }
         self.envelope.sender = resolved.sender;
         self.envelope.sender.is_explicit =
             self.arguments.sender.is_some() && resolved.complaints.is_empty();
