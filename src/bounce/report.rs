@@ -250,6 +250,10 @@ impl ReportView<'_> {
         if traits.has(HeaderTraits::BLIND_COPY) {
             return !self.envelope.flags.contains(EnvelopeFlags::DELETE_BCC);
         }
+        let hides_receipts = |config: &Config| config.options.delivering.rrt_implies_dsn;
+        if field.is(b"return-receipt-to") && self.config.is_some_and(hides_receipts) {
+            return false;
+        }
         let is_hidden = traits.has(HeaderTraits::ALWAYS_CHECKED)
             && !traits.has(HeaderTraits::EXPANDED_LATE)
             && !field.conditions.flags.is_empty();

@@ -94,8 +94,12 @@ pub struct Arguments {
     pub hop_count: Option<u32>,
     /// What a bounce returns (`-R`).
     pub dsn_return: Option<Return>,
+    /// The same as it was written.
+    pub dsn_return_text: Option<Vec<u8>>,
     /// Which notices are wanted (`-N`).
     pub notify: Notify,
+    /// The same as it was written.
+    pub notify_text: Option<Vec<u8>>,
     /// Envelope id (`-V`), in xtext.
     pub envelope_id: Option<Vec<u8>>,
     /// A lone dot does not end the message (`-i`).
@@ -380,6 +384,7 @@ impl Arguments {
             b'N' => {
                 self.notify =
                     Notify::parse(&value).ok_or_else(|| Refusal::usage("Invalid -N argument"))?;
+                self.notify_text = Some(value);
             }
             b'n' => self.no_alias = true,
             b'O' => self.settings.push(OverrideSetting::Named(value)),
@@ -413,6 +418,7 @@ impl Arguments {
                     b"hdrs" => Some(Return::Headers),
                     _ => return Err(Refusal::usage("Invalid -R value")),
                 };
+                self.dsn_return_text = Some(value);
             }
             b't' => self.recipients_from_header = true,
             b'V' => {

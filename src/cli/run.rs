@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alias::database::map_services;
+use crate::config::options::ErrorMode;
 use crate::config::options::PrivacyFlags;
 use crate::config::{Config, VERSION};
 use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
@@ -239,8 +240,9 @@ impl Program {
         let mut workspace = self.workspace(&mta);
         let submission = submission(&self.arguments, &self.surroundings, &mta.config);
         let accepted = submit_message(&mta, &mut workspace, &submission, &mut io::stdin().lock());
-        if accepted.next == Next::Deliver {
-            workspace.error_mode = mta.config.options.running.error_mode;
+        let error_mode = mta.config.options.running.error_mode;
+        if accepted.next == Next::Deliver || error_mode == ErrorMode::Quiet {
+            workspace.error_mode = error_mode;
         }
         let delivered = deliver_submission(&mta, &mut workspace, accepted.messages, accepted.next);
         self.visible(&mta, accepted.exit.unwrap_or(delivered))

@@ -290,7 +290,11 @@ fn overrides(arguments: &Arguments) -> Overrides {
         caller_is_root: real_user() == 0,
         caller: caller(),
         debug: debug_flags(arguments),
-        mode: arguments.mode.letter(),
+        mode: match arguments.mode {
+            // Observed: a run of the queue has a mode of its own there.
+            OperationMode::Deliver if arguments.queue_run.is_some() => b'q',
+            mode => mode.letter(),
+        },
         tell_repeated_rulesets: matches!(
             arguments.mode,
             OperationMode::Test | OperationMode::CheckConfiguration

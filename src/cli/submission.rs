@@ -35,6 +35,8 @@ pub fn submission(
         hop_count: arguments.hop_count.unwrap_or(0),
         notify: arguments.notify,
         ret: arguments.dsn_return,
+        ret_text: arguments.dsn_return_text.clone(),
+        notify_text: arguments.notify_text.clone(),
         envid: arguments.envelope_id.clone(),
         body_type: arguments.body_type,
         arpanet: arguments.mode == OperationMode::Arpanet,

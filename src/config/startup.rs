@@ -70,13 +70,12 @@ pub fn set_defaults(
     define(MacroId::V, VERSION.as_bytes(), out);
     set_host_names(config, source, out);
     if out.traces(35, 9) {
-        // Both are known again and again later; only here they are told.
+        // It is known again and again later; only here it is told.
         let now = crate::text::date::rfc5322_date(source.now());
-        let load = source.load_average().to_string();
-        for (name, value) in [("b", now), ("load_avg", load)] {
-            out.trace(format!("define({name} as {value})"));
-        }
+        out.trace(format!("define(b as {now})"));
     }
+    let load = source.load_average().to_string();
+    config.define(MacroId::LOAD_AVG, MacroValue::Text(load.into_bytes()), out);
 }
 
 /// Tells of the symbols that rules may use: they are macros of their own name.

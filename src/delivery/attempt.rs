@@ -523,6 +523,7 @@ impl<'a> Attempt<'a> {
                 host: self.mta.config.expanded_macro(MacroId::J),
                 queue_id: self.envelope.id_for_log().to_vec(),
             },
+            hides_receipts: self.mta.config.options.delivering.rrt_implies_dsn,
         };
         write_message(&outgoing, form, &mut view, out).map(|_| ())
     }
@@ -644,6 +645,8 @@ fn home_of(mta: &Mta, envelope: &Envelope, recipient: &Recipient) -> Option<Vec<
     let mailer = mailers.get(triple.mailer);
     let is_special = [mailers.program(), mailers.file()].contains(&Some(triple.mailer));
     let sender = envelope.sender.controlling.as_ref();
+    let sender_triple = envelope.sender.triple.as_ref();
+    let has_home = sender_triple.is_some_and(|triple| mailers.get(triple.mailer).has(b'w'));
     let himself = if mailer.has(b'w') {
         mta.users.user_by_name(&triple.user).ok().flatten()
     } else {
@@ -652,7 +655,7 @@ fn home_of(mta: &Mta, envelope: &Envelope, recipient: &Recipient) -> Option<Vec<
     let home = match (himself, &recipient.controlling_user) {
         (Some(user), _) => user.home,
         (None, Some(owner)) if mailer.has(b'o') => owner.home.clone(),
-        (None, _) if is_special => return None,
+        (None, _) if is_special || !has_home => return None,
         (None, _) => sender?.home.clone(),
     };
     let home = home.as_os_str().as_bytes().to_vec();

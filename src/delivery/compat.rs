@@ -159,6 +159,7 @@ impl Refusal<'_> {
         let words = self.line.splitn(3, |byte| *byte == b' ');
         DeliveryStatus {
             text: b"Deferred".to_vec(),
+            is_personal: true,
             waiting_because: words.last().map(<[u8]>::to_vec),
             ..status
         }

@@ -31,8 +31,14 @@ pub fn shortened_field(name: &[u8], value: &[u8], options: &HeaderOptions) -> Ve
         0 => whole,
         length => length,
     };
-    if is_one_of(TEXT_FIELDS) || is_one_of(WORD_FIELDS) {
+    if is_one_of(TEXT_FIELDS) {
         return shorten_balanced(value, whole);
+    }
+    if is_one_of(WORD_FIELDS) {
+        // Observed: the blank behind the colon does not count here.
+        let lead = value.len() - value.trim_ascii_start().len();
+        let (lead, word) = value.split_at(lead);
+        return [lead, &shorten_balanced(word, whole)].concat();
     }
     if !is_one_of(PARAMETER_FIELDS) {
         return value.to_vec();

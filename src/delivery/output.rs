@@ -131,6 +131,8 @@ pub struct Outgoing<'a> {
     pub classes: &'a dyn MimeClasses,
     /// Our name and the queue id, for conversion marks.
     pub stamp: ConversionStamp,
+    /// `Return-Receipt-To:` is left out (RrtImpliesDsn).
+    pub hides_receipts: bool,
 }
 
 /// Writes a message for a mailer and returns the number of bytes.
@@ -168,7 +170,10 @@ pub fn write_header(
         .any(|field| field.traits().has(HeaderTraits::RESENT) && !field.is_default);
     for field in headers {
         let text = header_text(message, field, resent, form.conversion, view);
-        if let Some(text) = text {
+        if let Some(mut text) = text {
+            if message.mailer.has(b'6') {
+                text.iter_mut().for_each(|byte| *byte &= 0x7f);
+            }
             writer.header_lines(&text)?;
         }
     }
@@ -188,6 +193,9 @@ fn header_text(
         return None;
     }
     if !is_wanted(message.mailer, field, view) {
+        return None;
+    }
+    if message.hides_receipts && field.is(b"return-receipt-to") {
         return None;
     }
     if traits.has(HeaderTraits::RESENT) && !resent {
@@ -435,6 +443,7 @@ mod tests {
             options: &options,
             classes: &BuiltInClasses,
             stamp: ConversionStamp::default(),
+            hides_receipts: false,
         };
         let form = OutputForm::for_program(envelope, &mailer);
         let mut out = Vec::new();
@@ -475,6 +484,12 @@ mod tests {
             written(b"U", &envelope),
             "From ann  now remote from far\nS: x\n\nFrom a\nend\n"
         );
+    }
+
+    #[test]
+    fn headers_lose_their_high_bits_for_mailers_with_flag_6() {
+        let envelope = envelope(b"S: caf\xe9\n", b"b\n");
+        assert_eq!(written(b"n6", &envelope), "S: cafi\n\nb\n");
     }
 
     #[test]

@@ -5,11 +5,10 @@
 //! are found out anew. Observed: 8.17.1.9 (`ctladdr=` of queue runs).
 
 use crate::envelope::prepare::class_of;
-use crate::envelope::{ControllingUser, Envelope, EnvelopeFlags};
+use crate::envelope::{ControllingUser, Envelope, EnvelopeFlags, set_process_macros};
 use crate::macros::MacroId;
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::{Resolution, Role, Traced, resolve_address};
-use crate::sys::process::process_id;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
 /// Works out class and dates of a message that came from the queue.
@@ -36,13 +35,7 @@ pub fn revive_message(mta: &Mta, envelope: &mut Envelope) {
     }
     let id = envelope.id_for_log().to_vec();
     envelope.macros.set_text(MacroId::I, &id);
-    let attempts = envelope.attempts.to_string();
-    envelope
-        .macros
-        .set_text(MacroId::NTRIES, attempts.as_bytes());
-    envelope
-        .macros
-        .set_text(MacroId::letter(b'p'), process_id().to_string().as_bytes());
+    set_process_macros(&mut envelope.macros, envelope.attempts);
     let hops = envelope.hop_count.to_string();
     envelope.macros.set_text(MacroId::C, hops.as_bytes());
 }

@@ -8,6 +8,7 @@
 //! - `flags`: [`EnvelopeFlags`], the letters of the `F` line of a queue file;
 //! - `transcript`: [`Transcript`], what a failure report quotes of the sessions;
 //! - `message`: [`Envelope`] and [`Sender`];
+//! - `process`: macros of the process and of earlier attempts;
 //! - `priority`: initial priority, class and ageing;
 //! - `prepare`: default header fields, class, priority, the `from=` line;
 //! - `split`: one envelope into several, by owner, queue group or recipient limit.
@@ -19,6 +20,7 @@ mod message;
 mod outcome;
 pub mod prepare;
 pub mod priority;
+mod process;
 mod recipient;
 pub mod split;
 mod transcript;
@@ -29,5 +31,6 @@ pub use id::QueueId;
 pub use message::{Envelope, Sender};
 pub use outcome::DeliveryStatus;
 pub use priority::{PriorityFactors, after_attempt, initial_priority, should_queue};
+pub use process::set_process_macros;
 pub use recipient::{ControllingUser, Recipient, RecipientState};
 pub use transcript::{Transcript, TranscriptPlace};

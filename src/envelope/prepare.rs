@@ -81,11 +81,11 @@ fn message_id(envelope: &Envelope) -> Option<Vec<u8>> {
     Some(field.text().to_vec())
 }
 
-/// Turns `Return-Receipt-To:` into a wish for success notices.
+/// Turns `Return-Receipt-To:` into a wish for success notices; no mailer gets the field.
 ///
 /// Source: option RrtImpliesDsn.
 fn take_receipt_field(envelope: &mut Envelope, config: &Config) {
-    if envelope.headers.remove(b"return-receipt-to") == 0
+    if !envelope.headers.contains(b"return-receipt-to")
         || config
             .options
             .security

@@ -34,6 +34,7 @@ impl Mta {
         // Observed: 8.17.1.9 keeps the blank behind the colon, and counts it.
         let quoted = [b"\"", value.trim_ascii_end(), b"\""].concat();
         let length = field.value.trim_ascii_end().len().to_string();
+        macros.set_text(MacroId::ADDR_TYPE, b"h");
         macros.set_text(MacroId::HDR_NAME, &field.name);
         macros.set_text(MacroId::CURR_HEADER, &quoted);
         macros.set_text(MacroId::HDRLEN, length.as_bytes());

@@ -52,9 +52,6 @@ impl Session {
         } = message;
         self.envelope.size = size;
         let size_text = size.to_string();
-        self.envelope
-            .macros
-            .set_text(MacroId::MSG_SIZE, size_text.as_bytes());
         let refusal = self.check_headers(&headers, header_size, call);
         self.fill_envelope(headers, has_eight_bits);
         let fault = self.fault_reply(fault, size, has_nul);
@@ -136,6 +133,8 @@ impl Session {
         let is_expanded = self.is_interactive();
         let envelope = &mut *self.envelope;
         let mut front = std::mem::take(&mut envelope.macros);
+        let sender = front.text(MacroId::F).unwrap_or_default().to_vec();
+        front.set_text(MacroId::G, &sender);
         if let Some(home) = is_expanded
             .then(|| mta.home_of_last_user(envelope))
             .flatten()
@@ -149,6 +148,9 @@ impl Session {
             &macros,
             self.transaction.counted_recipients,
         );
+        let hops = envelope.headers.hop_count().to_string();
+        front.set_text(MacroId::C, hops.as_bytes());
+        front.set_text(MacroId::MSG_SIZE, envelope.size.to_string().as_bytes());
         if let Some(id) = &envelope.message_id {
             front.set_text(MacroId::MSG_ID, id);
         }
@@ -239,6 +241,13 @@ impl Session {
         // A body without eight bits is what it is, whatever the client declared.
         if envelope.body_type.is_some() && !envelope.flags.contains(EnvelopeFlags::HAS_8BIT) {
             envelope.body_type = Some(BodyType::SevenBit);
+        }
+        if let Some(kind) = envelope.body_type {
+            let name = kind.name().as_bytes();
+            envelope.macros.set_text(MacroId::BODYTYPE, name);
+        }
+        if let Some(envid) = &envelope.dsn.envid {
+            envelope.macros.set_text(MacroId::ENVID, envid);
         }
         let kept = self.keep_for_log(&envelope);
         let is_old_style = self.mta.config.options.headers.old_style_headers;

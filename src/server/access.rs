@@ -205,22 +205,27 @@ impl Session {
         let client = self.client.clone();
         let rates = self.connection.rates;
         let peer_port = self.connection.peer.map_or(0, |peer| peer.port());
+        // Observed: 8.17.1.9 knows nothing of a client on a pipe, and counts only those of ports.
+        let is_pipe = matches!(self.connection.kind, ConnectionKind::Pipe { .. });
+        let is_network = self.connection.port.is_some();
         let mut set = |id: MacroId, value: &[u8]| self.macros.set_text(id, value);
         set(MacroId::UNDERSCORE, &client.shown);
-        set(MacroId::CLIENT_NAME, &client.name);
         set(MacroId::CLIENT_ADDR, &client.address);
-        set(MacroId::CLIENT_PTR, &client.pointer);
         set(MacroId::CLIENT_RESOLVE, client.check.as_macro());
         set(MacroId::CLIENT_PORT, peer_port.to_string().as_bytes());
-        set(
-            MacroId::CLIENT_CONNECTIONS,
-            rates.client_connections.to_string().as_bytes(),
-        );
-        set(
-            MacroId::CLIENT_RATE,
-            rates.client_rate.to_string().as_bytes(),
-        );
-        set(MacroId::TOTAL_RATE, rates.total_rate.to_string().as_bytes());
+        if !is_pipe {
+            set(MacroId::CLIENT_NAME, &client.name);
+            set(MacroId::CLIENT_PTR, &client.pointer);
+        }
+        if is_network {
+            let (connections, rate) = (rates.client_connections, rates.client_rate);
+            set(
+                MacroId::CLIENT_CONNECTIONS,
+                connections.to_string().as_bytes(),
+            );
+            set(MacroId::CLIENT_RATE, rate.to_string().as_bytes());
+            set(MacroId::TOTAL_RATE, rates.total_rate.to_string().as_bytes());
+        }
         set(MacroId::letter(b's'), &client.name);
         set(MacroId::R, b"SMTP");
         self.set_port_macros();

@@ -121,7 +121,8 @@ impl Client {
         match (&connection.kind, connection.peer) {
             (ConnectionKind::Network, Some(peer)) => Self::of_address(peer.ip(), resolver),
             (ConnectionKind::Pipe { user }, _) => {
-                Self::local(&[user.as_slice(), b"@localhost"].concat(), b"")
+                // Observed: 8.17.1.9 writes an address of no family like this.
+                Self::local(&[user.as_slice(), b"@localhost"].concat(), b"0")
             }
             (ConnectionKind::LocalSocket | ConnectionKind::Network, _) => {
                 Self::local(b"localhost [[UNIX: localhost]]", b"[UNIX: localhost]")

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::session::{Call, Session};
 use super::wording;
 use crate::config::HeaderCheck;
-use crate::macros::{MacroId, MacroTable, Macros, Template};
+use crate::envelope::set_process_macros;
+use crate::macros::{MacroId, Macros, Template};
 use crate::mailer::{MailerId, MailerTriple};
 use crate::message::address::quote_phrase;
 use crate::mta::{Workspace, phrase_rules};
@@ -17,7 +18,6 @@ use crate::rewrite::check::{Checked, Comments, RulesetAnswer};
 use crate::rewrite::resolve::{ErrorSource, Resolving};
 use crate::rewrite::{Kept, Place, Resolution, RewriteContext, Role, RulesetId};
 use crate::smtp::{Reply, Verdict};
-use crate::sys::process::process_id;
 use crate::text::bytes::escape_for_display;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 use crate::token::{Complaint, TokenizeOptions};
@@ -253,14 +253,8 @@ impl Session {
         macros.set_text(MacroId::D, ctime_date(now).as_bytes());
         macros.set_text(MacroId::letter(b't'), numeric_date(now).as_bytes());
         macros.set_text(MacroId::TIME, now.seconds().to_string().as_bytes());
-        set_process_macros(macros);
+        set_process_macros(macros, 0);
     }
-}
-
-/// Sets the macros of a new message that tell of the process and of earlier attempts.
-fn set_process_macros(macros: &mut MacroTable) {
-    macros.set_text(MacroId::letter(b'p'), process_id().to_string().as_bytes());
-    macros.set_text(MacroId::NTRIES, b"0");
 }
 
 /// Makes the reply of a complaint about an address.

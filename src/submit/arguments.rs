@@ -21,8 +21,12 @@ pub struct SubmitArguments {
     pub hop_count: u32,
     /// Which notices are wanted (-N).
     pub notify: Notify,
+    /// The same as it was written, for `${dsn_notify}`.
+    pub notify_text: Option<Vec<u8>>,
     /// What a bounce returns (-R).
     pub ret: Option<Return>,
+    /// The same as it was written, for `${dsn_ret}`.
+    pub ret_text: Option<Vec<u8>>,
     /// Envelope id in xtext (-V).
     pub envid: Option<Vec<u8>>,
     /// Declared type of the body (-B).

@@ -2,6 +2,7 @@
 
 use super::message::{Desk, Next, Submission};
 use super::sender::resolve_sender;
+use crate::config::options::DeliveryMode;
 use crate::envelope::prepare::log_sender;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState, split};
 use crate::logging::record::Severity;
@@ -32,8 +33,12 @@ impl Desk<'_> {
             return self.cannot_store(&error);
         }
         let options = &self.mta.config.options;
-        let durability =
-            Durability::of(options.queueing.super_safe, options.queueing.delivery_mode);
+        let mode = match self.next {
+            Next::Deliver => options.queueing.delivery_mode,
+            // Nobody delivers it now, so it must be in the queue whatever the mode.
+            Next::ReportAndHold => DeliveryMode::QueueOnly,
+        };
+        let durability = Durability::of(options.queueing.super_safe, mode);
         self.log_received();
         self.log_refusal();
         let mut envelope = std::mem::take(&mut self.envelope);

@@ -145,22 +145,33 @@ impl Desk<'_> {
         self.envelope
             .macros
             .set_text(MacroId::NRCPTS, living.to_string().as_bytes());
-        self.envelope
-            .macros
-            .set_text(MacroId::MSG_SIZE, self.envelope.size.to_string().as_bytes());
         let mut own = std::mem::take(&mut self.envelope.macros);
         // The header that reaches the queue shows the sender as nobody's rules left it.
         let canonical = own.text(MacroId::F).unwrap_or_default().to_vec();
         let is_null = self.envelope.sender.is_null();
         own.set_text(MacroId::G, if is_null { b"" } else { &canonical });
-        if let Some(home) = &self.home {
-            own.set_text(MacroId::Z, home);
+        for (id, left_behind) in [(MacroId::Z, &self.home), (MacroId::H, &self.host)] {
+            if let Some(text) = left_behind {
+                own.set_text(id, text);
+            }
         }
         let macros = Macros::new(&mut own, None, &self.mta.config.macros);
         prepare(&mut self.envelope, &self.mta.config, &macros, living);
         own.remove(MacroId::G);
         own.remove(MacroId::Z);
+        own.remove(MacroId::H);
+        own.set_text(MacroId::MSG_SIZE, self.envelope.size.to_string().as_bytes());
         self.envelope.macros = own;
+        if let Some(kind) = self.envelope.body_type {
+            let name = kind.name().as_bytes();
+            self.envelope.macros.set_text(MacroId::BODYTYPE, name);
+        }
+        if let Some(envid) = &self.envelope.dsn.envid {
+            self.envelope.macros.set_text(MacroId::ENVID, envid);
+        }
+        if let Some(id) = &self.envelope.message_id {
+            self.envelope.macros.set_text(MacroId::MSG_ID, id);
+        }
         if let Some(date) = origination_date(&self.envelope) {
             self.envelope.macros.set_text(MacroId::A, &date);
         }

@@ -16,7 +16,7 @@ use super::submitter::{Submitter, full_name_as_given};
 use crate::alias::context::Summary;
 use crate::alias::expand::Expansion;
 use crate::config::options::{EightBitMode, ErrorMode};
-use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
+use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState, set_process_macros};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::macros::MacroId;
 use crate::message::BodyType;
@@ -25,7 +25,6 @@ use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{LockedEnvelope, NewEntry};
 use crate::smtp::{EnhancedStatus, ExitStatus};
-use crate::sys::process::process_id;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
 /// What became of a submission.
@@ -124,17 +123,33 @@ pub(super) struct Desk<'a> {
     pub(super) given: Vec<Vec<u8>>,
     /// Home of the last local user among the operands: `$z` where H lines are expanded.
     pub(super) home: Option<Vec<u8>>,
+    /// Host of the last operand: `$h` where H lines are expanded.
+    pub(super) host: Option<Vec<u8>>,
     /// While the message is read the last error is kept, to be told when it has been read.
     pub(super) held: Option<LastWord>,
 }
 
 /// Keeps the last line it is told.
+///
+/// What is wrong only for now does not take the place of what is wrong for good.
 #[derive(Debug, Default)]
-pub(super) struct LastWord(Option<Vec<u8>>);
+pub(super) struct LastWord {
+    line: Option<Vec<u8>>,
+    is_final: bool,
+}
+
+impl LastWord {
+    fn keep(&mut self, line: &[u8], is_final: bool) {
+        if is_final || !self.is_final {
+            self.line = Some(line.to_vec());
+            self.is_final = is_final;
+        }
+    }
+}
 
 impl Narrator for LastWord {
     fn say(&mut self, line: &[u8]) {
-        self.0 = Some(line.to_vec());
+        self.keep(line, true);
     }
 }
 
@@ -181,6 +196,7 @@ impl<'a> Desk<'a> {
             next: Next::Deliver,
             given: Vec::new(),
             home: None,
+            host: None,
             held: None,
         };
         desk.set_macros();
@@ -199,8 +215,7 @@ impl<'a> Desk<'a> {
         macros.set_text(MacroId::D, ctime_date(now).as_bytes());
         macros.set_text(MacroId::letter(b't'), numeric_date(now).as_bytes());
         macros.set_text(MacroId::TIME, now.seconds().to_string().as_bytes());
-        macros.set_text(MacroId::letter(b'p'), process_id().to_string().as_bytes());
-        macros.set_text(MacroId::NTRIES, b"0");
+        set_process_macros(macros, 0);
         macros.set_text(MacroId::C, self.envelope.hop_count.to_string().as_bytes());
         if !self.arguments.arpanet {
             let flags: &[u8] = if self.arguments.relay {
@@ -213,8 +228,13 @@ impl<'a> Desk<'a> {
         if let Some(envid) = &self.envelope.dsn.envid {
             macros.set_text(MacroId::DSN_ENVID, envid);
         }
-        if let Some(kind) = self.envelope.body_type {
-            macros.set_text(MacroId::BODYTYPE, kind.name().as_bytes());
+        for (id, text) in [
+            (MacroId::DSN_RET, &self.arguments.ret_text),
+            (MacroId::DSN_NOTIFY, &self.arguments.notify_text),
+        ] {
+            if let Some(text) = text {
+                macros.set_text(id, text);
+            }
         }
     }
 
@@ -309,6 +329,9 @@ impl<'a> Desk<'a> {
         let summary = expansion.finish();
         // Resolving leaves user and host of the last address behind.
         macros.remove(MacroId::U);
+        if origin == Origin::Operands {
+            self.host = macros.text(MacroId::H).map(<[u8]>::to_vec);
+        }
         macros.remove(MacroId::H);
         self.envelope.macros = macros;
         self.summary.errors += summary.errors;
@@ -424,7 +447,7 @@ impl<'a> Desk<'a> {
 
     /// Refuses the whole message: nobody gets it and the sender hears of it by mail.
     fn refuse_all(&mut self, code: u16, enhanced: (u8, u16, u16), text: &str) {
-        self.tell(text.as_bytes());
+        self.tell(text.as_bytes(), true);
         self.fail_all(code, enhanced, text);
         self.next = Next::ReportAndHold;
     }
@@ -446,9 +469,9 @@ impl<'a> Desk<'a> {
     }
 
     /// Tells an error, or keeps it until the message has been read.
-    fn tell(&mut self, line: &[u8]) {
+    fn tell(&mut self, line: &[u8], is_final: bool) {
         match &mut self.held {
-            Some(held) => held.say(line),
+            Some(held) => held.keep(line, is_final),
             None => self.errors.say(line),
         }
     }
@@ -457,7 +480,7 @@ impl<'a> Desk<'a> {
     ///
     /// Observed: 8.17.1.9 has room for one.
     pub(super) fn release(&mut self) {
-        if let Some(LastWord(Some(line))) = self.held.take() {
+        if let Some(line) = self.held.take().and_then(|held| held.line) {
             Stdout.say(&line);
         }
     }
@@ -468,11 +491,11 @@ impl<'a> Desk<'a> {
         let plain = without_codes(text);
         let codes = &text[..text.len() - plain.len()];
         let about = about.map_or(Vec::new(), |about| [about, b"... "].concat());
-        self.tell(&[&about[..], plain].concat());
+        let is_permanent = codes.first() != Some(&b'4');
+        self.tell(&[&about[..], plain].concat(), is_permanent);
         self.envelope
             .transcript
             .push_line(&[codes, &about, plain].concat());
-        let is_permanent = codes.first() != Some(&b'4');
         self.envelope
             .note_trouble(is_permanent, &[&about[..], plain].concat());
     }

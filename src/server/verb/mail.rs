@@ -126,7 +126,6 @@ impl Session {
         let triple = parsed.triple.as_ref();
         sender.public_name = triple.and_then(|triple| self.mta.public_name(triple, &canonical));
         self.envelope.macros.set_text(MacroId::F, &canonical);
-        self.envelope.macros.set_text(MacroId::G, &canonical);
         if let Some(triple) = &parsed.triple
             && let Some(user) = self.local_user(triple)
         {
@@ -185,7 +184,6 @@ impl Session {
                 BodyParameter::EightBitMime => BodyType::EightBitMime,
             };
             envelope.body_type = Some(kind);
-            macros.set_text(MacroId::BODYTYPE, kind.name().as_bytes());
         }
         if let Some(ret) = parameters.ret {
             let ret = Return::from(ret);

@@ -127,7 +127,11 @@ impl Session {
         let parameters = self.take_rcpt_parameters(path.parameters)?;
         let ids = [MacroId::RCPT_MAILER, MacroId::RCPT_HOST, MacroId::RCPT_ADDR];
         self.set_triple_macros(ids, parsed.triple.as_ref());
-        match self.check("check_rcpt", &[&address], call) {
+        let verdict = self.check("check_rcpt", &[&address], call);
+        for id in ids.into_iter().chain([MacroId::ADDR_TYPE]) {
+            self.envelope.macros.remove(id);
+        }
+        match verdict {
             Verdict::Accept => {}
             Verdict::Discard => self.transaction.discards = true,
             Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
