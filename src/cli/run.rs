@@ -24,7 +24,6 @@ use crate::sys::file::{FileFacts, terminal_lines};
 use crate::sys::host::error_text;
 use crate::sys::identity::SystemUsers;
 use crate::sys::process::{self, Forked, effective_user, fork_background, real_group, real_user};
-use crate::sys::service_manager::{self, ServiceManager};
 use crate::test_mode::{Surroundings as TestSurroundings, TestMode};
 use crate::text::bytes::printable;
 
@@ -337,8 +336,6 @@ impl Program {
         let command_line = self.words.join(&b' ');
         let workers = config.options.receiving.session_workers;
         let jobs = daemon::run::jobs_of(smtp, queue);
-        let manager = self.surroundings.variable(service_manager::VARIABLE);
-        let manager = manager.map(ServiceManager::at).unwrap_or_default();
         let source = CommandLine::new(self.arguments, self.surroundings, self.listeners, config)
             .with_jobs(jobs);
         daemon::run(DaemonPlan {
@@ -349,7 +346,6 @@ impl Program {
             queue,
             command_line,
             deliver: deliver_for_daemon,
-            manager,
         })
     }
 

@@ -4,6 +4,7 @@
 //! a set-id program are given up if the caller said anything that could turn them
 //! against their owner, and only then a file is opened.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,13 +32,14 @@ use crate::sys::syslog::Syslog;
 use super::arguments::{Arguments, ConfigurationChoice};
 use super::complaints;
 use super::mode::OperationMode;
+use crate::daemon::service_manager::VARIABLES;
 
 /// The configuration of the daemon, and of everybody without a submit.cf.
 pub(super) const MAIN_CONFIG: &str = "/etc/mail/sendmail.cf";
 /// The configuration of submission.
 pub(super) const SUBMIT_CONFIG: &str = "/etc/mail/submit.cf";
-/// Variables of the caller's environment that are kept.
-const KEPT_VARIABLES: &[&str] = &["TZ"];
+/// Longest time zone the caller may name; no honest one is longer.
+const MAX_ZONE_BYTES: usize = 64;
 
 /// What the environment of the caller said before it was emptied.
 #[derive(Debug, Clone, Default)]
@@ -48,14 +50,6 @@ pub struct Surroundings {
     pub home: Option<Vec<u8>>,
     /// Everything, for E lines that hand a variable on.
     pub variables: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Surroundings {
-    /// Returns the value of a variable the caller had set.
-    pub fn variable(&self, name: &[u8]) -> Option<&[u8]> {
-        let found = self.variables.iter().find(|(known, _)| known == name)?;
-        Some(&found.1)
-    }
 }
 
 /// Makes the process fit to work: descriptors, rights, umask, environment, log.
@@ -80,8 +74,18 @@ pub fn prepare_process(arguments: &Arguments) -> io::Result<Surroundings> {
             .map(|(name, value)| (name.into_vec(), value.into_vec()))
             .collect(),
     };
-    process::clear_environment(KEPT_VARIABLES);
+    process::clear_environment(is_kept);
     Ok(surroundings)
+}
+
+/// Says whether a variable of the caller is kept: the time zone, unless it is long or leads out
+/// of the folder of zones, and what a service manager says.
+fn is_kept(name: &OsStr, value: &OsStr) -> bool {
+    let value = value.as_encoded_bytes();
+    if name == "TZ" {
+        return value.len() <= MAX_ZONE_BYTES && !value.starts_with(b"/");
+    }
+    VARIABLES.iter().any(|known| name == *known)
 }
 
 /// Tells whether what the caller said could be turned against the owner of the set-id program.

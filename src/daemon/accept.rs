@@ -19,6 +19,7 @@ use super::control::{Control, Current, Way};
 use super::gate::{Gate, Place, Refusal};
 use super::listeners::{Listener, gate_limits, open_all};
 use super::parking::Parking;
+use super::service_manager::Inherited;
 use super::talk::{Talk, Wait, Wake};
 use super::worker::{Outcome, Ready};
 use crate::logging::record::Severity;
@@ -343,7 +344,8 @@ impl AcceptLoop {
             listener.close_for_now(self.poll.registry(), None);
             listener.refusal = None;
         }
-        let (listeners, errors) = open_all(&mta, std::mem::take(&mut self.listeners));
+        let old = std::mem::take(&mut self.listeners);
+        let (listeners, errors) = open_all(&mta, old, &mut Inherited::default());
         for error in errors {
             error.log(&mta);
         }

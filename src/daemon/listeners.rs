@@ -14,6 +14,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use super::gate::{GateLimits, PortLimits, Refusal};
+use super::service_manager::Inherited;
 use crate::config::Config;
 use crate::config::options::{DaemonPort, PortFamily};
 use crate::logging::record::Severity;
@@ -155,10 +156,15 @@ pub fn gate_limits(config: &Config, max_sessions: usize) -> GateLimits {
     }
 }
 
-/// Opens all ports of a configuration, keeping old listeners whose socket is the same.
+/// Opens all ports of a configuration, keeping old listeners whose socket is the same and taking
+/// inherited sockets before new ones are made.
 ///
 /// Ports marked optional (modifier `O`) that fail are left out without an error.
-pub fn open_all(mta: &Mta, mut old: Vec<Listener>) -> (Vec<Listener>, Vec<PortError>) {
+pub fn open_all(
+    mta: &Mta,
+    mut old: Vec<Listener>,
+    inherited: &mut Inherited,
+) -> (Vec<Listener>, Vec<PortError>) {
     let (mut open, mut wanted, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (number, port) in ports_of(&mta.config).into_iter().enumerate() {
         let name = String::from_utf8_lossy(&port.name).into_owned();
@@ -179,7 +185,7 @@ pub fn open_all(mta: &Mta, mut old: Vec<Listener>) -> (Vec<Listener>, Vec<PortEr
     // Before new ones are made: a changed port may want the same address.
     old.into_iter().for_each(Listener::close);
     for (number, name, port, spec) in wanted {
-        match spec.and_then(|spec| open_one(mta, spec)) {
+        match spec.and_then(|spec| open_one(mta, spec, inherited)) {
             Ok((spec, fd)) => open.push(Listener {
                 name,
                 port: number,
@@ -197,9 +203,16 @@ pub fn open_all(mta: &Mta, mut old: Vec<Listener>) -> (Vec<Listener>, Vec<PortEr
     (open, errors)
 }
 
-fn open_one(mta: &Mta, spec: ListenSpec) -> Result<(ListenSpec, OwnedFd), String> {
+fn open_one(
+    mta: &Mta,
+    spec: ListenSpec,
+    inherited: &mut Inherited,
+) -> Result<(ListenSpec, OwnedFd), String> {
     let cannot = |error: io::Error| format!("cannot bind: {}", error_text(&error));
-    let fd = mta.privileged.bind(&spec).map_err(cannot)?;
+    let fd = match inherited.take(&spec.address) {
+        Some(fd) => fd,
+        None => mta.privileged.bind(&spec).map_err(cannot)?,
+    };
     set_nonblocking(&fd, true).map_err(cannot)?;
     Ok((spec, fd))
 }

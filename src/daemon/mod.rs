@@ -5,6 +5,7 @@
 //! - [`run`](mod@run): start, threads, end
 //! - [`gate`]: how many may come in, and how fast
 //! - [`listeners`]: listening sockets
+//! - [`service_manager`]: sockets from, and words to, whoever started it
 //! - [`accept`]: the accept thread, which waits for everything at once
 //! - [`parking`]: sessions that wait
 //! - [`talk`]: a connection and the conversation on it
@@ -27,6 +28,7 @@ pub mod pid_file;
 pub mod queue_runner;
 pub mod run;
 pub mod service;
+pub mod service_manager;
 pub mod talk;
 pub mod worker;
 

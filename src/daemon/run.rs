@@ -25,6 +25,7 @@ use super::listeners::{Listener, gate_limits, open_all};
 use super::pid_file::PidFile;
 use super::queue_runner::{self, QueueRuns};
 use super::service::{DeliveryOutlet, MailJob, MailLabour, SessionTools};
+use super::service_manager::{self, Inherited};
 use super::worker::{self, Doorbell, Outcome};
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable, Macros, Template};
@@ -39,7 +40,6 @@ use crate::sys::process::{
     Daemonized, ProcessTitle, StartReport, change_directory, daemonize,
     detach_standard_descriptors, effective_user, process_id, raise_descriptor_limit,
 };
-use crate::sys::service_manager::ServiceManager;
 use crate::sys::signal;
 use crate::text::interval::format_interval;
 
@@ -103,8 +103,6 @@ pub struct DaemonPlan {
     pub command_line: Vec<u8>,
     /// What delivers a message.
     pub deliver: Deliver,
-    /// Who is told that the daemon serves, reloads, ends.
-    pub manager: ServiceManager,
 }
 
 /// Runs the daemon to its end; only while there is a single thread.
@@ -242,8 +240,9 @@ fn open_ports(
     report: &mut Option<StartReport>,
 ) -> Result<Vec<Listener>, ExitStatus> {
     let mut listeners = Vec::new();
+    let mut inherited = Inherited::take_all();
     for round in 1..=OPEN_ROUNDS {
-        let (open, errors) = open_all(mta, listeners);
+        let (open, errors) = open_all(mta, listeners, &mut inherited);
         listeners = open;
         if errors.is_empty() {
             return Ok(listeners);
@@ -365,16 +364,15 @@ fn serve(
         spare: spare_descriptor(),
     };
     drop(mta);
-    let serving = format!("READY=1\nMAINPID={}", process_id());
-    plan.manager.tell(&serving);
     let mut reload = |old: &Arc<Mta>, way: Way| {
-        plan.manager.tell("RELOADING=1");
+        service_manager::tell_reloading();
         let fresh = reload(plan, old, way, &wake_runner);
-        plan.manager.tell(&serving);
+        service_manager::tell_ready();
         fresh
     };
+    service_manager::tell_ready();
     let served = accept_loop.serve(&mut reload);
-    plan.manager.tell("STOPPING=1");
+    service_manager::tell_stopping();
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     drop(wake_runner);
     let mta = current.get();

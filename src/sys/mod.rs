@@ -38,7 +38,6 @@ pub mod posix_regex;
 pub mod privilege;
 pub mod process;
 pub mod safe_open;
-pub mod service_manager;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

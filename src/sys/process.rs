@@ -1,6 +1,6 @@
 //! This process: who runs it, what it inherited, how it becomes a daemon.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -167,17 +167,10 @@ pub fn set_time_zone(zone: Option<&[u8]>) {
     }
 }
 
-/// Empties the environment but for the named variables; before the first thread only.
-///
-/// Values that are long or lead out of the zone directory are dropped with the rest.
-pub fn clear_environment(kept: &[&str]) {
-    /// No honest value is longer.
-    const MAX_VALUE_BYTES: usize = 64;
+/// Empties the environment but for what is to be kept; before the first thread only.
+pub fn clear_environment(is_kept: impl Fn(&OsStr, &OsStr) -> bool) {
     for (name, value) in std::env::vars_os() {
-        let is_kept = kept.iter().any(|kept| name == *kept)
-            && value.len() <= MAX_VALUE_BYTES
-            && !value.as_encoded_bytes().starts_with(b"/");
-        if !is_kept {
+        if !is_kept(&name, &value) {
             // SAFETY: by contract there is no other thread that could read the environment.
             unsafe { std::env::remove_var(name) };
         }
