@@ -9,7 +9,7 @@
 
 use crate::alias::expand::expand_recipients;
 use crate::config::options::ErrorMode;
-use crate::envelope::{DeliveryStatus, Envelope, RecipientState};
+use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, RecipientState};
 use crate::logging::narrator::Silent;
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
@@ -179,7 +179,8 @@ fn is_looping(mta: &Mta, envelope: &Envelope) -> bool {
 
 /// Complains about a loop; a queue run returns the message.
 ///
-/// Observed: 8.17.1.9: a message that has just been accepted stays in the queue for now.
+/// Observed: 8.17.1.9: a message that has just been accepted stays in the queue for now, unless
+/// the child in the background reads it from there.
 fn end_loop(
     mta: &Mta,
     workspace: &mut Workspace,
@@ -195,7 +196,8 @@ fn end_loop(
         format_args!("SYSERR(root): {text}"),
     );
     let exit = Some(ExitStatus::Unavailable);
-    if occasion == Occasion::JustAccepted {
+    let is_read_again = envelope.flags.contains(EnvelopeFlags::AS_FROM_QUEUE);
+    if occasion == Occasion::JustAccepted && !is_read_again {
         return Finish {
             exit,
             waiting: envelope.open_recipients(),
@@ -204,6 +206,7 @@ fn end_loop(
     }
     let line = format!("554 5.4.6 {text}");
     envelope.transcript.push_line(line.as_bytes());
+    envelope.note_trouble(true, text.as_bytes());
     let enhanced = EnhancedStatus::new(5, 4, 6)
         .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::Unavailable));
     let now = mta.clock.now();

@@ -34,6 +34,8 @@ impl EnvelopeFlags {
     pub const NO_BODY_RETURN: Self = Self(32);
     /// `s`: the envelope has been through splitting.
     pub const SPLIT: Self = Self(64);
+    /// Not stored: delivered at once, but as if it had been read from the queue.
+    pub const AS_FROM_QUEUE: Self = Self(128);
 
     /// Tells whether all of `other` are set.
     pub fn contains(self, other: Self) -> bool {

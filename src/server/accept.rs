@@ -292,6 +292,7 @@ impl Session {
                 self.say(call, &message_accepted(&id, &committed));
                 for mut message in messages {
                     if is_verified {
+                        message.envelope.flags.insert(EnvelopeFlags::AS_FROM_QUEUE);
                         take_stored_size(&mut message.envelope);
                     }
                     call.outlet.deliver(unexpanded(message));

@@ -27,6 +27,7 @@ FEATURE(`ratecontrol', `nodelay', `terminate')dnl
 FEATURE(`conncontrol', `nodelay', `terminate')dnl
 define(`confMAX_RCPTS_PER_MESSAGE', `3')dnl
 define(`confMAX_MESSAGE_SIZE', `20000')dnl
+define(`confMAX_HOP', `5')dnl
 define(`confBAD_RCPT_THROTTLE', `2')dnl
 define(`confPRIVACY_FLAGS', `authwarnings,novrfy,noexpn,restrictqrun')dnl
 define(`confTO_COMMAND', `2s')dnl
@@ -186,6 +187,11 @@ def too_large():
     message(17, GOOD, "bob@stage.test", more=" SIZE=99999999")
 
 
+def in_circles():
+    for sender in (GOOD, "ann@stage.test"):
+        message(18, sender, "bob@stage.test", text="Received: by x\r\n" * 9 + HELLO)
+
+
 def too_slow():
     client = Client(19)
     client.say("EHLO client.test")
@@ -203,8 +209,8 @@ def outward():
 
 def traffic():
     """What a mail server sees in a day, each kind from an address of its own."""
-    kinds = (outward, too_slow, floods, guesses, too_many, too_early, too_often, refused, strange, nosy, knocks,
-             lost, delivered, too_large)
+    kinds = (outward, too_slow, in_circles, floods, guesses, too_many, too_early, too_often, refused, strange, nosy,
+             knocks, lost, delivered, too_large)
     with ThreadPoolExecutor(7) as pool:
         for done in [pool.submit(kind) for kind in kinds]:
             done.result()
