@@ -5,6 +5,8 @@
 //!
 //! Source: guide 5; messages observed: 8.17.1.9.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
 use crate::map::{MapDefinition, MapSet};
 use crate::rewrite::compile::{CUTTING_CATEGORY, Remark, RuleSource};
@@ -39,6 +41,10 @@ pub struct Builder<'a> {
     options: OptionState,
     ruleset: Option<RulesetId>,
     pub(super) overrides: &'a Overrides,
+    /// Where the variables of E lines stand in the configuration.
+    variables: HashMap<Vec<u8>, usize>,
+    /// Names of filters in lower case.
+    filter_names: HashSet<Vec<u8>>,
 }
 
 impl<'a> Builder<'a> {
@@ -61,6 +67,8 @@ impl<'a> Builder<'a> {
             ruleset: None,
             syntax_is_fixed: false,
             overrides,
+            variables: HashMap::new(),
+            filter_names: HashSet::new(),
         };
         for line in mailer_line::BUILT_IN {
             builder.mailer(line.as_bytes());
@@ -434,11 +442,7 @@ impl<'a> Builder<'a> {
     }
 
     fn filter(&mut self, filter: filter_line::FilterDefinition) {
-        let filters = &mut self.config.filters;
-        if filters
-            .iter()
-            .any(|known| known.name.eq_ignore_ascii_case(&filter.name))
-        {
+        if !self.filter_names.insert(filter.name.to_ascii_lowercase()) {
             let text = [
                 b"X".as_slice(),
                 &filter.name,
@@ -446,7 +450,7 @@ impl<'a> Builder<'a> {
             ];
             return self.out.error(text.concat());
         }
-        filters.push(filter);
+        self.config.filters.push(filter);
     }
 
     fn environment(&mut self, rest: &[u8]) {
@@ -458,8 +462,14 @@ impl<'a> Builder<'a> {
             return;
         };
         let environment = &mut self.config.environment;
-        environment.retain(|(known, _)| known != name);
-        environment.push((name.to_vec(), value));
+        let known = self.variables.get(name).copied();
+        match known.and_then(|at| environment.get_mut(at)) {
+            Some(variable) => variable.1 = value,
+            None => {
+                self.variables.insert(name.to_vec(), environment.len());
+                environment.push((name.to_vec(), value));
+            }
+        }
     }
 
     fn level(&mut self, rest: &[u8]) {

@@ -127,6 +127,23 @@ impl StubResolver {
         names
     }
 
+    fn own_domain(&self) -> Option<&[u8]> {
+        let own = self.settings.local_domain.as_ref();
+        let domain = own.or(self.settings.search_list.first());
+        domain.map(Vec::as_slice)
+    }
+
+    /// Returns the first label of a name in the local domain: the hosts file may have only that.
+    ///
+    /// Observed: 8.17.1.9.
+    fn short_name<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
+        let domain = self.own_domain()?;
+        let length = host.len().checked_sub(domain.len() + 1)?;
+        let (short, rest) = host.split_at_checked(length)?;
+        let is_local = rest.strip_prefix(b".")?.eq_ignore_ascii_case(domain);
+        (is_local && !short.is_empty() && !short.contains(&b'.')).then_some(short)
+    }
+
     /// Finds the canonical name through the name servers (observed: 8.17.1.9).
     ///
     /// Each complete name is asked for AAAA, A and (unless a wildcard makes it worthless) MX. The
@@ -355,6 +372,7 @@ impl Resolver for StubResolver {
                     match self.hosts.table() {
                         Ok(table) => table
                             .canonical_name(bare)
+                            .or_else(|| table.canonical_name(self.short_name(bare)?))
                             .map(|name| CanonicalName {
                                 name: name.to_vec(),
                                 ttl: None,
@@ -373,8 +391,7 @@ impl Resolver for StubResolver {
         }
         let mut short = short.ok_or(failure)?;
         // A site's short names are short for names in its own domain.
-        let own = self.settings.local_domain.as_ref();
-        if let Some(domain) = own.or(self.settings.search_list.first()) {
+        if let Some(domain) = self.own_domain() {
             short.name = [short.name.as_slice(), b".", domain].concat();
         }
         Ok(short)
@@ -510,6 +527,7 @@ mod tests {
             ("mx1.example.org.", "mx1.example.org"),
             ("mxonly", "mxonly.example.org"),
             ("filed", "filed.example.net"),
+            ("filed.lan.example.org", "filed.example.net"),
             ("localhost", "localhost.lan.example.org"),
         ] {
             let name = resolver

@@ -295,6 +295,10 @@ pub(super) struct Host<'m, 'a> {
 
 impl LookupHost for Host<'_, '_> {
     fn set_macro(&mut self, name: &[u8], value: Option<&[u8]>) -> bool {
+        // No name at all is nothing to tell of. Observed: 8.17.1.9.
+        if name.is_empty() {
+            return false;
+        }
         let mut errors = Vec::new();
         let read = read_name(name, &mut errors);
         for text in errors {
