@@ -5,7 +5,7 @@ use crate::logging::debug::DebugLog;
 use crate::logging::narrator::Narrator;
 use crate::logging::record::MailLog;
 use crate::macros::Template;
-use crate::mailer::{MailerId, MailerTable, MailerTriple};
+use crate::mailer::{MailerTable, MailerTriple};
 use crate::map::{LookupHost, MapFailure, Userdb};
 use crate::safefile::DontBlameSendmail;
 use crate::smtp::{EnhancedStatus, ExitStatus};
@@ -21,7 +21,7 @@ pub enum Routed {
     /// The rules refuse it, or its syntax does.
     Refused(Refusal),
     /// It cannot be told now; the mailer is known when only look-ups on the way failed.
-    Deferred(Refusal, Option<MailerId>),
+    Deferred(Refusal, Option<MailerTriple>),
     /// The rules throw it away.
     Discarded,
 }

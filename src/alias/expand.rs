@@ -108,7 +108,8 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
     /// Adds the addresses of a list text, as given on the command line or in a header.
     ///
     /// `template` gives what all of them have in common (NOTIFY, whether they are blind).
-    pub fn add_list_text(&mut self, text: &[u8], template: &Recipient) {
+    /// Returns how many there were.
+    pub fn add_list_text(&mut self, text: &[u8], template: &Recipient) -> usize {
         let old_style =
             self.cx.limits.old_style && crate::message::address_lines::looks_old_style(text);
         let delimiter = Some(if old_style { b' ' } else { b',' });
@@ -119,11 +120,13 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             members.extend(entry);
             rest = after;
         }
+        let count = members.len();
         for member in members.into_iter().rev() {
             let index = self.admit(member, 0);
             self.end_pass(index);
             self.about = None;
         }
+        count
     }
 
     /// Takes over a recipient that needs nothing more.
@@ -301,11 +304,11 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 recipient.refused_as = Some(user);
                 RecipientState::Failed(self.status_of(&refusal))
             }
-            Routed::Deferred(refusal, mailer) => {
-                if mailer.is_none() {
+            Routed::Deferred(refusal, expected) => {
+                if expected.is_none() {
                     self.tell_of_refusal_for_now(&refusal);
                 }
-                recipient.expected_mailer = mailer;
+                recipient.expected = expected;
                 RecipientState::Deferred(self.status_of(&refusal))
             }
         };
@@ -436,8 +439,8 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 entry.recipient.triple = Some(new);
             }
             Routed::Discarded => entry.work = Work::Settled(RecipientState::Dropped),
-            Routed::Deferred(refusal, mailer) => {
-                entry.recipient.expected_mailer = mailer;
+            Routed::Deferred(refusal, expected) => {
+                entry.recipient.expected = expected;
                 entry.recipient.triple = None;
                 entry.work = Work::Settled(RecipientState::Deferred(self.status_of(&refusal)));
             }
@@ -616,7 +619,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
     }
 
     /// Tells whether two entries are one recipient: same mailer, user and host, and for
-    /// programs and files the same user to run as.
+    /// programs the same user to run as. Observed: 8.17.1.9 takes a file once, whoever names it.
     pub(super) fn same(&self, one: &Entry, other: &Entry) -> bool {
         let (Some(a), Some(b)) = (&one.recipient.triple, &other.recipient.triple) else {
             return false;
@@ -624,8 +627,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         if !self.is_same_place(a, b) {
             return false;
         }
-        let mailer = Some(a.mailer);
-        if mailer != self.cx.mailers.program() && mailer != self.cx.mailers.file() {
+        if Some(a.mailer) != self.cx.mailers.program() {
             return true;
         }
         let uid = |entry: &Entry| {

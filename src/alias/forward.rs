@@ -6,11 +6,14 @@
 //!
 //! Source: guide section 2.8; observed: 8.17.1.9 for the messages.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::context::LocalUser;
 use super::expand::Expansion;
 use super::include::{ListKind, is_transient};
+use crate::safefile::DontBlameSendmail;
 use crate::sys::identity::User;
 
 impl Expansion<'_, '_, '_> {
@@ -56,6 +59,12 @@ impl Expansion<'_, '_, '_> {
                 return self.defer(index, (4, 2, 4), format!("{shown}: {error}").as_bytes());
             }
             if error.is_not_found() {
+                continue;
+            }
+            let blame = self.cx.limits.blame;
+            if blame.allows(DontBlameSendmail::DONT_WARN_FORWARD_FILE_IN_UNSAFE_DIR_PATH)
+                && !Path::new(OsStr::from_bytes(path)).exists()
+            {
                 continue;
             }
             self.cx.log.syslog(

@@ -16,7 +16,7 @@ use super::telling::shortened;
 use crate::safefile::DontBlameSendmail;
 use crate::smtp::ExitStatus;
 use crate::sys::identity::Credentials;
-use crate::sys::safe_open::{OpenError, OpenRequest, OpenRules, Opened};
+use crate::sys::safe_open::{OpenError, OpenRequest, OpenRules, Opened, Unsafe};
 
 /// Longest line of a list.
 const MAX_LINE_BYTES: u64 = 65_536;
@@ -77,8 +77,15 @@ impl Expansion<'_, '_, '_> {
         if self.traces(2) {
             self.trace(&[b"include(", path, b")"]);
         }
-        let opened = self.open_list(index, path, kind)?;
+        let blame = self.cx.limits.blame;
+        let opened = self.open_list(index, path, list_rules(blame, kind))?;
         self.judge(index, path, &opened, kind);
+        if blame.allows(unsafe_directory(kind)) && !blame.allows(safe_directory(kind)) {
+            let strict = list_rules(blame, kind) | directory_rules(blame, kind);
+            if self.open_list(index, path, strict).is_err() {
+                self.entries[index].unsafe_file = true;
+            }
+        }
         let about = self.about.take();
         self.place.push((path.to_vec(), 0));
         self.entries[index].self_reference = false;
@@ -96,17 +103,16 @@ impl Expansion<'_, '_, '_> {
         &mut self,
         index: usize,
         path: &[u8],
-        kind: ListKind,
+        rules: OpenRules,
     ) -> Result<Opened, OpenError> {
         use std::os::unix::ffi::OsStrExt;
         let path = Path::new(std::ffi::OsStr::from_bytes(path));
         if !path.is_absolute() {
-            return Err(OpenError::Io(io::Error::from(
-                io::ErrorKind::PermissionDenied,
-            )));
+            let (reason, path) = (Unsafe::WrongOwner, path.to_path_buf());
+            return Err(OpenError::Unsafe { reason, path });
         }
         let credentials = self.credentials(index)?;
-        let mut request = OpenRequest::read(path).rules(list_rules(self.cx.limits.blame, kind));
+        let mut request = OpenRequest::read(path).rules(rules);
         if self.cx.limits.is_root {
             request = request.as_user(credentials);
         }
@@ -143,7 +149,10 @@ impl Expansion<'_, '_, '_> {
         if !self.cx.limits.is_root && !blame.allows(DontBlameSendmail::NON_ROOT_SAFE_ADDR) {
             self.entries[index].unsafe_file = true;
         }
-        if kind == ListKind::Include && !is_own {
+        let is_users = known
+            .as_ref()
+            .is_some_and(|identity| identity.user.is_some());
+        if kind == ListKind::Include && !is_own && !is_users {
             let user = self.cx.users.user_by_uid(owner).ok().flatten();
             let fine = user.as_ref().is_some_and(|user| self.shell_is_fine(user));
             let entry = &mut self.entries[index];
@@ -230,18 +239,16 @@ impl Expansion<'_, '_, '_> {
 /// Returns which files of a kind are refused.
 fn list_rules(blame: DontBlameSendmail, kind: ListKind) -> OpenRules {
     type Word = DontBlameSendmail;
-    let (group_file, world_file, link, directory) = match kind {
+    let (group_file, world_file, link) = match kind {
         ListKind::Forward => (
             Word::GROUP_WRITABLE_FORWARD_FILE,
             Word::WORLD_WRITABLE_FORWARD_FILE,
             Word::LINKED_FORWARD_FILE_IN_WRITABLE_DIR,
-            Word::FORWARD_FILE_IN_UNSAFE_DIR_PATH,
         ),
         ListKind::Include => (
             Word::GROUP_WRITABLE_INCLUDE_FILE,
             Word::WORLD_WRITABLE_INCLUDE_FILE,
             Word::LINKED_INCLUDE_FILE_IN_WRITABLE_DIR,
-            Word::INCLUDE_FILE_IN_UNSAFE_DIR_PATH,
         ),
     };
     let mut rules = OpenRules::REGULAR_ONLY;
@@ -257,16 +264,43 @@ fn list_rules(blame: DontBlameSendmail, kind: ListKind) -> OpenRules {
             rules = rules | rule;
         }
     }
-    if !blame.allows(directory) {
-        rules = rules | OpenRules::NO_WORLD_WRITABLE_DIRECTORY;
-        if !blame.allows(Word::GROUP_WRITABLE_DIR_PATH_SAFE) {
-            rules = rules | OpenRules::NO_GROUP_WRITABLE_DIRECTORY;
-        }
+    if !blame.allows(unsafe_directory(kind)) {
+        rules = rules | directory_rules(blame, kind);
     }
     if blame.allows(Word::TRUST_STICKY_BIT) {
         rules = rules | OpenRules::TRUST_STICKY_BIT;
     }
     rules
+}
+
+/// Returns which folders above a list are unsafe.
+fn directory_rules(blame: DontBlameSendmail, kind: ListKind) -> OpenRules {
+    let group_allowed = match kind {
+        ListKind::Forward => DontBlameSendmail::FORWARD_FILE_IN_GROUP_WRITABLE_DIR_PATH,
+        ListKind::Include => DontBlameSendmail::INCLUDE_FILE_IN_GROUP_WRITABLE_DIR_PATH,
+    };
+    let safe = DontBlameSendmail::GROUP_WRITABLE_DIR_PATH_SAFE;
+    let world = OpenRules::NO_WORLD_WRITABLE_DIRECTORY;
+    match blame.allows(group_allowed) || blame.allows(safe) {
+        true => world,
+        false => world | OpenRules::NO_GROUP_WRITABLE_DIRECTORY,
+    }
+}
+
+/// Returns the word that lets lists in unsafe folders be read.
+fn unsafe_directory(kind: ListKind) -> DontBlameSendmail {
+    match kind {
+        ListKind::Forward => DontBlameSendmail::FORWARD_FILE_IN_UNSAFE_DIR_PATH,
+        ListKind::Include => DontBlameSendmail::INCLUDE_FILE_IN_UNSAFE_DIR_PATH,
+    }
+}
+
+/// Returns the word that lets lists in unsafe folders name programs and files as well.
+fn safe_directory(kind: ListKind) -> DontBlameSendmail {
+    match kind {
+        ListKind::Forward => DontBlameSendmail::FORWARD_FILE_IN_UNSAFE_DIR_PATH_SAFE,
+        ListKind::Include => DontBlameSendmail::INCLUDE_FILE_IN_UNSAFE_DIR_PATH_SAFE,
+    }
 }
 
 /// Cuts a ` #@# ` comment off.

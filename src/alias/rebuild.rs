@@ -77,12 +77,18 @@ impl Rebuild<'_> {
                 let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
                 return host.say(&cannot_open(file, &OpenError::Io(missing)));
             }
-            Err(error) => return host.say(&cannot_open(file, &error)),
+            Err(error) => {
+                if matches!(error, OpenError::Unsafe { .. }) {
+                    self.warn_of_directories(file, host);
+                }
+                return host.say(&cannot_open(file, &error));
+            }
         };
         // Two rebuilds at a time would undo each other.
         let Ok(lock) = FileLock::exclusive(opened) else {
             return host.complain(&[b"cannot lock ".as_slice(), file].concat());
         };
+        self.warn_of_directories(file, host);
         self.one_locked(definition, lock, host);
     }
 
@@ -148,6 +154,33 @@ impl Rebuild<'_> {
                 let owners = [Some(effective_user()), Some(0), self.trusted_user];
                 facts.is_file() && owners.contains(&Some(facts.uid()))
             }
+        }
+    }
+
+    /// Tells of the folders above a file that others may write to.
+    ///
+    /// Observed: 8.17.1.9 looks twice where it may use them all the same.
+    fn warn_of_directories(&self, path: &[u8], host: &mut dyn RebuildHost) {
+        use crate::sys::safe_open::OpenRules;
+        let rules = self.services.file_rules;
+        let is_strict = rules.contains(OpenRules::NO_WORLD_WRITABLE_DIRECTORY);
+        let tells_group = !is_strict || rules.contains(OpenRules::NO_GROUP_WRITABLE_DIRECTORY);
+        let ancestors = path_of(path).ancestors().skip(1);
+        let mut above: Vec<_> = ancestors.filter(|path| path.is_absolute()).collect();
+        above.reverse();
+        for directory in above.repeat(if is_strict { 1 } else { 2 }) {
+            let Ok(mode) = std::fs::metadata(directory).map(|facts| facts.mode()) else {
+                continue;
+            };
+            let is_trusted = rules.contains(OpenRules::TRUST_STICKY_BIT) && mode & 0o1000 != 0;
+            let who = match (mode & 0o002 != 0, mode & 0o020 != 0) {
+                _ if is_trusted => continue,
+                (true, _) => "World",
+                (false, true) if tells_group => "Group",
+                (false, _) => continue,
+            };
+            let shown = directory.display();
+            host.say(format!("WARNING: {who} writable directory {shown}").as_bytes());
         }
     }
 

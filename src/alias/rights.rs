@@ -1,7 +1,8 @@
 //! Whose rights programs, files and lists get, and who may name them.
 //!
 //! What an alias names belongs to DefaultUser, what a .forward names to its user, what a
-//! list names to the owner of the file. Source: guide section 4.9.
+//! list names to the owner of the file, unless a user's .forward names the list.
+//! Source: guide section 4.9; observed: 8.17.1.9 for lists in a .forward.
 
 use std::path::PathBuf;
 
@@ -75,12 +76,13 @@ impl Expansion<'_, '_, '_> {
         let owner = chain.find(|at| self.entries[*at].identity.is_some())?;
         let identity = self.entries[owner].identity.as_ref()?;
         let owner_user = self.entries[owner].user();
+        let named_by = if owner == index { parent } else { owner };
         Some(ControllingUser {
             name: identity.user.clone().unwrap_or_else(|| owner_user.to_vec()),
             uid: identity.uid,
             gid: identity.gid,
             home: identity.home.clone(),
-            alias: self.entries[parent].recipient.address.clone(),
+            alias: self.entries[named_by].recipient.address.clone(),
         })
     }
 

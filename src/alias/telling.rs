@@ -72,7 +72,7 @@ impl Expansion<'_, '_, '_> {
         status.waiting_because = Some(text.to_vec());
         let recipient = &mut self.entries[index].recipient;
         // Without a triple it is not attempted now, and expanded again the next time.
-        recipient.expected_mailer = recipient.triple.take().map(|triple| triple.mailer);
+        recipient.expected = recipient.triple.take();
         self.entries[index].work = Work::Settled(RecipientState::Deferred(status));
         if self.envelope.message_status.is_none() {
             self.envelope.message_status = Some(text.to_vec());
@@ -106,7 +106,7 @@ impl Expansion<'_, '_, '_> {
     /// Tells an error and notes it in the transcript.
     pub(super) fn complain(&mut self, code: u16, enhanced: EnhancedStatus, text: &[u8]) {
         self.summary.errors += 1;
-        let line = self.worded(code, text);
+        let line = seven_bit(self.worded(code, text));
         self.cx.complaints.say(&line);
         if self.cx.limits.logs_errors {
             let id = self.envelope.id_for_log();
@@ -189,6 +189,15 @@ impl Expansion<'_, '_, '_> {
         line.extend_from_slice(text);
         line
     }
+}
+
+/// Clears high bits, as the reference does with what it tells. Observed: 8.17.1.9.
+fn seven_bit(mut line: Vec<u8>) -> Vec<u8> {
+    for byte in line.iter_mut().filter(|byte| !byte.is_ascii()) {
+        let low = *byte & 0x7f;
+        *byte = if low.is_ascii_control() { b'?' } else { low };
+    }
+    line
 }
 
 fn enhanced_status((class, subject, detail): (u8, u16, u16)) -> EnhancedStatus {

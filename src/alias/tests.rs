@@ -151,7 +151,9 @@ impl Site {
                 forward_path: Some(Template::plain(b"x")),
                 // Temporary folders lie in /tmp, which anybody may write to.
                 blame: DontBlameSendmail::FORWARD_FILE_IN_UNSAFE_DIR_PATH
+                    .union(DontBlameSendmail::FORWARD_FILE_IN_UNSAFE_DIR_PATH_SAFE)
                     .union(DontBlameSendmail::INCLUDE_FILE_IN_UNSAFE_DIR_PATH)
+                    .union(DontBlameSendmail::INCLUDE_FILE_IN_UNSAFE_DIR_PATH_SAFE)
                     .union(DontBlameSendmail::NON_ROOT_SAFE_ADDR),
                 default_user: (8, 12, b"mail".to_vec()),
                 me_too: true,
@@ -334,6 +336,15 @@ fn forward_loops_end_at_their_users() {
     }
     assert_eq!(site.expand(&["ann"]).pending(), ["ann", "bob"]);
     assert_eq!(site.expand(&["cid"]).pending(), ["cid", "bob", "ann"]);
+}
+
+#[test]
+fn lists_in_unsafe_folders_name_no_programs_unless_they_count_as_safe() {
+    let mut site = Site::new(&[]);
+    site.limits.blame = DontBlameSendmail::FORWARD_FILE_IN_UNSAFE_DIR_PATH
+        .union(DontBlameSendmail::NON_ROOT_SAFE_ADDR);
+    site.forward("bob", "\"|/bin/tee y\", jim@far.test\n");
+    assert_eq!(site.expand(&["bob"]).pending(), ["jim@far.test"]);
 }
 
 #[test]

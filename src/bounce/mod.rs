@@ -9,12 +9,14 @@
 //! - `notify`: who is owed what: [`Notice`];
 //! - `wording`: the lines about one recipient, in both parts of a report;
 //! - `report`: the body of a report (RFC 3464);
+//! - `from_quoter`: `From ` at the start of its lines;
 //! - `compose`: the envelope and header around it;
 //! - `post`: resolve whom it goes to, queue it, fall back to the postmaster;
 //! - `last_resort`: the file `dead.letter`.
 
 mod compose;
 mod expire;
+mod from_quoter;
 mod last_resort;
 mod notify;
 mod post;

@@ -9,6 +9,7 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use super::from_quoter::FromQuoter;
 use super::notify::{Notice, NoticeKind};
 use super::wording::{
     Action, action_of, failure_lines, push_line, status_fields, success_lines, was_tried,
@@ -178,7 +179,9 @@ impl ReportView<'_> {
             return Ok(());
         }
         sink(b"   ----- Transcript of session follows -----\n")?;
-        transcript.write_to(sink)?;
+        let mut quoter = FromQuoter::new(sink);
+        transcript.write_to(&mut |bytes| quoter.write(bytes))?;
+        quoter.finish()?;
         if transcript.is_truncated() {
             sink(b"... (transcript too long)\n")?;
         }
@@ -310,11 +313,12 @@ impl ReportView<'_> {
     fn copy_body(&self, sink: &mut Sink<'_>) -> io::Result<()> {
         let mut reader = self.envelope.body.reader();
         let mut piece = vec![0; PIECE];
+        let mut quoter = FromQuoter::new(sink);
         loop {
             let length = reader.read(&mut piece)?;
             match piece.get(..length) {
-                Some(bytes) if length > 0 => sink(bytes)?,
-                _ => return Ok(()),
+                Some(bytes) if length > 0 => quoter.write(bytes)?,
+                _ => return quoter.finish(),
             }
         }
     }

@@ -307,17 +307,22 @@ impl<'a> Attempt<'a> {
         if let Some(trouble) = &end.trouble {
             ledger.problem(trouble.as_bytes());
         }
-        for line in end.output.split(|byte| *byte == b'\n') {
-            if !line.is_empty() {
-                ledger.transcript(line);
-            }
+        if let Some(signal) = end.signal {
+            let name = crate::text::bytes::printable(&self.mailer.name);
+            ledger.died(&format!("mailer {name} died with signal {signal}"));
+        }
+        let output = end.output.strip_suffix(b"\n").unwrap_or(&end.output);
+        for line in output
+            .split(|byte| *byte == b'\n')
+            .filter(|_| !output.is_empty())
+        {
+            ledger.transcript(line);
         }
         let status = status_of_exit(end.exit, self.mailer, self.mta.clock.now());
         ledger.settle(&self.places(), status);
     }
 
     fn to_file(&self, ledger: &mut Ledger<'_>, buffers: &mut RewriteWorkspace) {
-        use crate::client::Witness;
         let credentials = match self.credentials() {
             Ok(credentials) => credentials,
             Err(error) => return self.postpone(ledger, &error),
@@ -327,16 +332,14 @@ impl<'a> Attempt<'a> {
         let target = file::Target {
             path: file::path_inside(security, argv.get(1).map_or(&b""[..], Vec::as_slice)),
             credentials,
+            follows_set_ids: self.is_nobodys(),
             new_mode: self.mta.config.options.queueing.temp_file_mode,
         };
         let form = OutputForm::for_program(self.envelope, self.mailer);
         let mut letter = |out: &mut dyn Write| self.write(&form, buffers, out);
         let exit = match file::append(&*self.mta.privileged, security, &target, &mut letter) {
             Ok(()) => ExitStatus::Ok,
-            Err(failure) => {
-                ledger.transcript(failure.reason.as_bytes());
-                failure.exit
-            }
+            Err(failure) => failure.exit,
         };
         let status = status_of_exit(exit, self.mailer, self.mta.clock.now());
         ledger.settle(&self.places(), status);
@@ -537,6 +540,12 @@ impl<'a> Attempt<'a> {
         let takes_eight_bit = wanted == crate::client::Conversion::AsIs;
         let form = OutputForm::for_server(self.envelope, self.mailer, takes_eight_bit);
         self.write(&form, buffers, out)
+    }
+
+    /// Tells whether no user but the default one has named the recipient.
+    fn is_nobodys(&self) -> bool {
+        let default = self.mta.config.options.security.default_user.uid;
+        (self.owner.as_ref()).is_none_or(|owner| owner.uid == 0 || owner.uid == default)
     }
 
     fn credentials(&self) -> io::Result<Option<Credentials>> {

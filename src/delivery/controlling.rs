@@ -119,15 +119,28 @@ pub fn credentials(
             let uid = identity.uid;
             Ok(Some(Credentials { uid, gid, groups }))
         }
-        (_, None) => Ok(Some(of_default(default))),
+        (_, None) => of_default(security, users).map(Some),
     }
 }
 
-fn of_default(account: &AccountSpec) -> Credentials {
-    Credentials {
-        uid: account.uid,
-        gid: account.gid,
-        groups: vec![account.gid],
+/// The default user, in his group and in those his name is listed in.
+fn of_default(security: &Security, users: &dyn UserDatabase) -> io::Result<Credentials> {
+    let AccountSpec { name, uid, gid } = &security.default_user;
+    let known = users.user_by_name(name)?;
+    match known.filter(|_| !security.dont_init_groups) {
+        Some(user) => {
+            let user = User {
+                uid: *uid,
+                gid: *gid,
+                ..user
+            };
+            of_user(&user, security, users)
+        }
+        None => Ok(Credentials {
+            uid: *uid,
+            gid: *gid,
+            groups: vec![*gid],
+        }),
     }
 }
 
@@ -142,7 +155,7 @@ fn of_controlling(
         return of_user(&user, security, users);
     }
     if owner.uid == security.default_user.uid {
-        return Ok(of_default(&security.default_user));
+        return of_default(security, users);
     }
     // Nobody's account: the groups of whoever has this number are not his.
     Ok(Credentials::plain(owner.uid, owner.shown_gid))

@@ -126,6 +126,14 @@ impl<'a> Ledger<'a> {
         self.result
     }
 
+    /// Tells of a program that ended by a signal; that is why its recipients wait.
+    pub fn died(&mut self, text: &str) {
+        let id = self.envelope.id_for_log();
+        let line = format_args!("SYSERR(root): {text}");
+        self.log.syslog(1, Severity::Critical, Some(id), line);
+        self.result.troubles.push((false, text.as_bytes().to_vec()));
+    }
+
     /// Settles recipients (their places in the transaction) with a status.
     pub fn settle(&mut self, places: &[usize], status: DeliveryStatus) {
         if status.exit != ExitStatus::Ok {

@@ -54,6 +54,8 @@ pub struct ProgramEnd {
     pub output: Vec<u8>,
     /// What went wrong around it, for the log.
     pub trouble: Option<String>,
+    /// The signal it died of.
+    pub signal: Option<i32>,
 }
 
 impl ProgramEnd {
@@ -62,6 +64,7 @@ impl ProgramEnd {
             exit,
             output: Vec::new(),
             trouble: Some(trouble),
+            signal: None,
         }
     }
 }
@@ -99,15 +102,18 @@ pub fn run(privileged: &dyn Privileged, call: Call, letter: &mut Letter<'_>) -> 
             exit: ExitStatus::IoError,
             output: exchange.output().to_vec(),
             trouble: Some(format!("writing the message to {shown}: {error}")),
+            signal: None,
         };
     }
     exchange.close_input();
     let limit = (!wait.is_zero()).then(|| Instant::now() + wait);
-    let (exit, trouble) = finish(running.as_mut(), &mut exchange, limit, &shown);
+    let mut signal = None;
+    let (exit, trouble) = finish(running.as_mut(), &mut exchange, limit, &shown, &mut signal);
     ProgramEnd {
         exit,
         output: exchange.output().to_vec(),
         trouble,
+        signal,
     }
 }
 
@@ -154,6 +160,7 @@ fn finish(
     exchange: &mut Exchange,
     limit: Option<Instant>,
     shown: &str,
+    signal: &mut Option<i32>,
 ) -> (ExitStatus, Option<String>) {
     loop {
         let silent = exchange.read_for(OUTPUT_SLICE).unwrap_or(true);
@@ -167,8 +174,8 @@ fn finish(
                 return (exit, None);
             }
             Ok(Ended::Signaled(number)) => {
-                let trouble = format!("mailer {shown} died with signal {number}");
-                return (ExitStatus::TempFail, Some(trouble));
+                *signal = Some(number);
+                return (ExitStatus::TempFail, None);
             }
             Ok(Ended::StillRunning) => {
                 if limit.is_some_and(|limit| Instant::now() >= limit) {
@@ -226,7 +233,7 @@ mod tests {
     #[test]
     fn a_program_that_dies_is_tried_again() {
         let end = run_with("kill -9 $$", b"");
-        assert_eq!(end.exit, ExitStatus::TempFail);
+        assert_eq!((end.exit, end.signal), (ExitStatus::TempFail, Some(9)));
     }
 
     #[test]

@@ -86,7 +86,9 @@ pub fn queued(log: &MailLog, envelope: &Envelope, mailers: &MailerTable, now: Ti
     for recipient in envelope.recipients.iter().filter(waits) {
         let mut line = opening(envelope, &[&recipient.address], None, now);
         let resolved = recipient.triple.as_ref().map(|triple| triple.mailer);
-        if let Some(mailer) = resolved.or(recipient.expected_mailer) {
+        if let Some(mailer) =
+            resolved.or_else(|| recipient.expected.as_ref().map(|triple| triple.mailer))
+        {
             let name = &mailers.get(mailer).name;
             line.push_str(&format!(", mailer={}", escape_for_display(name)));
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::dsn::{Notify, OriginalRecipient};
 use super::outcome::DeliveryStatus;
-use crate::mailer::{MailerId, MailerTriple};
+use crate::mailer::MailerTriple;
 
 /// The user with whose rights programs, files and local mailers run for a recipient.
 ///
@@ -56,7 +56,7 @@ pub struct Recipient {
     pub queue_group: Option<usize>,
     /// The mailer it will go to once a look-up succeeds that failed for now; `triple` is
     /// then `None` and it is expanded again before the next attempt.
-    pub expected_mailer: Option<MailerId>,
+    pub expected: Option<MailerTriple>,
     /// What the rules gave as user when they refused the address (`$#error`).
     pub refused_as: Option<Vec<u8>>,
 }
@@ -79,7 +79,7 @@ impl Recipient {
             from_alias: false,
             bcc: false,
             queue_group: None,
-            expected_mailer: None,
+            expected: None,
             refused_as: None,
         }
     }

@@ -23,6 +23,8 @@ pub fn by_owner(mut original: Envelope) -> Vec<Envelope> {
     let mut owners: Vec<Vec<u8>> = Vec::new();
     for recipient in original.recipients.iter().filter(|r| matters(r)) {
         if let Some(owner) = owner_of(&original, recipient)
+            // Whoever sends to his own list needs no other message for his reports.
+            && owner != original.sender.address
             && !owners.iter().any(|known| known == owner)
         {
             owners.push(owner.to_vec());

@@ -162,7 +162,7 @@ impl Router for Routing<'_> {
 fn routed(resolution: Resolution, trace: &Kept) -> Routed {
     match resolution {
         Resolution::Mailer(triple) => Routed::To(triple),
-        Resolution::Deferred(triple) => Routed::Deferred(deferral(trace), Some(triple.mailer)),
+        Resolution::Deferred(triple) => Routed::Deferred(deferral(trace), Some(triple)),
         Resolution::Error(error) => {
             let refusal = refusal(&error);
             if refusal.exit.is_temporary() {

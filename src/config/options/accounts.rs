@@ -39,7 +39,12 @@ pub fn account(
                 .as_ref()
                 .map_or(user.to_vec(), |user| user.name.clone()),
             uid,
-            gid: known.map_or(previous.map_or(1, |spec| spec.gid), |user| user.gid),
+            // A number says nothing of a group. Observed: 8.17.1.9.
+            gid: match (previous, known) {
+                (Some(spec), _) => spec.gid,
+                (None, Some(user)) => user.gid,
+                (None, None) => 1,
+            },
         }
     } else {
         match setting.source.users().user_by_name(user) {
