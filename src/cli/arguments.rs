@@ -136,6 +136,8 @@ pub struct Arguments {
     pub syslog_tag: Option<Vec<u8>>,
     /// What is told although the run goes on, each with the exit status 64.
     pub complaints: Vec<Vec<u8>>,
+    /// Values that had line ends, which are spaces now; the log tells of them.
+    pub attacks: Vec<Vec<u8>>,
 }
 
 /// Where the text about a refused command line goes.
@@ -182,8 +184,8 @@ const FLAGS: &[u8] = b"cGIimnsTtUv";
 /// Options with a value.
 const VALUED: &[u8] = b"ABbCDdeFfhLMNOopQqRrVX";
 
-/// Options whose value is text that ends up in mail or logs.
-const ONE_LINE: &[u8] = b"FfLMprVX";
+/// Options whose value ends up in mail and logs and is told there if it has line ends.
+const ONE_LINE: &[u8] = b"Ffpr";
 
 /// One option in its place on the command line.
 struct Given {
@@ -208,17 +210,15 @@ pub fn parse(argv: &[Vec<u8>], mode: OperationMode) -> Result<Arguments, Refusal
         recipients,
         ..Arguments::default()
     };
-    for option in &given {
-        if ONE_LINE.contains(&option.letter) && option.value.contains(&b'\n') {
-            let text = [b"Newline in argument of -".as_slice(), &[option.letter]].concat();
-            return Err(Refusal::usage(text));
-        }
-    }
     // The reference goes through the options twice: these first.
     for option in &given {
         arguments.set_early(option)?;
     }
-    for option in given {
+    for mut option in given {
+        if ONE_LINE.contains(&option.letter) && option.value.contains(&b'\n') {
+            option.value = one_line(&option.value);
+            arguments.attacks.push(option.value.clone());
+        }
         arguments.set(option)?;
     }
     arguments.finish()?;
@@ -380,7 +380,7 @@ impl Arguments {
             }
             b'G' => self.relay = true,
             b'h' => self.hop_count = Some(hop_count(&value)?),
-            b'M' => self.settings.push(OverrideSetting::Macro(value)),
+            b'M' => self.settings.push(OverrideSetting::Macro(one_line(&value))),
             b'N' => {
                 self.notify =
                     Notify::parse(&value).ok_or_else(|| Refusal::usage("Invalid -N argument"))?;
@@ -398,8 +398,8 @@ impl Arguments {
             b's' => self.set_option(b'f', b"T"),
             b'p' => {
                 self.protocol = Some(match crate::text::bytes::split_once(&value, b':') {
-                    Some((protocol, host)) => (protocol.to_vec(), Some(host.to_vec())),
-                    None => (value, None),
+                    Some((protocol, host)) => (token_of(protocol), Some(token_of(host))),
+                    None => (token_of(&value), None),
                 });
             }
             b'Q' => {
@@ -545,6 +545,21 @@ impl Arguments {
         }
         Ok(())
     }
+}
+
+/// Puts spaces in the place of line ends.
+fn one_line(text: &[u8]) -> Vec<u8> {
+    let is_end = |byte: u8| matches!(byte, b'\r' | b'\n');
+    (text
+        .iter()
+        .map(|&byte| if is_end(byte) { b' ' } else { byte }))
+    .collect()
+}
+
+/// Leaves out what a protocol or a host cannot have (`-p`): all but RFC 2045 tokens and slashes.
+fn token_of(text: &[u8]) -> Vec<u8> {
+    let is_left = |byte: &u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"[]?=".contains(byte);
+    text.iter().copied().filter(is_left).collect()
 }
 
 /// Reads the number of `-h`: decimal, nothing behind it.

@@ -50,7 +50,7 @@ fn wrong_lines_are_told_in_the_words_of_the_reference() {
         (&["-Q", "-qIx", "-bp"], "Can not use -Q with -bp"),
         (&["-L"], "option requires an argument -- 'L'"),
         (&["-U", "a"], ""),
-        (&["-F", "a\nb", "c"], "Newline in argument of -F"),
+        (&["-V", "a\nb", "c"], "Invalid syntax in -V flag"),
     ] {
         let refusal = read(words).unwrap_err();
         assert_eq!(String::from_utf8_lossy(&refusal.text), text, "{words:?}");
@@ -238,4 +238,27 @@ fn any_words_are_survived() {
         }
         let _ = parse(&argv, OperationMode::Deliver);
     }
+}
+
+#[test]
+fn line_ends_become_spaces_and_are_told_of() {
+    let arguments = read(&["-F", "a\nb", "-f", "c\nd", "-Mxy\nz", "-p", "A\n:h", "e"]).unwrap();
+    assert_eq!(arguments.full_name.as_deref(), Some(&b"a b"[..]));
+    assert_eq!(arguments.sender.map(|s| s.address), Some(b"c d".to_vec()));
+    let z = OverrideSetting::Macro(b"xy z".to_vec());
+    assert_eq!(arguments.settings, [z]);
+    assert_eq!(arguments.attacks, [&b"a b"[..], b"c d", b"A :h"]);
+}
+
+#[test]
+fn protocol_and_host_are_cleaned() {
+    let all: String = (' '..='~').filter(|&c| c != ':').collect();
+    let clean = "!#$%&'*+-./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz{|}~";
+    let arguments = read(&["-p", &format!("{all}:{all}:x"), "bob"]).unwrap();
+    let (protocol, host) = arguments.protocol.unwrap();
+    assert_eq!(String::from_utf8_lossy(&protocol), clean);
+    assert_eq!(
+        String::from_utf8_lossy(&host.unwrap()),
+        clean.to_owned() + "x"
+    );
 }

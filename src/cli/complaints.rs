@@ -6,7 +6,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::config::{Config, DiagnosticKind, Diagnostics};
+use crate::config::options::ErrorMode;
+use crate::config::{Config, DiagnosticKind, Diagnostics, OverrideSetting};
 use crate::logging::debug::DebugLog;
 use crate::logging::record::{MailLog, Severity};
 use crate::smtp::ExitStatus;
@@ -30,6 +31,11 @@ pub fn tell(diagnostics: &Diagnostics, arguments: &Arguments, log_level: u8, deb
         // Nobody to tell is no reason to stop.
         let _ = stdout.write_all(text).and_then(|()| stdout.flush());
     });
+    log_faults(diagnostics, log_level);
+}
+
+/// Logs the faults among what was said.
+pub fn log_faults(diagnostics: &Diagnostics, log_level: u8) {
     for message in diagnostics.messages() {
         match message.kind {
             DiagnosticKind::Error | DiagnosticKind::SystemError => {
@@ -41,6 +47,52 @@ pub fn tell(diagnostics: &Diagnostics, arguments: &Arguments, log_level: u8, deb
             | DiagnosticKind::Trace
             | DiagnosticKind::Warning => {}
         }
+    }
+}
+
+/// Tells whether the error mode keeps what goes wrong from standard output.
+///
+/// Observed: 8.17.1.9; what is wrong with the configuration is told all the same.
+pub fn are_held(config: &Config, arguments: &Arguments) -> bool {
+    arguments.mode.submits() && config.options.running.error_mode != ErrorMode::Print
+}
+
+/// Tells whether the command line asks for exit status 0 whatever happens (`-oee`).
+pub fn exits_with_zero(arguments: &Arguments) -> bool {
+    let error_mode = |setting: &OverrideSetting| match setting {
+        OverrideSetting::Letter(b'e', value) => Some(value.first().copied()),
+        _ => None,
+    };
+    let last = arguments.settings.iter().rev().find_map(error_mode);
+    last.flatten() == Some(b'e')
+}
+
+/// Tells whether an error was told that leaves its mark on the exit status.
+pub fn left_a_failure(config: &Config) -> bool {
+    let mut messages = config.diagnostics.messages().iter();
+    messages.any(|message| message.kind == DiagnosticKind::UserError)
+}
+
+/// Logs what the caller may have tried: line ends in arguments, another name in the log.
+pub fn log_attacks(config: &Config, arguments: &Arguments) {
+    let log = MailLog::new(config.options.running.log_level);
+    let security = &config.options.security;
+    let is_trusted = security.trusted_user.as_ref().map(|user| user.uid) == Some(real_user())
+        || config.is_trusted(&name_of_caller());
+    if arguments.syslog_tag.is_some() && real_user() != 0 && !is_trusted {
+        let text = format_args!("user {} changed syslog label", real_user());
+        log.syslog(2, Severity::Warning, None, text);
+    }
+    for attack in &arguments.attacks {
+        log.syslog(
+            0,
+            Severity::Notice,
+            Some(b"NOQUEUE"),
+            format_args!(
+                "POSSIBLE ATTACK from [UNKNOWN]: newline in string \"{}\"",
+                escape_for_display(attack)
+            ),
+        );
     }
 }
 
@@ -76,17 +128,23 @@ pub fn tell_queue_fault(config: &Config, arguments: &Arguments) -> Option<ExitSt
 
 /// Logs a fault of the system or of the configuration, in the name of the caller.
 pub fn log_fault(text: &[u8], log_level: u8) {
-    let uid = real_user();
-    let caller = match SystemUsers.user_by_uid(uid) {
-        Ok(Some(user)) => escape_for_display(&user.name).to_string(),
-        Ok(None) | Err(_) => uid.to_string(),
-    };
+    let name = name_of_caller();
+    let caller = escape_for_display(&name);
     MailLog::new(log_level).syslog(
         1,
         Severity::Critical,
         Some(b"NOQUEUE"),
         format_args!("SYSERR({caller}): {}", escape_for_display(text)),
     );
+}
+
+/// The login name of whoever runs the program; the number of a user without an account.
+fn name_of_caller() -> Vec<u8> {
+    let uid = real_user();
+    match SystemUsers.user_by_uid(uid) {
+        Ok(Some(user)) => user.name,
+        Ok(None) | Err(_) => uid.to_string().into_bytes(),
+    }
 }
 
 /// Logs that others than the owner may write the configuration file.

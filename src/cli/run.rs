@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alias::database::map_services;
-use crate::config::options::ErrorMode;
-use crate::config::options::PrivacyFlags;
+use crate::config::options::{ErrorMode, PrivacyFlags};
 use crate::config::{Config, VERSION};
 use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
-use crate::logging::record::MailLog;
+use crate::logging::record::{MailLog, Severity};
 use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta, Workspace};
 use crate::queue::{QueueGroup, Scan, ScanLimits, Selection, set_quarantine};
@@ -69,6 +68,15 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };
+    let shows_no_failure = arguments.mode.submits() && complaints::exits_with_zero(&arguments);
+    match run_with(words, arguments) {
+        _ if shows_no_failure => ExitStatus::Ok,
+        status => status,
+    }
+}
+
+/// Does what an understood command line says.
+fn run_with(words: Vec<Vec<u8>>, arguments: Arguments) -> ExitStatus {
     let surroundings = match start::prepare_process(&arguments) {
         Ok(surroundings) => surroundings,
         Err(error) => {
@@ -98,10 +106,17 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
             return cannot_open(arguments.traffic_log.as_deref().unwrap_or_default(), &error);
         }
     };
-    let has_complaints = !arguments.complaints.is_empty();
-    for complaint in &arguments.complaints {
-        println!("{}", printable(complaint));
+    let has_complaints = !arguments.complaints.is_empty() || complaints::left_a_failure(&config);
+    if !complaints::are_held(&config, &arguments) {
+        for complaint in &arguments.complaints {
+            println!("{}", printable(complaint));
+        }
     }
+    complaints::log_attacks(&config, &arguments);
+    let tells_complaints = !matches!(
+        arguments.mode,
+        OperationMode::Smtp | OperationMode::Test | OperationMode::Daemon
+    );
     let status = Program {
         words,
         arguments,
@@ -110,7 +125,7 @@ pub fn run(words: Vec<OsString>) -> ExitStatus {
     }
     .in_mode(config);
     match status {
-        ExitStatus::Ok if has_complaints => ExitStatus::Usage,
+        ExitStatus::Ok if has_complaints && tells_complaints => ExitStatus::Usage,
         ExitStatus::Ok => debug_fault.unwrap_or(ExitStatus::Ok),
         status => status,
     }
@@ -153,6 +168,9 @@ const PERSISTENT_PAUSE: Duration = Duration::from_secs(1);
 const NEEDS_PRIVILEGES: &str =
     "Program mode requires special privileges, e.g., root or TrustedUser.";
 
+/// Said to callers who may not do what they asked for. Observed: 8.17.1.9.
+const NOT_TRUSTED: &str = "Permission denied (real uid not trusted)";
+
 /// What the modes share.
 struct Program {
     words: Vec<Vec<u8>>,
@@ -169,7 +187,7 @@ impl Program {
         match self.arguments.mode {
             OperationMode::Test => self.test(config),
             OperationMode::CheckConfiguration => {
-                complaints::tell_queue_fault(&config, &self.arguments).unwrap_or(ExitStatus::Ok)
+                self.enter_queue(&config).unwrap_or(ExitStatus::Ok)
             }
             OperationMode::Daemon | OperationMode::ForegroundDaemon => self.daemon(config),
             OperationMode::Deliver
@@ -182,13 +200,40 @@ impl Program {
             OperationMode::Verify => self.verify(config),
             OperationMode::RebuildAliases => self.rebuild_aliases(config),
             OperationMode::ListQueue => self.list_queue(config),
-            OperationMode::CountQueue => {
+            OperationMode::CountQueue => self.enter_queue(&config).unwrap_or_else(|| {
                 println!("Data unavailable: shared memory not updated");
                 ExitStatus::Ok
+            }),
+            OperationMode::HostStatus => self
+                .enter_queue(&config)
+                .unwrap_or_else(|| tools::hoststat::run(&config, self.is_verbose(&config))),
+            OperationMode::PurgeHostStatus if !is_trusted_caller(&config) => {
+                self.refuse_untrusted(&config, "purge host status")
             }
-            OperationMode::HostStatus => tools::hoststat::run(&config, self.is_verbose(&config)),
-            OperationMode::PurgeHostStatus => tools::purgestat::run(&config),
+            OperationMode::PurgeHostStatus => self
+                .enter_queue(&config)
+                .unwrap_or_else(|| tools::purgestat::run(&config)),
         }
+    }
+
+    /// Tries to work in the queue; gives the exit status if that cannot be.
+    fn enter_queue(&self, config: &Config) -> Option<ExitStatus> {
+        let status = complaints::tell_queue_fault(config, &self.arguments)?;
+        if effective_user() != 0 {
+            eprintln!("{NEEDS_PRIVILEGES}");
+        }
+        Some(status)
+    }
+
+    /// Tells and logs that only root and the TrustedUser may do this.
+    fn refuse_untrusted(&self, config: &Config, deed: &str) -> ExitStatus {
+        match self.arguments.mode {
+            OperationMode::Daemon => print!("550 {NOT_TRUSTED}\r\n"),
+            _ => println!("{NOT_TRUSTED}"),
+        }
+        let text = format_args!("user {} attempted to {deed}", real_user());
+        MailLog::new(config.options.running.log_level).syslog(2, Severity::Alert, None, text);
+        ExitStatus::Usage
     }
 
     fn is_verbose(&self, config: &Config) -> bool {
@@ -197,10 +242,15 @@ impl Program {
 
     fn open(&self, config: Config) -> Result<Arc<Mta>, ExitStatus> {
         let log_level = config.options.running.log_level;
+        let are_held = complaints::are_held(&config, &self.arguments);
         let cannot_start = |text: &str| {
             let mut fault = crate::config::Diagnostics::default();
             fault.system_error(text);
-            complaints::tell(&fault, &self.arguments, log_level, &self.listeners.debug);
+            if are_held {
+                complaints::log_faults(&fault, log_level);
+            } else {
+                complaints::tell(&fault, &self.arguments, log_level, &self.listeners.debug);
+            }
             if effective_user() != 0 {
                 eprintln!("{NEEDS_PRIVILEGES}");
             }
@@ -250,7 +300,7 @@ impl Program {
     /// The exit status a caller sees: error mode `e` hides it.
     fn visible(&self, mta: &Mta, exit: ExitStatus) -> ExitStatus {
         match mta.config.options.running.error_mode {
-            crate::config::options::ErrorMode::MailAndExitZero => ExitStatus::Ok,
+            ErrorMode::MailAndExitZero => ExitStatus::Ok,
             // Statuses outside of sysexits are a mailer's own business.
             _ if matches!(exit, ExitStatus::Other(_)) => ExitStatus::Unavailable,
             _ => exit,
@@ -259,12 +309,15 @@ impl Program {
 
     fn verify(&self, config: Config) -> ExitStatus {
         let privacy = config.options.security.privacy_options;
-        if privacy.contains(PrivacyFlags::RESTRICT_EXPAND) && real_user() != 0 {
+        if privacy.contains(PrivacyFlags::RESTRICT_EXPAND)
+            && real_user() != 0
+            && let Err(error) = process::drop_set_ids()
+        {
+            eprintln!("cannot give up rights: {error}");
+            return ExitStatus::OsError;
+        }
+        if effective_user() != 0 {
             println!("Notice: -bv may give misleading output for non-privileged user");
-            if let Err(error) = process::drop_set_ids() {
-                eprintln!("cannot give up rights: {error}");
-                return ExitStatus::OsError;
-            }
         }
         let mta = match self.open(config) {
             Ok(mta) => mta,
@@ -320,9 +373,8 @@ impl Program {
     }
 
     fn daemon(self, config: Config) -> ExitStatus {
-        if real_user() != 0 && !is_trusted_user(&config) {
-            eprintln!("550 Permission denied (real uid not trusted)");
-            return ExitStatus::Usage;
+        if !is_trusted_caller(&config) {
+            return self.refuse_untrusted(&config, "run daemon");
         }
         let foreground = self.arguments.mode == OperationMode::ForegroundDaemon;
         self.run_daemon(config, true, foreground)
@@ -351,6 +403,9 @@ impl Program {
 
     /// `-q` without a daemon: once, or again and again in the background.
     fn run_queue(self, config: Config) -> ExitStatus {
+        if self.arguments.quarantine.is_some() && !is_trusted_caller(&config) {
+            return self.refuse_untrusted(&config, "quarantine jobs");
+        }
         if self.queue_runs().is_some() {
             return self.run_daemon(config, false, false);
         }
@@ -481,7 +536,7 @@ impl Program {
     /// `--queue`: what a postmaster does; only root and TrustedUser may do more than list.
     fn work_by_hand(&self, config: Config, request: &Request) -> ExitStatus {
         let is_listing = request.action.is_listing();
-        if !is_listing && real_user() != 0 && !is_trusted_user(&config) {
+        if !is_listing && !is_trusted_caller(&config) {
             eprintln!("sendmail: only root and the TrustedUser may do this to the queue");
             return ExitStatus::NoPermission;
         }
@@ -502,9 +557,8 @@ impl Program {
     }
 
     fn rebuild_aliases(&self, config: Config) -> ExitStatus {
-        if real_user() != 0 && !is_trusted_user(&config) {
-            println!("Permission denied (real uid not trusted)");
-            return ExitStatus::Usage;
+        if !is_trusted_caller(&config) {
+            return self.refuse_untrusted(&config, "rebuild the alias map");
         }
         let mta = match self.open(config) {
             Ok(mta) => mta,
@@ -556,9 +610,10 @@ fn ended(listed: io::Result<()>) -> ExitStatus {
     }
 }
 
-fn is_trusted_user(config: &Config) -> bool {
+/// Tells whether the caller is root or the TrustedUser.
+fn is_trusted_caller(config: &Config) -> bool {
     let trusted = config.options.security.trusted_user.as_ref();
-    trusted.is_some_and(|account| account.uid == real_user())
+    real_user() == 0 || trusted.is_some_and(|account| account.uid == real_user())
 }
 
 /// Runs mailstats; the statistics file may be readable by the group of this program only.

@@ -40,6 +40,10 @@ pub(super) const MAIN_CONFIG: &str = "/etc/mail/sendmail.cf";
 pub(super) const SUBMIT_CONFIG: &str = "/etc/mail/submit.cf";
 /// Longest time zone the caller may name; no honest one is longer.
 const MAX_ZONE_BYTES: usize = 64;
+/// The umask of this program: what it makes is for nobody else's eyes.
+const UMASK: u32 = 0o077;
+/// The umask for files named on the command line (`-D`, `-X`). Observed: 8.17.1.9.
+const UMASK_OF_NAMED_FILES: u32 = 0o022;
 
 /// What the environment of the caller said before it was emptied.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +68,7 @@ pub fn prepare_process(arguments: &Arguments) -> io::Result<Surroundings> {
         process::drop_set_ids()?;
     }
     process::reset_limits();
-    process::set_umask(0o077);
+    process::set_umask(UMASK);
     use std::os::unix::ffi::OsStringExt;
     let variable = |name: &str| std::env::var_os(name).map(OsStringExt::into_vec);
     let surroundings = Surroundings {
@@ -106,7 +110,7 @@ fn gives_up_rights(arguments: &Arguments) -> bool {
         || !keeps_rights(arguments.mode)
 }
 
-/// Modes in which a set-id program keeps its rights: taking messages, listing the queue.
+/// Modes in which a set-id program keeps its rights; what only root may do is refused later.
 fn keeps_rights(mode: OperationMode) -> bool {
     match mode {
         OperationMode::Deliver
@@ -115,13 +119,11 @@ fn keeps_rights(mode: OperationMode) -> bool {
         | OperationMode::Verify
         | OperationMode::ListQueue
         | OperationMode::CountQueue
-        | OperationMode::RebuildAliases => true,
-        OperationMode::Daemon
-        | OperationMode::ForegroundDaemon
-        | OperationMode::Test
+        | OperationMode::CheckConfiguration
         | OperationMode::HostStatus
         | OperationMode::PurgeHostStatus
-        | OperationMode::CheckConfiguration => false,
+        | OperationMode::RebuildAliases => true,
+        OperationMode::Daemon | OperationMode::ForegroundDaemon | OperationMode::Test => false,
     }
 }
 
@@ -156,7 +158,7 @@ pub fn open_log(arguments: &Arguments) {
         .syslog_tag
         .as_deref()
         .map_or_else(|| "sendmail".into(), String::from_utf8_lossy);
-    let system = Syslog::new(&tag);
+    let system = Syslog::new(&tag.replace(char::is_control, "*"));
     let is_watched =
         arguments.mode == OperationMode::ForegroundDaemon && is_terminal(&io::stderr());
     let logger: Box<dyn log::Log> = if is_watched {
@@ -188,7 +190,7 @@ pub fn open_debug_file(arguments: &Arguments) -> Result<Arc<DebugLog>, (Vec<u8>,
         return Ok(debug_on_stdout(arguments));
     };
     let mut options = std::fs::OpenOptions::new();
-    match options.append(true).create(true).open(path_of(path)) {
+    match open_named_file(|| options.append(true).create(true).open(path_of(path))) {
         Ok(file) => Ok(Arc::new(DebugLog::new(debug_flags(arguments), Some(file)))),
         Err(error) => {
             let reason = crate::sys::host::error_text(&error);
@@ -196,6 +198,14 @@ pub fn open_debug_file(arguments: &Arguments) -> Result<Arc<DebugLog>, (Vec<u8>,
             Err((text.concat(), ExitStatus::CantCreate))
         }
     }
+}
+
+/// Opens a file the caller named, which others may read if it is new.
+fn open_named_file<T>(open: impl FnOnce() -> T) -> T {
+    process::set_umask(UMASK_OF_NAMED_FILES);
+    let opened = open();
+    process::set_umask(UMASK);
+    opened
 }
 
 /// Takes the flags of `-d`; what they ask for is printed on standard output.
@@ -312,7 +322,7 @@ fn overrides(arguments: &Arguments) -> Overrides {
 /// The traffic log cannot be opened.
 pub fn listeners(arguments: &Arguments, debug: Arc<DebugLog>) -> io::Result<Listeners> {
     let traffic = match &arguments.traffic_log {
-        Some(path) => TrafficLog::append_to(path_of(path))?,
+        Some(path) => open_named_file(|| TrafficLog::append_to(path_of(path)))?,
         None => TrafficLog::off(),
     };
     Ok(Listeners {

@@ -1,6 +1,6 @@
 //! From the command line to what submission wants to know.
 
-use crate::config::Config;
+use crate::config::{Config, OverrideSetting};
 use crate::macros::MacroTable;
 use crate::submit::SubmitArguments;
 use crate::sys::process::real_user;
@@ -50,5 +50,20 @@ pub fn submission(
             ConfigurationChoice::File(path) if caller != 0 => Some(path.clone()),
             _ => None,
         },
+        foreign_queue: caller != 0 && chooses_queue(arguments),
     }
+}
+
+/// Tells whether the command line says which queue to work in.
+fn chooses_queue(arguments: &Arguments) -> bool {
+    let names_queue = |setting: &OverrideSetting| match setting {
+        OverrideSetting::Letter(letter, _) => *letter == b'Q',
+        OverrideSetting::Named(text) => {
+            let name = text.split(|&byte| byte == b'=').next();
+            name.is_some_and(|name| name.eq_ignore_ascii_case(b"QueueDirectory"))
+        }
+        OverrideSetting::Macro(_) => false,
+    };
+    matches!(arguments.configuration, ConfigurationChoice::File(_))
+        || arguments.settings.iter().any(names_queue)
 }

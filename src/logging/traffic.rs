@@ -23,7 +23,7 @@ impl TrafficLog {
         TrafficLog::default()
     }
 
-    /// Opens a file for appending, made with mode 0600 (umask applies) if missing.
+    /// Opens a file for appending, made with mode 0666 less the umask if missing.
     ///
     /// # Errors
     /// As `open(2)`.

@@ -89,6 +89,11 @@ impl HeaderCollector {
         self.from_line.as_deref()
     }
 
+    /// Forgets the field the last line belongs to.
+    pub fn drop_open_field(&mut self) {
+        self.open = None;
+    }
+
     /// Returns the fields gathered.
     pub fn finish(mut self) -> Headers {
         if let Some(done) = self.open.take() {

@@ -113,6 +113,8 @@ pub struct Client {
     pub check: NameCheck,
     /// `$_`: how it is shown in Received: fields, replies and the log.
     pub shown: Vec<u8>,
+    /// Who runs the program that talks to us through a pipe.
+    pub local_user: Option<Vec<u8>>,
 }
 
 impl Client {
@@ -122,7 +124,11 @@ impl Client {
             (ConnectionKind::Network, Some(peer)) => Self::of_address(peer.ip(), resolver),
             (ConnectionKind::Pipe { user }, _) => {
                 // Observed: 8.17.1.9 writes an address of no family like this.
-                Self::local(&[user.as_slice(), b"@localhost"].concat(), b"0")
+                let local = Self::local(&[user.as_slice(), b"@localhost"].concat(), b"0");
+                Self {
+                    local_user: Some(user.clone()),
+                    ..local
+                }
             }
             (ConnectionKind::LocalSocket | ConnectionKind::Network, _) => {
                 Self::local(b"localhost [[UNIX: localhost]]", b"[UNIX: localhost]")
@@ -142,6 +148,7 @@ impl Client {
             pointer: b"localhost".to_vec(),
             check: NameCheck::NotAsked,
             shown: shown.to_vec(),
+            local_user: None,
         }
     }
 
@@ -150,6 +157,7 @@ impl Client {
         let address = address_text(ip);
         let bracketed = [b"[", address.as_slice(), b"]"].concat();
         let unnamed = |check| Self {
+            local_user: None,
             name: bracketed.clone(),
             address: address.clone(),
             pointer: bracketed.clone(),
@@ -169,6 +177,7 @@ impl Client {
             shown.extend_from_slice(b" (may be forged)");
         }
         Self {
+            local_user: None,
             name: if confirmed {
                 pointer.clone()
             } else {

@@ -47,4 +47,6 @@ pub struct SubmitArguments {
     pub home_variable: Option<Vec<u8>>,
     /// Configuration file given by a user other than root (-C).
     pub foreign_config: Option<Vec<u8>>,
+    /// A user other than root chose the queue, with -oQ or by his configuration.
+    pub foreign_queue: bool,
 }

@@ -3,22 +3,15 @@
 use super::input::Input;
 use super::message::{Desk, Origin};
 use super::submitter::full_name_as_given;
-use crate::config::options::PrivacyFlags;
 use crate::envelope::prepare::{drop_blank_fields, is_resent, origination_date, prepare};
 use crate::envelope::{DeliveryStatus, EnvelopeFlags, Recipient, RecipientState};
-use crate::logging::record::Severity;
 use crate::macros::{MacroId, Macros};
 use crate::message::address::PhraseRules;
 use crate::message::header::LATE_MACRO_MARK;
 use crate::message::{BodyType, HeaderField, HeaderTraits};
 use crate::smtp::{EnhancedStatus, ExitStatus};
-use crate::text::bytes::escape_for_display;
 use crate::text::date::rfc5322_date;
 use crate::token::print::print_octet;
-
-/// The log level of authentication warnings, that of the ones for SMTP clients.
-/// Observed: 8.17.1.9.
-const AUTHENTICATION_WARNING_LEVEL: u8 = 4;
 
 /// A permanent failure without detail.
 pub(super) const NO_DETAIL: (u8, u16, u16) = (5, 0, 0);
@@ -130,15 +123,11 @@ impl Desk<'_> {
 
     /// Completes the header and everything that follows from it.
     pub(super) fn complete(&mut self) {
-        self.add_warnings();
-        let addresses = self
-            .given
-            .iter()
-            .flat_map(|list| crate::message::address::split_address_list(list));
-        let addresses: Vec<Vec<u8>> = addresses.map(<[u8]>::to_vec).collect();
-        if let [only] = &addresses[..]
-            && !self.arguments.recipients_from_header
-        {
+        let warnings: Vec<HeaderField> = self.warnings.fields().collect();
+        for field in warnings.into_iter().rev() {
+            self.envelope.headers.insert(0, field);
+        }
+        if let Some(only) = &self.only_operand {
             self.envelope.macros.set_text(MacroId::U, only);
         }
         let living = self.counted_recipients();
@@ -278,72 +267,6 @@ impl Desk<'_> {
         {
             recipient.state =
                 RecipientState::Failed(DeliveryStatus::local(enhanced, exit, text, now));
-        }
-    }
-
-    /// Adds `X-Authentication-Warning:` fields where the user claims to be somebody else.
-    fn add_warnings(&mut self) {
-        let config = &self.mta.config;
-        if !config
-            .options
-            .security
-            .privacy_options
-            .contains(PrivacyFlags::AUTH_WARNINGS)
-        {
-            return;
-        }
-        let mut texts = Vec::new();
-        if let Some((sender, flag)) = &self.arguments.sender
-            && *sender != self.submitter.name
-            && !config.is_trusted(&self.submitter.name)
-        {
-            let sender = if sender.is_empty() {
-                b"<>".as_slice()
-            } else {
-                sender
-            };
-            texts.push(
-                [
-                    &self.submitter.name[..],
-                    b" set sender to ",
-                    sender,
-                    b" using -",
-                    &[*flag],
-                ]
-                .concat(),
-            );
-        }
-        if let Some(file) = &self.arguments.foreign_config {
-            texts.push(
-                [
-                    b"Processed by ",
-                    &self.submitter.name[..],
-                    b" with -C ",
-                    file,
-                ]
-                .concat(),
-            );
-        }
-        let host = config.expanded_macro(MacroId::J);
-        let values: Vec<Vec<u8>> = texts
-            .iter()
-            .map(|text| [&host[..], b": ", text].concat())
-            .collect();
-        for value in &values {
-            self.mta.log.syslog(
-                AUTHENTICATION_WARNING_LEVEL,
-                Severity::Info,
-                Some(self.envelope.id_for_log()),
-                format_args!("Authentication-Warning: {}", escape_for_display(value)),
-            );
-        }
-        for value in values.into_iter().rev() {
-            let value: Vec<u8> = std::iter::once(b' ')
-                .chain(value)
-                .map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b })
-                .collect();
-            let field = HeaderField::new(b"X-Authentication-Warning", &value);
-            self.envelope.headers.insert(0, field);
         }
     }
 }

@@ -136,8 +136,13 @@ impl Reading<'_> {
         } else {
             LineUse::Body
         };
+        let is_cut = piece.ends && !piece.has_newline;
         let header_bytes = collector.bytes() as u64;
         match line_use {
+            // Observed: 8.17.1.9 loses a field, or a first line of text, when the input ends
+            // before the line does.
+            LineUse::Header if is_cut => collector.drop_open_field(),
+            LineUse::Body if is_cut => self.end_header(),
             LineUse::Header => {
                 let limit = self.rules.max_header_bytes;
                 if limit > 0 && header_bytes > limit {

@@ -13,18 +13,21 @@ use super::header::NO_DETAIL;
 use super::input::{Input, InputFault, InputRules, read_message};
 use super::sender::resolve_sender;
 use super::submitter::{Submitter, full_name_as_given};
+use super::warnings::Warnings;
 use crate::alias::context::Summary;
 use crate::alias::expand::Expansion;
 use crate::config::options::{EightBitMode, ErrorMode};
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState, set_process_macros};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
+use crate::logging::record::Severity;
 use crate::macros::MacroId;
 use crate::message::BodyType;
-use crate::message::address::PhraseRules;
+use crate::message::address::{PhraseRules, split_address_list};
 use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{LockedEnvelope, NewEntry};
 use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::text::bytes::escape_for_display;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
 /// What became of a submission.
@@ -68,23 +71,27 @@ pub fn submit_message(
     arguments: &SubmitArguments,
     source: &mut dyn Read,
 ) -> Submission {
-    if arguments.recipients.is_empty() && !arguments.recipients_from_header {
-        Stdout.say(b"Recipient names must be specified");
-        return Submission::refused(ExitStatus::Usage);
-    }
-    let caller = Submitter::of(arguments.uid, &*mta.users).name;
+    let submitter = Submitter::of(arguments.uid, &*mta.users);
+    let warnings = Warnings::of_surroundings(mta, arguments, &submitter);
     mta.log.syslog(
         10,
         log::Level::Info,
         Some(b"NOQUEUE"),
         format_args!(
             "connect from {}@localhost",
-            crate::text::bytes::printable(&caller)
+            crate::text::bytes::printable(&submitter.name)
         ),
     );
     let mut entry = mta.queue.new_entry(0, &*mta.clock);
     let mut desk = Desk::new(mta, workspace, arguments, entry.id().clone());
+    desk.warnings = warnings;
     desk.settle_sender();
+    if arguments.recipients.is_empty() && !arguments.recipients_from_header {
+        Stdout.say(b"Recipient names must be specified");
+        desk.complete();
+        desk.log_received();
+        return Submission::refused(ExitStatus::Usage);
+    }
     desk.add_operands();
     let settled = desk.settle_place(&mut entry);
     match settled {
@@ -119,8 +126,10 @@ pub(super) struct Desk<'a> {
     /// Errors told before the message was read.
     pub(super) operand_errors: u32,
     pub(super) next: Next,
-    /// The recipients as the user gave them, for `$u`.
-    pub(super) given: Vec<Vec<u8>>,
+    /// The only recipient on the command line, for `$u`.
+    pub(super) only_operand: Option<Vec<u8>>,
+    /// What is said of the submitter.
+    pub(super) warnings: Warnings,
     /// Home of the last local user among the operands: `$z` where H lines are expanded.
     pub(super) home: Option<Vec<u8>>,
     /// Host of the last operand: `$h` where H lines are expanded.
@@ -194,7 +203,8 @@ impl<'a> Desk<'a> {
             summary: Summary::default(),
             operand_errors: 0,
             next: Next::Deliver,
-            given: Vec::new(),
+            only_operand: None,
+            warnings: Warnings::default(),
             home: None,
             host: None,
             held: None,
@@ -244,6 +254,9 @@ impl<'a> Desk<'a> {
             None => self.submitter.name.clone(),
         };
         self.set_sender(&given);
+        let (mta, arguments) = (self.mta, self.arguments);
+        self.warnings
+            .add_sender(mta, arguments, &self.submitter, &self.envelope);
     }
 
     /// Makes `given` the sender of the envelope.
@@ -269,8 +282,12 @@ impl<'a> Desk<'a> {
             self.mta,
             self.workspace,
         );
-        for complaint in &resolved.complaints {
-            self.complain(Some(given), complaint);
+        // Observed: 8.17.1.9 reads a repaired address once more, for `$f`.
+        let is_repaired = resolved.sender.address == given;
+        for _ in 0..1 + usize::from(is_repaired) {
+            for complaint in &resolved.complaints {
+                self.complain(Some(given), complaint);
+            }
         }
         let macros = &mut self.envelope.macros;
         macros.set_text(MacroId::F, &resolved.canonical);
@@ -288,17 +305,25 @@ impl<'a> Desk<'a> {
     /// Expands the operands.
     pub(super) fn add_operands(&mut self) {
         let lists = self.arguments.recipients.clone();
-        self.expand(&lists, Origin::Operands);
+        for list in lists.iter().filter(|list| list.contains(&b'\n')) {
+            log_attack(self.mta, &self.envelope, list);
+        }
+        let count = self.expand(&lists, Origin::Operands);
+        let addresses = lists.iter().flat_map(|list| split_address_list(list));
+        let addresses: Vec<&[u8]> = addresses.collect();
+        if let ([only], 1) = (&addresses[..], count) {
+            self.only_operand = Some(one_line(only));
+        }
         self.operand_errors = self.summary.errors;
         self.home = self.mta.home_of_last_user(&self.envelope);
     }
 
-    pub(super) fn expand(&mut self, lists: &[Vec<u8>], origin: Origin) {
+    /// Expands address lists; returns how many addresses they have.
+    pub(super) fn expand(&mut self, lists: &[Vec<u8>], origin: Origin) -> usize {
         if lists.is_empty() {
-            return;
+            return 0;
         }
         let lists: Vec<Vec<u8>> = lists.iter().map(|list| one_line(list)).collect();
-        self.given.extend_from_slice(&lists);
         let template = Recipient {
             notify: self.arguments.notify,
             bcc: origin == Origin::BlindHeader,
@@ -309,6 +334,8 @@ impl<'a> Desk<'a> {
             ..ExpansionFlags::default()
         };
         let mut limits = self.mta.expansion_limits(flags);
+        // One list in the new style is enough for all of the header.
+        limits.old_style &= origin == Origin::Operands || self.envelope.headers.look_old_style();
         limits.plain_only = self.mta.config.options.running.use_msp;
         limits.logs_errors = origin == Origin::Operands;
         limits.logs_unknown_users = true;
@@ -323,8 +350,9 @@ impl<'a> Desk<'a> {
         let narrator = &mut *self.workspace.narrator;
         let mut cx = (self.mta).expand_context(&mut routing, &limits, narrator, errors);
         let mut expansion = Expansion::new(&mut self.envelope, &mut cx);
+        let mut count = 0;
         for list in &lists {
-            expansion.add_list_text(list, &template);
+            count += expansion.add_list_text(list, &template);
         }
         let summary = expansion.finish();
         // Resolving leaves user and host of the last address behind.
@@ -336,6 +364,7 @@ impl<'a> Desk<'a> {
         self.envelope.macros = macros;
         self.summary.errors += summary.errors;
         self.summary.exit = self.summary.exit.or(summary.exit);
+        count
     }
 
     pub(super) fn input_rules(&self) -> InputRules {
@@ -499,6 +528,17 @@ impl<'a> Desk<'a> {
         self.envelope
             .note_trouble(is_permanent, &[&about[..], plain].concat());
     }
+}
+
+/// Logs that a recipient was given with line ends in it.
+pub(super) fn log_attack(mta: &Mta, envelope: &Envelope, list: &[u8]) {
+    let shown = one_line(list);
+    let text = format_args!(
+        "POSSIBLE ATTACK from [UNKNOWN]: newline in string \"{}\"",
+        escape_for_display(&shown)
+    );
+    let id = Some(envelope.id_for_log());
+    mta.log.syslog(0, Severity::Notice, id, text);
 }
 
 /// Puts spaces in the place of line ends, which would plant lines in queue files.

@@ -9,6 +9,7 @@
 //! - `header`: what the header says and lacks;
 //! - `checks`: rulesets about the header;
 //! - `commit`: into the queue;
+//! - [`warnings`]: what is said of a submitter who claims more than his name;
 //! - [`verify`]: verify mode.
 
 pub mod arguments;
@@ -20,6 +21,7 @@ pub mod message;
 pub mod sender;
 pub mod submitter;
 pub mod verify;
+pub mod warnings;
 
 pub use arguments::SubmitArguments;
 pub use message::{Next, Submission, submit_message};

@@ -12,6 +12,7 @@ use super::input::read_message;
 use super::message::{Desk, LastWord};
 use super::sender::resolve_sender;
 use super::submitter::Submitter;
+use super::warnings::Warnings;
 use crate::alias::expand::Expansion;
 use crate::envelope::{Envelope, Recipient};
 use crate::logging::narrator::{Narrator, Stdout};
@@ -36,6 +37,7 @@ pub fn verify_addresses(
         ..Envelope::default()
     };
     let submitter = Submitter::of(arguments.uid, &*mta.users);
+    let mut warnings = Warnings::of_surroundings(mta, arguments, &submitter);
     let given = arguments
         .sender
         .as_ref()
@@ -44,6 +46,7 @@ pub fn verify_addresses(
     let resolved = resolve_sender(given, None, &submitter, &mut macros, mta, workspace);
     macros.set_text(MacroId::F, &resolved.canonical);
     envelope.sender = resolved.sender;
+    warnings.add_sender(mta, arguments, &submitter, &envelope);
     let flags = ExpansionFlags {
         no_alias: arguments.no_alias,
         ..ExpansionFlags::default()
@@ -104,7 +107,7 @@ fn say_deliverable(mta: &Mta, envelope: &Envelope) {
 }
 
 fn deliverable_line(mta: &Mta, recipient: &Recipient) -> Option<Vec<u8>> {
-    let triple = recipient.triple.as_ref()?;
+    let triple = recipient.triple.as_ref().or(recipient.expected.as_ref())?;
     let mailer = mta.config.mailers.get(triple.mailer);
     let mut line = [
         &recipient.address[..],

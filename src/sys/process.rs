@@ -83,6 +83,10 @@ pub fn change_directory(path: &Path) -> io::Result<()> {
 /// The system refused; the caller must end.
 pub fn drop_set_ids() -> io::Result<()> {
     let (gid, uid) = (Gid::current(), Uid::current());
+    // Observed: 8.17.1.9 keeps no other group of the caller where it may change them.
+    if Uid::effective().is_root() && !uid.is_root() {
+        nix::unistd::setgroups(&[gid])?;
+    }
     nix::unistd::setresgid(gid, gid, gid)?;
     nix::unistd::setresuid(uid, uid, uid)?;
     if effective_user() != uid.as_raw() || effective_group() != gid.as_raw() {

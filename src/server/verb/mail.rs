@@ -47,6 +47,7 @@ impl Session {
         self.envelope.macros.set_text(MacroId::NBADRCPTS, b"0");
         self.transaction.owes_sender_line = true;
         self.set_sender(&address, call)?;
+        self.warn_of_other_user();
         self.take_mail_parameters(path.parameters)?;
         match self.check("check_mail", &[&address], call) {
             Verdict::Accept => {}
@@ -76,6 +77,20 @@ impl Session {
         if self.hello.is_none() {
             let text = [self.client.shown.as_slice(), b" didn't use HELO protocol"].concat();
             self.add_warning(&text);
+        }
+    }
+
+    /// Adds X-Authentication-Warning: where somebody's own process sends in another name.
+    fn warn_of_other_user(&mut self) {
+        let Some(user) = self.client.local_user.clone() else {
+            return;
+        };
+        let sender = self.envelope.sender.triple.as_ref();
+        let is_himself = sender.is_some_and(|triple| {
+            self.mta.config.mailers.get(triple.mailer).has(b'l') && triple.user == user
+        });
+        if !is_himself && !self.mta.config.is_trusted(&user) {
+            self.add_warning(&[user.as_slice(), b" owned process doing -bs"].concat());
         }
     }
 
