@@ -18,6 +18,8 @@ pub mod header;
 pub mod headers;
 pub mod line_writer;
 pub mod mime;
+#[cfg(test)]
+mod properties;
 
 pub use body::{Body, BodyReader, BodyType};
 pub use collector::{HeaderCollector, LineUse};

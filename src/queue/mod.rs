@@ -51,4 +51,6 @@ pub use summary::Summary;
 pub use take::{Complaint, TakeError, Taken};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -65,6 +65,7 @@ pub fn write_eight_bit(
     let mut decoded = DecodedLines {
         out,
         line_open: false,
+        holds_return: false,
     };
     let mut lines = BodyLines::new(body);
     let mut piece = Piece::default();
@@ -98,10 +99,26 @@ pub fn write_eight_bit(
 struct DecodedLines<'a, 'b> {
     out: &'a mut LineWriter<'b>,
     line_open: bool,
+    /// A carriage return was decoded last; it may belong to a line end that is cut in two.
+    holds_return: bool,
 }
 
 impl DecodedLines<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.holds_return) && bytes[0] != b'\n' {
+            self.out.piece(b"\r", !self.line_open, false)?;
+            self.line_open = true;
+        }
+        let bytes = match bytes.strip_suffix(b"\r") {
+            Some(before) => {
+                self.holds_return = true;
+                before
+            }
+            None => bytes,
+        };
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let starts = !self.line_open;
             match part.strip_suffix(b"\n") {
@@ -120,7 +137,9 @@ impl DecodedLines<'_, '_> {
     }
 
     fn finish(self) -> io::Result<()> {
-        if self.line_open {
+        if self.holds_return {
+            self.out.piece(b"\r", !self.line_open, true)?;
+        } else if self.line_open {
             self.out.piece(b"", false, true)?;
         }
         self.out.end()
@@ -234,6 +253,8 @@ mod tests {
         assert_eq!(text, b"caf\xe9 = e softwrap\n w  \n\n");
         let text = decoded(Encoded::Base64, b"Y2Fm6Q0KY2Fm6Q0K\nY2Fm6Q==\n");
         assert_eq!(text, b"caf\xe9\ncaf\xe9\ncaf\xe9\n\n");
+        let text = decoded(Encoded::Base64, b"YWJjZGVmDQ==\nCmFi\n");
+        assert_eq!(text, b"abcdef\nab\n\n");
         let text = decoded(Encoded::Base64, b"YWJj\n!!YWJj");
         assert_eq!(text, b"abc\xff\xf6\x16\n\n");
     }
