@@ -101,7 +101,7 @@ fn about(recipient: &[u8], reply: &Reply) -> Vec<u8> {
         Some(enhanced) => format!("{} {enhanced} ", reply.code.number()),
         None => format!("{} ", reply.code.number()),
     };
-    [codes.as_bytes(), recipient, b"... ", &reply.text()].concat()
+    [codes.as_bytes(), recipient, b"... ", reply.text()].concat()
 }
 
 /// What a refused recipient is logged with: the code of reports, and their diagnostic.
