@@ -7,6 +7,7 @@
 //! - [`buffer`]: [`Token`] and [`TokenBuffer`], spans over one byte buffer.
 //! - [`syntax`]: what separates tokens, from OperatorChars and the level of the file.
 //! - [`tokenizer`]: bytes to tokens, with the repairs of bad addresses.
+//! - `simple`: the short way for text without surprises.
 //! - [`join`]: tokens back to bytes.
 //! - [`class`]: sets of phrases.
 //! - [`print`](mod@print): how traces and test mode show a token.
@@ -18,6 +19,7 @@ pub mod join;
 pub mod mark;
 pub mod print;
 pub mod ruleset_id;
+mod simple;
 pub mod syntax;
 pub mod tokenizer;
 

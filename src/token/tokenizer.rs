@@ -11,11 +11,12 @@
 
 use super::buffer::{Token, TokenBuffer};
 use super::mark::{QUOTE, Unit, shown, unit_at};
+use super::simple;
 use super::syntax::{AddressSyntax, Kind};
 use crate::text::bytes::is_space;
 
 /// Longest token (MAXNAME).
-const MAX_TOKEN_BYTES: usize = 256;
+pub(super) const MAX_TOKEN_BYTES: usize = 256;
 /// Most tokens of one address (MAXATOM, guide 6.2).
 pub const MAX_TOKENS: usize = 1_000;
 /// Room for all tokens of one address with their end marks.
@@ -331,55 +332,10 @@ impl Scanner<'_> {
         }
     }
 
-    /// Says whether the text is short and holds nothing but words, operators, blanks, and
-    /// angle brackets that close.
-    fn is_simple(&self) -> bool {
-        if self.text.len() > MAX_TOKEN_BYTES {
-            return false;
-        }
-        let mut angle_depth = 0_u32;
-        for &octet in self.text {
-            if self.syntax.is_ordinary(octet) {
-                continue;
-            }
-            match octet {
-                b' ' => {}
-                b'<' => angle_depth += 1,
-                b'>' if angle_depth == 0 => return false,
-                b'>' => angle_depth -= 1,
-                0 | b'\\' | b'(' | b')' | 0x80.. => return false,
-                _ if self.syntax.kind(octet) != Kind::Operator => return false,
-                _ => {}
-            }
-        }
-        angle_depth == 0
-            && self
-                .options
-                .delimiter
-                .is_none_or(|delimiter| !self.text.contains(&delimiter))
-    }
-
-    /// Cuts simple text; its tokens are within all limits.
-    fn take_simple(&mut self) {
-        let mut rest = self.text;
-        while let Some(&octet) = rest.first() {
-            let word = rest
-                .iter()
-                .take_while(|&&c| self.syntax.is_ordinary(c))
-                .count();
-            let (token, behind) = rest.split_at_checked(word.max(1)).unwrap_or((rest, b""));
-            if octet != b' ' {
-                self.tokens.push(Token::word(self.store.len(), token));
-                self.store.extend_from_slice(token);
-            }
-            rest = behind;
-        }
-        self.at = self.text.len();
-    }
-
     fn run(&mut self) -> Result<(), NoTokens> {
-        if self.is_simple() {
-            self.take_simple();
+        if simple::is_simple(self.text, self.options.delimiter, self.syntax) {
+            simple::cut(self.text, self.syntax, self.store, self.tokens);
+            self.at = self.text.len();
             return Ok(());
         }
         let comments = self.options.parentheses == Parentheses::Comments;
@@ -620,27 +576,6 @@ mod tests {
             let (got, complaints) = cut(text, TokenizeOptions::ADDRESS);
             assert_eq!(got.join("|"), tokens, "{text}");
             assert_eq!(complaints, [complaint], "{text}");
-        }
-    }
-
-    /// A comment makes the scanner take the long way and leaves no token.
-    #[test]
-    fn simple_text_is_cut_as_any_other() {
-        let pieces = [
-            "a", "bc", ".", "@", "<", ">", ":", ";", ",", " ", "  ", "\\",
-        ];
-        let mut state = 1_u64;
-        for _ in 0..20_000 {
-            let mut text = String::new();
-            for _ in 0..12 {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
-            }
-            let alone = cut(&text, TokenizeOptions::ADDRESS);
-            let behind = cut(&format!("(){text}"), TokenizeOptions::ADDRESS);
-            assert_eq!(alone, behind, "{text}");
         }
     }
 
