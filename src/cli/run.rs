@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alias::database::map_services;
-use crate::config::options::{ErrorMode, PrivacyFlags};
+use crate::config::options::{ErrorMode, PrivacyFlags, QueueSortOrder};
 use crate::config::{Config, VERSION};
 use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
@@ -462,7 +462,12 @@ impl Program {
             .filter(is_selected)
             .flat_map(|group| group.directories.clone())
             .collect();
-        let scan = match Scan::of(&directories, &selection, &ScanLimits::default()) {
+        let scan = match Scan::of(
+            &directories,
+            &selection,
+            &ScanLimits::default(),
+            QueueSortOrder::None,
+        ) {
             Ok(scan) => scan,
             Err(error) => {
                 println!("cannot read the queue: {error}");

@@ -119,7 +119,12 @@ fn work_list(
         min_age: queueing.min_queue_age,
         max_age: queueing.max_queue_age,
     };
-    let mut scan = match Scan::of(&group.directories, selection, &limits) {
+    let mut scan = match Scan::of(
+        &group.directories,
+        selection,
+        &limits,
+        queueing.queue_sort_order,
+    ) {
         Ok(scan) => scan,
         Err(error) => {
             let name = String::from_utf8_lossy(&group.name);
@@ -148,7 +153,7 @@ fn work_list(
     if !selection.is_subset() {
         let now = mta.clock.now();
         scan.candidates
-            .retain(|candidate| !limits.is_too_young(&candidate.summary, now));
+            .retain(|candidate| !limits.is_too_young(&candidate.rank, now));
     }
     scan.sort(queueing.queue_sort_order, chance());
     scan.candidates
@@ -171,7 +176,7 @@ fn may_go_on(mta: &Mta, candidate: &Candidate, stop: &AtomicBool) -> bool {
     let load = load_average().unwrap_or(0.0).round().clamp(0.0, 1e6) as i64;
     let busy = queueing.queue_la > 0
         && should_queue(
-            candidate.summary.priority,
+            candidate.rank.priority,
             load,
             i64::from(queueing.queue_la),
             queueing.queue_factor,

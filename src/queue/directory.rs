@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::control_file::ControlFileFormat;
 use crate::envelope::{Envelope, QueueId};
-use crate::sys::file::{Directory, FileFacts, set_mode};
+use crate::sys::file::{Directory, FileFacts, FileKind as SystemFileKind, set_mode};
 
 /// What a queue file is for: its first letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +40,14 @@ impl FileKind {
         match envelope.quarantine {
             Some(_) => FileKind::Quarantined,
             None => FileKind::Control,
+        }
+    }
+
+    /// Tells whether it is the control file of an entry: waiting, held or lost.
+    pub fn is_entry(self) -> bool {
+        match self {
+            FileKind::Control | FileKind::Quarantined | FileKind::Lost => true,
+            FileKind::Temporary | FileKind::Body | FileKind::Transcript => false,
         }
     }
 
@@ -250,16 +258,29 @@ impl QueueDirectory {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn entries(&self) -> io::Result<impl Iterator<Item = (FileKind, QueueId)>> {
-        let names = self.names(FileKind::Control)?;
-        let is_entry = |kind: &FileKind| {
-            matches!(
-                kind,
-                FileKind::Control | FileKind::Quarantined | FileKind::Lost
-            )
-        };
-        let split = names.into_iter().filter_map(|n| FileKind::split_name(&n));
-        Ok(split.filter(move |(kind, _)| is_entry(kind)))
+    pub fn entries(&self) -> io::Result<Vec<(FileKind, QueueId)>> {
+        let mut entries = Vec::new();
+        let mut unsure = Vec::new();
+        self.control.handle.each_name(&mut |name, is_plain| {
+            let split = FileKind::split_name(name);
+            if let Some((kind, id)) = split.filter(|(kind, _)| kind.is_entry())
+                && is_plain != Some(false)
+            {
+                if is_plain.is_none() {
+                    unsure.push(entries.len());
+                }
+                entries.push((kind, id));
+            }
+        })?;
+        // Not every file system tells what a name stands for.
+        for at in unsure.into_iter().rev() {
+            let (kind, id) = &entries[at];
+            let facts = self.facts(*kind, id);
+            if !facts.is_ok_and(|facts| facts.kind == SystemFileKind::Regular) {
+                entries.remove(at);
+            }
+        }
+        Ok(entries)
     }
 
     /// Makes names in the folders of control files and bodies durable.

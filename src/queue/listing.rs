@@ -1,22 +1,21 @@
-//! What mailq prints.
+//! What mailq prints: a head for each directory, its entries in order, the total.
 //!
-//! The listing follows the control file line by line and prints each record as it
-//! comes, so that a damaged file shows what is there. Widths and cuts, and where
-//! each text appears, observed: 8.17.1.9; the long form is that of `-v`.
+//! - `pages`: the entries of one directory, read once and put in order;
+//! - `entry`: one entry, record by record.
 
-use std::io::{self, Write};
+mod entry;
+mod pages;
 
-use super::directory::{FileKind, QueueDirectory};
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use self::pages::Pages;
+use super::directory::QueueDirectory;
 use super::group::Queue;
-use super::scan::{Candidate, Scan, ScanLimits, Selection};
-use super::summary::{lines, number, recipient};
-use super::take::{Complaint, read_control, system_text};
+use super::scan::{ScanLimits, Selection};
+use super::take::{Complaint, system_text};
 use crate::config::options::QueueSortOrder;
-use crate::envelope::should_queue;
 use crate::sys::clock::Timestamp;
-use crate::sys::file::FileFacts;
-use crate::sys::lock::{FileLock, LockError};
-use crate::text::date::queue_date;
 
 /// Short or long form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +79,9 @@ pub enum ListingError {
     Output(#[from] io::Error),
 }
 
+/// Bytes written at a time.
+const OUTPUT_BLOCK: usize = 65_536;
+
 /// Prints the queue.
 ///
 /// # Errors
@@ -89,6 +91,7 @@ pub fn list(
     options: &ListingOptions,
     out: &mut dyn Write,
 ) -> Result<ListingReport, ListingError> {
+    let mut out = BufWriter::with_capacity(OUTPUT_BLOCK, out);
     let mut report = ListingReport {
         limit: options.limits.max_entries,
         ..Default::default()
@@ -102,40 +105,37 @@ pub fn list(
     for (index, group) in queue.groups().iter().enumerate() {
         if wanted.is_none_or(|wanted| wanted == index) {
             for directory in &group.directories {
-                list_directory(directory, options, &mut report, out)?;
+                list_directory(directory, options, &mut report, &mut out)?;
             }
         }
     }
     if wanted.is_none() {
         writeln!(out, "\t\tTotal requests: {}", report.total)?;
     }
+    out.flush()?;
     Ok(report)
 }
 
 fn list_directory(
-    directory: &std::sync::Arc<QueueDirectory>,
+    directory: &Arc<QueueDirectory>,
     options: &ListingOptions,
     report: &mut ListingReport,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let path = directory.shown_path().display().to_string();
-    let one = std::slice::from_ref(directory);
-    let mut scan = match Scan::of(one, &options.selection, &options.limits) {
-        Ok(scan) => scan,
-        Err(error) => {
-            let reason = system_text(&error);
-            let text = format!("orderq: cannot open \"{path}\" as \".\": {reason}");
-            writeln!(out, "{text}")?;
-            report.complaints.push(Complaint::General(text));
-            Scan::default()
-        }
-    };
-    scan.sort(options.order, 0);
-    let selected = scan.candidates.len();
+    let mut pages = Pages::new(options);
+    if let Err(error) = pages.collect(directory, report) {
+        let reason = system_text(&error);
+        let text = format!("orderq: cannot open \"{path}\" as \".\": {reason}");
+        writeln!(out, "{text}")?;
+        report.complaints.push(Complaint::General(text));
+    }
+    pages.sort();
+    let selected = pages.selected();
     // What the limit cut was not looked into: it counts as selected.
-    let requests = if scan.is_cut { scan.found } else { selected };
+    let requests = if pages.is_cut { pages.found } else { selected };
     report.total += requests;
-    if scan.is_cut {
+    if pages.is_cut {
         report.cut.push(path.clone());
     }
     if requests == 0 {
@@ -155,246 +155,14 @@ fn list_directory(
             b"-----Q-ID----- --Size-- -Priority- ---Q-Time--- --------Sender/Recipient--------\n"
         }
     })?;
-    for candidate in &scan.candidates {
-        let mut line = Vec::new();
-        Entry::new(candidate, options).print(&mut line, &mut report.complaints);
-        out.write_all(&line)?;
-    }
-    Ok(())
-}
-
-/// Cuts of the texts in one form.
-struct Widths {
-    sender: usize,
-    recipient: usize,
-    status: usize,
-    quarantine: usize,
-    controlling: usize,
-}
-
-const SHORT: Widths = Widths {
-    sender: 39,
-    recipient: 38,
-    status: 60,
-    quarantine: 60,
-    controlling: 0,
-};
-const LONG: Widths = Widths {
-    sender: 78,
-    recipient: 71,
-    status: 100,
-    quarantine: 100,
-    controlling: 64,
-};
-
-/// One entry while it is printed.
-struct Entry<'a> {
-    candidate: &'a Candidate,
-    options: &'a ListingOptions,
-    widths: &'static Widths,
-    version: i64,
-    created: i64,
-    priority: i64,
-    size: i64,
-    body_type: Vec<u8>,
-    status: Vec<u8>,
-    quarantine: Vec<u8>,
-    warned: bool,
-}
-
-impl<'a> Entry<'a> {
-    fn new(candidate: &'a Candidate, options: &'a ListingOptions) -> Self {
-        Entry {
-            candidate,
-            options,
-            widths: match options.form {
-                ListingForm::Short => &SHORT,
-                ListingForm::Long => &LONG,
-            },
-            version: 0,
-            created: 0,
-            priority: 0,
-            size: 0,
-            body_type: Vec::new(),
-            status: Vec::new(),
-            quarantine: Vec::new(),
-            warned: false,
-        }
-    }
-
-    fn print(&mut self, out: &mut Vec<u8>, complaints: &mut Vec<Complaint>) {
-        let name = &self.candidate.name;
-        let opened = name.directory.open_file(name.kind, &name.id);
-        out.extend_from_slice(name.id.as_bytes());
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) => {
-                let reason = match error.kind() {
-                    io::ErrorKind::PermissionDenied => "(permission denied)".to_owned(),
-                    io::ErrorKind::NotFound => "(job completed)".to_owned(),
-                    _ => format!("({})", system_text(&error)),
-                };
-                out.extend_from_slice(format!(" {reason}\n").as_bytes());
-                return;
-            }
-        };
-        let text = read_control(&file).unwrap_or_default();
-        let mark = self.mark(file);
-        if text.is_empty() {
-            out.push(mark);
-        } else {
-            self.size(out, complaints);
-            self.records(&text, mark, out);
-            self.late_status(out);
-        }
-        if self.created == 0 {
-            out.extend_from_slice(b" (no control file)");
-        }
-        out.push(b'\n');
-    }
-
-    /// Gives the mark behind the identifier.
-    fn mark(&self, file: std::fs::File) -> u8 {
-        let summary = &self.candidate.summary;
-        if self.candidate.name.kind == FileKind::Lost {
-            return b'?';
-        }
-        // A shared lock disturbs a runner for an instant only, and tells who has the entry.
-        if let Err((_, LockError::Busy)) = FileLock::try_shared(file) {
-            return b'*';
-        }
-        if self.options.limits.is_too_young(summary, self.options.now) {
-            return b'-';
-        }
-        let load = self.options.load;
-        if should_queue(
-            summary.priority,
-            load.load,
-            load.queue_la,
-            load.queue_factor,
-        ) {
-            return b'X';
-        }
-        b' '
-    }
-
-    /// Finds the size of the body; a missing one is told in the middle of the line, as observed.
-    fn size(&mut self, out: &mut Vec<u8>, complaints: &mut Vec<Complaint>) {
-        let name = &self.candidate.name;
-        let facts = name
-            .directory
-            .open_file(FileKind::Body, &name.id)
-            .and_then(|file| FileFacts::of(&file));
-        match facts {
-            Ok(facts) => self.size = i64::try_from(facts.size).unwrap_or(i64::MAX),
-            Err(error) => {
-                let place = name.place(FileKind::Body);
-                let text = format!("readqf: cannot open {place}: {}", system_text(&error));
-                out.extend_from_slice(text.as_bytes());
-                out.push(b'\n');
-                complaints.push(Complaint::General(text));
-                self.size = -1;
-            }
-        }
-    }
-
-    fn records(&mut self, text: &[u8], mark: u8, out: &mut Vec<u8>) {
-        out.push(mark);
-        for record in lines(text) {
-            let Some((letter, value)) = record.split_first() else {
-                continue;
-            };
-            match letter {
-                b'V' => self.version = number(value),
-                b'T' => self.created = number(value),
-                b'P' => self.priority = number(value),
-                b'B' => self.body_type = value.to_vec(),
-                b'M' => self.status = value.to_vec(),
-                b'q' => self.quarantine = value.to_vec(),
-                b'F' => self.warned |= value.contains(&b'w'),
-                b'S' => self.sender(value, out),
-                b'C' if self.is_long() => {
-                    out.extend_from_slice(b"\n\t\t\t\t\t\t(---");
-                    push_printable(value, self.widths.controlling, out);
-                    out.extend_from_slice(b"---)");
-                }
-                b'R' => {
-                    if let Some(address) = recipient(value, self.version) {
-                        let tabs = if self.is_long() {
-                            &b"\n\t\t\t\t\t\t"[..]
-                        } else {
-                            b"\n\t\t\t\t\t "
-                        };
-                        out.extend_from_slice(tabs);
-                        push_printable(address, self.widths.recipient, out);
-                    }
-                }
-                b'.' => break,
-                _ => {}
-            }
-        }
-    }
-
-    fn is_long(&self) -> bool {
-        self.options.form == ListingForm::Long
-    }
-
-    fn sender(&mut self, value: &[u8], out: &mut Vec<u8>) {
-        let date = queue_date(Timestamp::from_seconds(self.created));
-        let columns = match self.options.form {
-            ListingForm::Short => format!("{:8} {date} ", self.size),
-            ListingForm::Long => {
-                let mark = if self.warned { '+' } else { ' ' };
-                let date = date.get(4..).unwrap_or(&date);
-                format!("{:8} {:10}{mark}{date} ", self.size, self.priority)
-            }
-        };
-        out.extend_from_slice(columns.as_bytes());
-        push_printable(value, self.widths.sender, out);
-        let quarantine = std::mem::take(&mut self.quarantine);
-        if !quarantine.is_empty() {
-            out.extend_from_slice(b"\n     QUARANTINE: ");
-            push_printable(&quarantine, self.widths.quarantine, out);
-        }
-        let status = std::mem::take(&mut self.status);
-        let body_type = std::mem::take(&mut self.body_type);
-        if !status.is_empty() || !body_type.is_empty() {
-            let body_type = String::from_utf8_lossy(&body_type);
-            out.extend_from_slice(format!("\n    {body_type:>10}").as_bytes());
-            if !status.is_empty() {
-                out.extend_from_slice(b"   (");
-                push_printable(&status, self.widths.status, out);
-                out.push(b')');
-            }
-        }
-    }
-
-    /// Shows a status that came after the sender, in the long form only.
-    fn late_status(&self, out: &mut Vec<u8>) {
-        if !self.status.is_empty() && self.is_long() {
-            out.extend_from_slice(b"\n\t\t (");
-            push_printable(&self.status, self.widths.status, out);
-            out.push(b')');
-        }
-    }
-}
-
-/// Appends the first `limit` bytes of a text, unprintable ones as `\ooo`.
-fn push_printable(text: &[u8], limit: usize, out: &mut Vec<u8>) {
-    for &byte in text.iter().take(limit) {
-        if byte == b' ' || byte.is_ascii_graphic() {
-            out.push(byte);
-        } else {
-            out.extend_from_slice(format!("\\{byte:03o}").as_bytes());
-        }
-    }
+    pages.print(directory, report, out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::queue::{ControlFileFormat, DirectorySync, QueueIdSource};
-    use std::sync::Arc;
+    use crate::text::date::queue_date;
 
     fn listed(files: &[(&str, &str)], form: ListingForm) -> String {
         let folder = tempfile::tempdir().unwrap();

@@ -46,7 +46,7 @@ pub use id::QueueIdSource;
 pub use locked::LockedEntry;
 pub use quarantine::set_quarantine;
 pub use record::{FieldRecord, Observed, RecipientRecord, Record};
-pub use scan::{Candidate, Match, MatchField, Scan, ScanLimits, Selection};
+pub use scan::{Candidate, Match, MatchField, Rank, Scan, ScanLimits, Selection};
 pub use summary::Summary;
 pub use take::{Complaint, TakeError, Taken};
 

@@ -1,7 +1,7 @@
 //! Looking through the queue: list, select, order.
 //!
-//! A scan reads every control file once, without locks, keeps the little that
-//! decides selection and order, and forgets the rest. What is selected is locked
+//! A scan reads the beginning of every control file once, without locks, keeps the little
+//! that decides about the order, and forgets the rest. What is selected is locked
 //! and read again by whoever works on it.
 //!
 //! Source: guide 4.3, appendix A (`-qI` and the others); which entries are cut by
@@ -14,11 +14,10 @@ use std::time::Duration;
 
 use super::directory::{FileKind, QueueDirectory};
 use super::entry::EntryName;
-use super::summary::Summary;
+use super::summary::{Summary, Wanted};
 use crate::config::options::QueueSortOrder;
 use crate::envelope::QueueId;
 use crate::sys::clock::Timestamp;
-use crate::sys::file::{FileFacts, FileKind as SystemFileKind};
 
 /// What a match of the command line looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +70,16 @@ impl Selection {
         !self.matches.is_empty()
     }
 
+    /// Tells how much of each control file must be read for the selection and an order.
+    pub(super) fn wants(&self, order: QueueSortOrder) -> Wanted {
+        let looks_at = |field| self.matches.iter().any(|one| one.field == field);
+        Wanted {
+            sender: looks_at(MatchField::Sender) || looks_at(MatchField::Quarantine),
+            first_recipient: order == QueueSortOrder::Host,
+            recipients: looks_at(MatchField::Recipient),
+        }
+    }
+
     /// Tells whether an entry is selected.
     pub fn accepts(&self, id: &QueueId, summary: &Summary) -> bool {
         let fields = [
@@ -121,15 +130,86 @@ impl ScanLimits {
     /// Tells whether an entry was tried too recently to be tried again.
     ///
     /// With MaxQueueAge the interval grows with the age of the message.
-    pub fn is_too_young(&self, summary: &Summary, now: Timestamp) -> bool {
-        let Some(tried) = summary.last_attempt else {
+    pub fn is_too_young(&self, rank: &Rank, now: Timestamp) -> bool {
+        let Some(tried) = rank.last_attempt else {
             return false;
         };
         let mut interval = self.min_age;
         if !self.max_age.is_zero() {
-            interval = interval.max(tried.since(summary.created)).min(self.max_age);
+            interval = interval.max(tried.since(rank.created)).min(self.max_age);
         }
         !interval.is_zero() && now < tried + interval
+    }
+
+    /// Tells whether no more entries are looked at.
+    pub(super) fn are_reached(&self, looked_at: usize) -> bool {
+        self.max_entries > 0 && looked_at >= self.max_entries
+    }
+}
+
+/// What decides when an entry's turn comes; there may be hundreds of thousands in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Rank {
+    /// Its priority; the greater the later.
+    pub priority: i64,
+    /// When the message came.
+    pub created: Timestamp,
+    /// When it was tried last.
+    pub last_attempt: Option<Timestamp>,
+    /// When its control file was last changed, if the order asks for that.
+    modified: Timestamp,
+    /// What the order `host` compares, if it is the order.
+    host: Box<[u8]>,
+}
+
+impl Rank {
+    /// Takes what an order needs.
+    pub(super) fn new(name: &EntryName, summary: &Summary, order: QueueSortOrder) -> Self {
+        Rank {
+            priority: summary.priority,
+            created: summary.created,
+            last_attempt: summary.last_attempt,
+            modified: match order {
+                QueueSortOrder::Modification => name
+                    .facts()
+                    .map_or_else(|_| Timestamp::default(), |facts| facts.modified),
+                _ => Timestamp::default(),
+            },
+            host: match order {
+                QueueSortOrder::Host => summary.host_key().into_boxed_slice(),
+                _ => Box::default(),
+            },
+        }
+    }
+}
+
+/// Something with a place in the order of a queue run.
+pub(super) trait Ranked {
+    /// Gives what decides about the place.
+    fn rank(&self) -> &Rank;
+    /// Gives the identifier.
+    fn id(&self) -> &QueueId;
+}
+
+/// Puts entries in the order of a queue run; equals stay as the system listed them.
+///
+/// `chance` shuffles the order `random`.
+pub(super) fn sort<T: Ranked>(entries: &mut [T], order: QueueSortOrder, chance: u64) {
+    let by_priority = |rank: &Rank| (rank.priority, rank.created);
+    match order {
+        QueueSortOrder::Priority => entries.sort_by_key(|e| by_priority(e.rank())),
+        QueueSortOrder::Host => entries.sort_by(|one, other| {
+            let (one, other) = (one.rank(), other.rank());
+            let hosts = one.host.cmp(&other.host);
+            hosts.then_with(|| by_priority(one).cmp(&by_priority(other)))
+        }),
+        QueueSortOrder::FileName => entries.sort_by(|a, b| a.id().cmp(b.id())),
+        QueueSortOrder::Time => entries.sort_by_key(|e| e.rank().created),
+        QueueSortOrder::Modification => entries.sort_by_key(|e| e.rank().modified),
+        QueueSortOrder::Random => {
+            entries.sort_by_cached_key(|e| mixed(e.id().as_bytes(), chance));
+        }
+        QueueSortOrder::None => {}
     }
 }
 
@@ -138,10 +218,18 @@ impl ScanLimits {
 pub struct Candidate {
     /// Its name.
     pub name: EntryName,
-    /// What decides selection and order.
-    pub summary: Summary,
-    /// When its control file was last changed.
-    pub modified: Timestamp,
+    /// What decides when its turn comes.
+    pub rank: Rank,
+}
+
+impl Ranked for Candidate {
+    fn rank(&self) -> &Rank {
+        &self.rank
+    }
+
+    fn id(&self) -> &QueueId {
+        &self.name.id
+    }
 }
 
 /// What a scan found.
@@ -156,7 +244,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Looks through directories for the entries of a selection.
+    /// Looks through directories for the entries of a selection, which are to be put in an order.
     ///
     /// # Errors
     /// When a directory cannot be read.
@@ -164,73 +252,43 @@ impl Scan {
         directories: &[Arc<QueueDirectory>],
         selection: &Selection,
         limits: &ScanLimits,
+        order: QueueSortOrder,
     ) -> io::Result<Scan> {
         let mut scan = Scan::default();
+        let mut buffer = Vec::new();
+        let wanted = selection.wants(order);
         for directory in directories {
-            for name in directory.names(selection.kind)? {
-                match FileKind::split_name(&name) {
-                    Some((kind, id)) if kind == selection.kind => {
-                        let directory = Arc::clone(directory);
-                        let name = EntryName {
-                            directory,
-                            id,
-                            kind,
-                        };
-                        scan.look_at(name, selection, limits);
-                    }
-                    _ => {}
+            for (kind, id) in directory.entries()? {
+                if kind != selection.kind {
+                    continue;
+                }
+                scan.found += 1;
+                if limits.are_reached(scan.candidates.len()) {
+                    scan.is_cut = true;
+                    continue;
+                }
+                let directory = Arc::clone(directory);
+                let name = EntryName {
+                    directory,
+                    id,
+                    kind,
+                };
+                // A file that cannot be read now is somebody else's work or damage: the one
+                // who takes it finds out.
+                let summary = Summary::read(&name, wanted, &mut buffer).unwrap_or_default();
+                if selection.accepts(&name.id, &summary) {
+                    let rank = Rank::new(&name, &summary, order);
+                    scan.candidates.push(Candidate { name, rank });
                 }
             }
         }
         Ok(scan)
     }
 
-    fn look_at(&mut self, name: EntryName, selection: &Selection, limits: &ScanLimits) {
-        let Some(facts) = plain_file(&name) else {
-            return;
-        };
-        self.found += 1;
-        if limits.max_entries > 0 && self.candidates.len() >= limits.max_entries {
-            self.is_cut = true;
-            return;
-        }
-        // A file that cannot be read now is somebody else's work or damage: the one who
-        // takes it finds out.
-        let summary = Summary::read(&name).unwrap_or_default();
-        if selection.accepts(&name.id, &summary) {
-            self.candidates.push(Candidate {
-                name,
-                summary,
-                modified: facts.modified,
-            });
-        }
-    }
-
-    /// Puts the candidates in the order of a queue run; equals stay as the system listed them.
-    ///
-    /// `chance` shuffles the order `random`.
+    /// Puts the candidates in the order of a queue run; see [`sort`].
     pub fn sort(&mut self, order: QueueSortOrder, chance: u64) {
-        let candidates = &mut self.candidates;
-        let by_priority = |c: &Candidate| (c.summary.priority, c.summary.created);
-        match order {
-            QueueSortOrder::Priority => candidates.sort_by_key(by_priority),
-            QueueSortOrder::Host => {
-                candidates.sort_by_cached_key(|c| (c.summary.host_key(), by_priority(c)));
-            }
-            QueueSortOrder::FileName => candidates.sort_by(|a, b| a.name.id.cmp(&b.name.id)),
-            QueueSortOrder::Time => candidates.sort_by_key(|c| c.summary.created),
-            QueueSortOrder::Modification => candidates.sort_by_key(|c| c.modified),
-            QueueSortOrder::Random => {
-                candidates.sort_by_cached_key(|c| mixed(c.name.id.as_bytes(), chance));
-            }
-            QueueSortOrder::None => {}
-        }
+        sort(&mut self.candidates, order, chance);
     }
-}
-
-fn plain_file(name: &EntryName) -> Option<FileFacts> {
-    let facts = name.directory.facts(name.kind, &name.id).ok()?;
-    (facts.kind == SystemFileKind::Regular).then_some(facts)
 }
 
 /// Mixes an identifier with a random number (FNV-1a).
@@ -299,7 +357,7 @@ mod tests {
             ..ScanLimits::default()
         };
         let now = Timestamp::from_seconds(1_000);
-        let mut entry = summary("a", &["b"]);
+        let mut entry = Rank::default();
         assert!(!limits.is_too_young(&entry, now));
         entry.last_attempt = Some(Timestamp::from_seconds(950));
         assert!(limits.is_too_young(&entry, now));
@@ -314,7 +372,7 @@ mod tests {
             max_age: Duration::from_secs(600),
             max_entries: 0,
         };
-        let mut entry = summary("a", &["b"]);
+        let mut entry = Rank::default();
         entry.created = Timestamp::from_seconds(0);
         entry.last_attempt = Some(Timestamp::from_seconds(300));
         assert!(limits.is_too_young(&entry, Timestamp::from_seconds(599)));

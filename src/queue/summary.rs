@@ -3,10 +3,10 @@
 //! Unlike [`super::control_file`] this reader forgives everything: it is used on
 //! files that are damaged or half written, and says what it could make out.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 
 use super::entry::EntryName;
-use super::take::read_control;
 use crate::sys::clock::Timestamp;
 
 /// What mailq and a queue run want to know of an entry before it is taken.
@@ -26,46 +26,60 @@ pub struct Summary {
     pub quarantine: Option<Vec<u8>>,
 }
 
+/// What of a summary somebody wants; priority and times are always read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted {
+    /// The sender, and what stands before it.
+    pub(super) sender: bool,
+    /// The first recipient.
+    pub(super) first_recipient: bool,
+    /// Every recipient.
+    pub(super) recipients: bool,
+}
+
+/// Bytes looked at first: nearly always enough.
+const FIRST_LOOK: usize = 4_096;
+
 impl Summary {
-    /// Reads the control file of an entry.
+    /// Reads as much of the control file of an entry as is wanted, into a buffer used again.
     ///
     /// # Errors
     /// When it cannot be opened or read.
-    pub fn read(name: &EntryName) -> io::Result<Summary> {
+    pub(super) fn read(
+        name: &EntryName,
+        wanted: Wanted,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Summary> {
         let file = name.directory.open_file(name.kind, &name.id)?;
-        Ok(Self::from_text(&read_control(&file)?))
+        let mut limit = FIRST_LOOK;
+        buffer.clear();
+        loop {
+            let is_whole = read_on(&file, buffer, limit)?;
+            let mut reading = Reading::new(wanted);
+            let end = match is_whole {
+                true => buffer.len(),
+                // The last line may be cut.
+                false => memchr::memrchr(b'\n', buffer).unwrap_or(0),
+            };
+            let is_enough = reading.read(buffer.get(..end).unwrap_or_default());
+            if is_enough || is_whole {
+                buffer.truncate(BUFFER_KEPT);
+                buffer.shrink_to(BUFFER_KEPT);
+                return Ok(reading.summary);
+            }
+            limit = limit.saturating_mul(8);
+        }
     }
 
     /// Makes out what it can of a control file.
     pub fn from_text(text: &[u8]) -> Summary {
-        // Observed: a file without priority comes last.
-        let mut summary = Summary {
-            priority: i64::MAX,
-            ..Summary::default()
-        };
-        let mut version = 0;
-        for record in lines(text) {
-            let Some((letter, value)) = record.split_first() else {
-                continue;
-            };
-            match letter {
-                b'V' => version = number(value),
-                b'T' => summary.created = Timestamp::from_seconds(number(value)),
-                b'P' => summary.priority = number(value),
-                b'K' => {
-                    let tried = number(value);
-                    summary.last_attempt = (tried != 0).then(|| Timestamp::from_seconds(tried));
-                }
-                b'S' => summary.sender = value.to_vec(),
-                b'q' => summary.quarantine = Some(value.to_vec()),
-                b'R' => summary
-                    .recipients
-                    .extend(recipient(value, version).map(<[u8]>::to_vec)),
-                b'.' => break,
-                _ => {}
-            }
-        }
-        summary
+        let mut reading = Reading::new(Wanted {
+            sender: true,
+            first_recipient: true,
+            recipients: true,
+        });
+        reading.read(text);
+        reading.summary
     }
 
     /// Gives what the order `host` compares: the first recipient's host from its end.
@@ -77,6 +91,112 @@ impl Summary {
         let host = first.get(at..).unwrap_or_default();
         let host = host.strip_suffix(b">").unwrap_or(host);
         host.iter().rev().map(u8::to_ascii_lowercase).collect()
+    }
+}
+
+/// Room a buffer keeps from one file to the next.
+const BUFFER_KEPT: usize = 65_536;
+
+/// Reads on to the end of a file or until there are `limit` bytes; tells whether it is the end.
+pub(super) fn read_on(file: &File, buffer: &mut Vec<u8>, limit: usize) -> io::Result<bool> {
+    let begin = buffer.len();
+    buffer.resize(limit.max(begin), 0);
+    let mut filled = begin;
+    let mut reader = file;
+    while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
+        let wanted = free.len();
+        match reader.read(free) {
+            Ok(count) => {
+                filled = filled.saturating_add(count);
+                // A plain file gives all it has.
+                if count < wanted {
+                    buffer.truncate(filled);
+                    return Ok(true);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                buffer.truncate(filled);
+                return Err(error);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// A summary while it is read.
+struct Reading {
+    wanted: Wanted,
+    summary: Summary,
+    version: i64,
+    has_priority: bool,
+    has_created: bool,
+    has_attempt: bool,
+    has_sender: bool,
+}
+
+impl Reading {
+    fn new(wanted: Wanted) -> Self {
+        Reading {
+            wanted,
+            // Observed: a file without priority comes last.
+            summary: Summary {
+                priority: i64::MAX,
+                ..Summary::default()
+            },
+            version: 0,
+            has_priority: false,
+            has_created: false,
+            has_attempt: false,
+            has_sender: false,
+        }
+    }
+
+    /// Reads lines until all that is wanted is there; tells whether it is.
+    fn read(&mut self, text: &[u8]) -> bool {
+        let summary = &mut self.summary;
+        for record in lines(text) {
+            let Some((letter, value)) = record.split_first() else {
+                continue;
+            };
+            match letter {
+                b'V' => self.version = number(value),
+                b'T' => {
+                    summary.created = Timestamp::from_seconds(number(value));
+                    self.has_created = true;
+                }
+                b'P' => {
+                    summary.priority = number(value);
+                    self.has_priority = true;
+                }
+                b'K' => {
+                    let tried = number(value);
+                    summary.last_attempt = (tried != 0).then(|| Timestamp::from_seconds(tried));
+                    self.has_attempt = true;
+                }
+                b'S' => {
+                    summary.sender = value.to_vec();
+                    self.has_sender = true;
+                }
+                b'q' => summary.quarantine = Some(value.to_vec()),
+                b'R' => {
+                    let found = recipient(value, self.version).map(<[u8]>::to_vec);
+                    summary.recipients.extend(found);
+                }
+                b'.' => return true,
+                _ => continue,
+            }
+            if self.has_priority
+                && self.has_created
+                && (self.has_attempt || self.has_sender)
+                && (self.has_sender || !self.wanted.sender)
+                && !self.wanted.recipients
+                && !(self.wanted.first_recipient && summary.recipients.is_empty())
+            {
+                return true;
+            }
+        }
+        false
     }
 }
 

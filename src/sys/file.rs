@@ -347,18 +347,29 @@ impl Directory {
     /// # Errors
     /// As `getdents(2)`.
     pub fn names(&self) -> io::Result<Vec<Vec<u8>>> {
+        let mut names = Vec::new();
+        self.each_name(&mut |name, _| names.push(name.to_vec()))?;
+        Ok(names)
+    }
+
+    /// Shows the names of all entries but `.` and `..`, in no order, and whether each is a
+    /// plain file, where the file system tells.
+    ///
+    /// # Errors
+    /// As `getdents(2)`.
+    pub fn each_name(&self, show: &mut dyn FnMut(&[u8], Option<bool>)) -> io::Result<()> {
         // A second opening, because the position is shared between copies.
         let again = open_at(self.fd.as_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
         let mut directory = nix::dir::Dir::from_fd(again)?;
-        let mut names = Vec::new();
         for entry in directory.iter() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push(name.to_vec());
+                let kind = entry.file_type();
+                show(name, kind.map(|kind| kind == nix::dir::Type::File));
             }
         }
-        Ok(names)
+        Ok(())
     }
 }
 

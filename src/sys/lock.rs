@@ -112,6 +112,17 @@ impl FileLock {
     }
 }
 
+/// Tells whether somebody holds the exclusive lock on a file, and closes it.
+///
+/// For processes that do not fork meanwhile: the shared lock this takes for an instant is
+/// given up by closing the file.
+pub fn is_held_elsewhere(file: File) -> bool {
+    match flock(file.as_fd(), libc::LOCK_SH | libc::LOCK_NB) {
+        Ok(()) => false,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
 impl Drop for FileLock {
     fn drop(&mut self) {
         if let Some(file) = &self.file {

@@ -222,7 +222,12 @@ impl<'a> Hand<'a> {
         let mut elsewhere = Vec::new();
         for group in self.mta.queue.groups() {
             for directory in &group.directories {
-                elsewhere.extend(directory.entries()?.filter(|(_, id)| missing.contains(&id)));
+                elsewhere.extend(
+                    directory
+                        .entries()?
+                        .into_iter()
+                        .filter(|(_, id)| missing.contains(&id)),
+                );
             }
         }
         for id in missing {
