@@ -563,7 +563,14 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         let kind = sender_mailer
             .and_then(|mailer| self.cx.mailers.get(mailer).address_type.clone())
             .unwrap_or_else(|| b"rfc822".to_vec());
-        let printed = entry.recipient.address.as_slice();
+        // Observed: one that a queue file says an alias named is reported under that.
+        let alias = entry.recipient.listed_in.as_deref();
+        let alias = alias.filter(|alias| !alias.is_empty());
+        let (user, resolved) = match alias {
+            Some(alias) => (alias, None),
+            None => (user, resolved),
+        };
+        let printed = alias.unwrap_or(&entry.recipient.address);
         let bare = printed
             .strip_prefix(b"<")
             .and_then(|text| text.strip_suffix(b">"));

@@ -28,7 +28,15 @@ pub fn deliver_submission(
     let (now, later): (Vec<_>, Vec<_>) = messages
         .into_iter()
         .partition(|message| next == Next::Deliver && !waits(mta, &message.envelope));
-    for message in later {
+    let mut exit = ExitStatus::Ok;
+    for mut message in later {
+        if let Err(error) = message.entry.keep(&message.envelope) {
+            let id = Some(message.envelope.id_for_log());
+            let text = format_args!("SYSERR(root): queueup: {error}");
+            mta.log.syslog(0, Severity::Critical, id, text);
+            exit = ExitStatus::OsError;
+            continue;
+        }
         if next == Next::Deliver {
             let mailers = &mta.config.mailers;
             record::queued(&mta.log, &message.envelope, mailers, mta.clock.now());
@@ -38,8 +46,8 @@ pub fn deliver_submission(
             settle(mta, workspace, message);
         }
     }
-    if now.is_empty() {
-        return ExitStatus::Ok;
+    if now.is_empty() || exit != ExitStatus::Ok {
+        return exit;
     }
     match mta.config.options.queueing.delivery_mode {
         DeliveryMode::Background => in_background(mta, workspace, now),

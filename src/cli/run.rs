@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::alias::database::map_services;
 use crate::config::options::{ErrorMode, PrivacyFlags, QueueSortOrder};
 use crate::config::{Config, VERSION};
+use crate::daemon::queue_runner::Complaints;
 use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
 use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::logging::record::{MailLog, Severity};
@@ -201,6 +202,10 @@ impl Program {
             OperationMode::RebuildAliases => self.rebuild_aliases(config),
             OperationMode::ListQueue => self.list_queue(config),
             OperationMode::CountQueue => self.enter_queue(&config).unwrap_or_else(|| {
+                if let Some(fault) = self.unknown_group(&config) {
+                    println!("{fault}");
+                    return ExitStatus::Ok;
+                }
                 println!("Data unavailable: shared memory not updated");
                 ExitStatus::Ok
             }),
@@ -439,7 +444,16 @@ impl Program {
         }
         let mut workspace = self.workspace(&mta);
         let selection = self.selection();
-        let summary = queue_runner::run_once(&mta, &mut workspace, &selection, deliver_for_daemon);
+        let summary = queue_runner::run_once(
+            &mta,
+            &mut workspace,
+            &selection,
+            deliver_for_daemon,
+            match in_foreground {
+                true => Complaints::Printed,
+                false => Complaints::Logged,
+            },
+        );
         crate::delivery::run::end_of_run(&mta, &mut workspace);
         summary.exit.unwrap_or(ExitStatus::Ok)
     }
@@ -475,8 +489,13 @@ impl Program {
             }
         };
         for candidate in scan.candidates {
-            if let Err(error) = set_quarantine(&candidate.name, reason) {
-                println!("{}: {error}", candidate.name.id);
+            match set_quarantine(&candidate.name, reason) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let label = candidate.name.directory.label();
+                    println!("Skipping {label}/{}", candidate.name.id);
+                }
+                Err(error) => println!("{}: {error}", candidate.name.id),
             }
         }
         ExitStatus::Ok
@@ -494,6 +513,14 @@ impl Program {
             interval,
             is_persistent: run.persistent,
         })
+    }
+
+    /// Words that the queue group of the command line is none.
+    fn unknown_group(&self, config: &Config) -> Option<String> {
+        let name = self.selection().group?;
+        let mut groups = config.queue_groups.iter();
+        let is_known = groups.any(|group| group.name.eq_ignore_ascii_case(&name));
+        (!is_known).then(|| format!("Queue group {} unknown", escape_for_display(&name)))
     }
 
     fn selection(&self) -> Selection {

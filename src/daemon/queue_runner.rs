@@ -28,6 +28,7 @@ use crate::queue::{
 };
 use crate::smtp::ExitStatus;
 use crate::sys::host::load_average;
+use crate::sys::process::be_nicer;
 
 /// Stack of a run, in bytes.
 const STACK: usize = 1024 * 1024;
@@ -57,12 +58,22 @@ pub struct RunSummary {
     pub exit: Option<ExitStatus>,
 }
 
+/// Where it is told that an entry is damaged, besides the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Complaints {
+    /// On standard output, where somebody waits for the run to end.
+    Printed,
+    /// Nowhere, unless somebody watches each step.
+    Logged,
+}
+
 /// Runs the queue once, in order, on this thread.
 pub fn run_once(
     mta: &Arc<Mta>,
     workspace: &mut Workspace,
     selection: &Selection,
     deliver: Deliver,
+    complaints: Complaints,
 ) -> RunSummary {
     let mut summary = RunSummary::default();
     let occasion = match selection.matches.is_empty() {
@@ -74,14 +85,16 @@ pub fn run_once(
         if !is_selected(group, selection) {
             continue;
         }
-        let list = work_list(mta, group, selection, &mut summary);
+        let list = work_list(mta, group, selection, &mut summary, complaints);
         let total = list.len();
+        workspace.nice = group.nice;
         for (number, candidate) in list.into_iter().enumerate() {
             if !may_go_on(mta, &candidate, &never) {
                 break;
             }
             narrate(workspace, &candidate.name, number + 1, total);
-            if let Some(message) = take_up(mta, workspace, &candidate.name) {
+            let taken = take_complaining(mta, workspace, &candidate.name, complaints);
+            if let Some(message) = taken {
                 summary.tried += 1;
                 let exit = deliver(mta, workspace, aged(mta, message), occasion);
                 if exit != ExitStatus::Ok && !exit.is_temporary() {
@@ -90,6 +103,7 @@ pub fn run_once(
             }
         }
     }
+    workspace.nice = 0;
     end_of_run(mta, workspace);
     summary
 }
@@ -108,6 +122,7 @@ fn work_list(
     group: &QueueGroup,
     selection: &Selection,
     summary: &mut RunSummary,
+    told: Complaints,
 ) -> Vec<Candidate> {
     let queueing = &mta.config.options.queueing;
     let max_entries = match group.jobs {
@@ -138,6 +153,16 @@ fn work_list(
         }
     };
     summary.found += scan.found;
+    for complaint in scan.complaints.drain(..) {
+        if let Complaint::General(text) = complaint {
+            let line = format_args!("SYSERR(root): {text}");
+            mta.log
+                .syslog(0, Severity::Critical, Some(b"NOQUEUE"), line);
+            if told == Complaints::Printed {
+                println!("{text}");
+            }
+        }
+    }
     if scan.is_cut {
         let first = group.directories.first();
         let name = first.map_or_else(String::new, |first| {
@@ -214,6 +239,15 @@ pub(super) fn take_up(
     workspace: &mut Workspace,
     name: &EntryName,
 ) -> Option<LockedEnvelope> {
+    take_complaining(mta, workspace, name, Complaints::Logged)
+}
+
+fn take_complaining(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    name: &EntryName,
+    told: Complaints,
+) -> Option<LockedEnvelope> {
     let (complaints, message) = match name.take() {
         Ok(taken) => {
             let mut message = taken.message;
@@ -237,6 +271,12 @@ pub(super) fn take_up(
     };
     for complaint in &complaints {
         complain(mta, workspace, name, complaint);
+        if told == Complaints::Printed
+            && !workspace.narrator.is_listening()
+            && let Complaint::General(text) | Complaint::Entry(text) = complaint
+        {
+            println!("{text}");
+        }
     }
     message
 }
@@ -403,6 +443,9 @@ impl Runs {
         self.running.fetch_add(1, Ordering::SeqCst);
         let (shared, mta) = (Arc::clone(self), Arc::clone(mta));
         let work = move || {
+            if let Some(group) = mta.queue.groups().get(group) {
+                be_nicer(group.nice);
+            }
             shared.run_group(&mta, group);
             shared.running.fetch_sub(1, Ordering::SeqCst);
         };
@@ -422,16 +465,22 @@ impl Runs {
         let Some(group) = mta.queue.groups().get(group) else {
             return summary;
         };
-        let list = work_list(mta, group, &Selection::default(), &mut summary);
+        let list = work_list(
+            mta,
+            group,
+            &Selection::default(),
+            &mut summary,
+            Complaints::Logged,
+        );
         let runners = group.runners.min(list.len()).max(1);
         let list = Mutex::new(list.into_iter());
         let tried = AtomicUsize::new(0);
         if runners == 1 {
-            self.work_off(mta, &list, &tried);
+            self.work_off(mta, group.nice, &list, &tried);
         } else {
             thread::scope(|scope| {
                 for _ in 0..runners {
-                    let work = || self.work_off(mta, &list, &tried);
+                    let work = || self.work_off(mta, group.nice, &list, &tried);
                     if let Err(error) = thread::Builder::new()
                         .stack_size(STACK)
                         .spawn_scoped(scope, work)
@@ -448,10 +497,16 @@ impl Runs {
     fn work_off(
         &self,
         mta: &Arc<Mta>,
+        nice: i32,
         list: &Mutex<impl Iterator<Item = Candidate>>,
         tried: &AtomicUsize,
     ) {
-        let mut workspace = Workspace::new(&mta.config.options);
+        let fresh = || {
+            let mut workspace = Workspace::new(&mta.config.options);
+            workspace.nice = nice;
+            workspace
+        };
+        let mut workspace = fresh();
         loop {
             let next = list
                 .lock()
@@ -472,7 +527,7 @@ impl Runs {
             });
             if std::panic::catch_unwind(attempt).is_err() {
                 log::error!("a queue entry was left alone after a fault of the program");
-                workspace = Workspace::new(&mta.config.options);
+                workspace = fresh();
             }
         }
         end_of_run(mta, &mut workspace);

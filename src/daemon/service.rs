@@ -7,7 +7,7 @@ use std::thread;
 use super::Deliver;
 use super::control::Current;
 use super::deliverer::{Deliverers, Job, Labour};
-use super::queue_runner::{run_once, take_up};
+use super::queue_runner::{Complaints, run_once, take_up};
 use super::talk::Conversation;
 use crate::delivery::run::{Occasion, end_of_run};
 use crate::mta::{Mta, Workspace};
@@ -152,7 +152,13 @@ impl Outlet for DeliveryOutlet {
         }
         let run = move || {
             let mut workspace = Workspace::new(&mta.config.options);
-            run_once(&mta, &mut workspace, &selection, deliver);
+            run_once(
+                &mta,
+                &mut workspace,
+                &selection,
+                deliver,
+                Complaints::Logged,
+            );
             runs.fetch_sub(1, Ordering::SeqCst);
         };
         let started = thread::Builder::new()

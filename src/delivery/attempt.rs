@@ -43,6 +43,8 @@ struct Attempt<'a> {
     /// `$g`.
     sender: Vec<u8>,
     owner: Option<Controlling>,
+    /// Added to the nice value of a program.
+    nice: i32,
 }
 
 /// Delivers to the recipients of one transaction and notes in the envelope what became of them.
@@ -64,8 +66,10 @@ pub fn perform(
         memory,
         rewrite,
         error_mode: _,
+        nice,
     } = workspace;
-    let attempt = Attempt::prepare(mta, envelope, transaction, rewrite);
+    let mut attempt = Attempt::prepare(mta, envelope, transaction, rewrite);
+    attempt.nice = attempt.nice.saturating_add(*nice);
     attempt.trace_start(&transaction.host);
     let listeners = Listeners {
         log: &mta.log,
@@ -168,6 +172,7 @@ impl<'a> Attempt<'a> {
             macros,
             sender,
             owner,
+            nice: mailer.nice,
         };
         if let Some(user) = attempt.users().first() {
             attempt.macros.set_text(MacroId::U, user);
@@ -288,7 +293,7 @@ impl<'a> Attempt<'a> {
             start_directory: self.queue_directory(),
             credentials,
             chroot: self.chroot(),
-            nice: self.mailer.nice,
+            nice: self.nice,
             wait: self.mailer.wait,
         };
         self.trace_argv(&call.argv);

@@ -25,17 +25,19 @@ pub enum Notify {
     Never,
     /// `NOTIFY=` with at least one of SUCCESS, FAILURE, DELAY.
     On(NotifyWhen),
+    /// Not given, but a queue file says what is reported, and it is not the default.
+    Recorded(NotifyWhen),
 }
 
 impl Notify {
     /// Tells whether the parameter was given by the client (flag `N` of an `R` line).
     pub fn was_given(self) -> bool {
-        !matches!(self, Notify::Default)
+        !matches!(self, Notify::Default | Notify::Recorded(_))
     }
 
     /// Tells whether success is to be reported.
     pub fn on_success(self) -> bool {
-        matches!(self, Notify::On(when) if when.success)
+        matches!(self, Notify::On(when) | Notify::Recorded(when) if when.success)
     }
 
     /// Tells whether failure is to be reported.
@@ -43,7 +45,7 @@ impl Notify {
         match self {
             Notify::Default => true,
             Notify::Never => false,
-            Notify::On(when) => when.failure,
+            Notify::On(when) | Notify::Recorded(when) => when.failure,
         }
     }
 
@@ -52,7 +54,7 @@ impl Notify {
         match self {
             Notify::Default => true,
             Notify::Never => false,
-            Notify::On(when) => when.delay,
+            Notify::On(when) | Notify::Recorded(when) => when.delay,
         }
     }
 
@@ -87,7 +89,7 @@ impl Notify {
     /// Writes the value of `NOTIFY=` for a server that offers DSN; `None` when it was not given.
     pub fn to_parameter(self) -> Option<Vec<u8>> {
         match self {
-            Notify::Default => None,
+            Notify::Default | Notify::Recorded(_) => None,
             Notify::Never => Some(b"NEVER".to_vec()),
             Notify::On(when) => {
                 let mut words: Vec<&[u8]> = Vec::new();

@@ -102,7 +102,7 @@ fn take_receipt_field(envelope: &mut Envelope, config: &Config) {
     for recipient in &mut envelope.recipients {
         match &mut recipient.notify {
             Notify::Never => {}
-            Notify::On(wanted) => wanted.success = true,
+            Notify::On(wanted) | Notify::Recorded(wanted) => wanted.success = true,
             Notify::Default => recipient.notify = Notify::On(when),
         }
     }

@@ -104,6 +104,10 @@ fn without_success(notify: Notify) -> Notify {
         }),
         Notify::On(_) | Notify::Never => Notify::Never,
         Notify::Default => Notify::Default,
+        Notify::Recorded(when) => Notify::Recorded(NotifyWhen {
+            success: false,
+            ..when
+        }),
     }
 }
 

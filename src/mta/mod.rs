@@ -160,6 +160,8 @@ pub struct Workspace {
     pub rewrite: RewriteWorkspace,
     /// How failures are told: by mail, unless a user waits for the program to end.
     pub error_mode: ErrorMode,
+    /// What a run of a queue group adds to the nice value of the mailers it starts.
+    pub nice: i32,
 }
 
 impl Workspace {
@@ -175,6 +177,7 @@ impl Workspace {
             memory: Memory::new(options),
             rewrite: RewriteWorkspace::new(),
             error_mode: ErrorMode::Mail,
+            nice: 0,
         }
     }
 }

@@ -31,6 +31,13 @@ use crate::sys::clock::Timestamp;
 /// The version written, and the greatest that is read.
 const VERSION: i64 = 8;
 
+/// What is reported when nobody asked. Source: RFC 3461 section 4.1.
+const USUAL_REPORTS: NotifyWhen = NotifyWhen {
+    success: false,
+    failure: true,
+    delay: true,
+};
+
 /// What a reader and writer of control files must know of the configuration.
 #[derive(Debug, Clone)]
 pub struct ControlFileFormat {
@@ -492,7 +499,8 @@ impl<'f> Reading<'f> {
             delay: has(b'D'),
         };
         let notify = match (has(b'N'), when.success || when.failure || when.delay) {
-            (false, _) => Notify::Default,
+            (false, _) if when == USUAL_REPORTS => Notify::Default,
+            (false, _) => Notify::Recorded(when),
             (true, true) => Notify::On(when),
             (true, false) => Notify::Never,
         };

@@ -144,6 +144,11 @@ impl QueueDirectory {
         self
     }
 
+    /// Gives the name log lines have for it.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Tells whether a body may lie in a folder.
     pub(super) fn knows_folder(&self, folder: &Path) -> bool {
         self.known_folders.iter().any(|known| known == folder)
@@ -259,25 +264,34 @@ impl QueueDirectory {
     /// # Errors
     /// When the folder cannot be read.
     pub fn entries(&self) -> io::Result<Vec<(FileKind, QueueId)>> {
+        self.entries_and_others(&mut |_, _| {})
+    }
+
+    /// Lists the entries, and shows what has the name of one and is no plain file.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(super) fn entries_and_others(
+        &self,
+        other: &mut dyn FnMut(FileKind, &QueueId),
+    ) -> io::Result<Vec<(FileKind, QueueId)>> {
         let mut entries = Vec::new();
         let mut unsure = Vec::new();
         self.control.handle.each_name(&mut |name, is_plain| {
             let split = FileKind::split_name(name);
-            if let Some((kind, id)) = split.filter(|(kind, _)| kind.is_entry())
-                && is_plain != Some(false)
-            {
-                if is_plain.is_none() {
-                    unsure.push(entries.len());
+            if let Some((kind, id)) = split.filter(|(kind, _)| kind.is_entry()) {
+                match is_plain {
+                    Some(false) => other(kind, &id),
+                    Some(true) => entries.push((kind, id)),
+                    None => unsure.push((kind, id)),
                 }
-                entries.push((kind, id));
             }
         })?;
         // Not every file system tells what a name stands for.
-        for at in unsure.into_iter().rev() {
-            let (kind, id) = &entries[at];
-            let facts = self.facts(*kind, id);
-            if !facts.is_ok_and(|facts| facts.kind == SystemFileKind::Regular) {
-                entries.remove(at);
+        for (kind, id) in unsure {
+            match self.facts(kind, &id) {
+                Ok(facts) if facts.kind == SystemFileKind::Regular => entries.push((kind, id)),
+                Ok(_) | Err(_) => other(kind, &id),
             }
         }
         Ok(entries)

@@ -124,7 +124,7 @@ fn list_directory(
 ) -> io::Result<()> {
     let path = directory.shown_path().display().to_string();
     let mut pages = Pages::new(options);
-    if let Err(error) = pages.collect(directory, report) {
+    if let Err(error) = pages.collect(directory, report, out) {
         let reason = system_text(&error);
         let text = format!("orderq: cannot open \"{path}\" as \".\": {reason}");
         writeln!(out, "{text}")?;
@@ -234,11 +234,18 @@ mod tests {
     fn damage_shows_what_is_there() {
         let no_sender = "V8\nT1795323987\nRPFD:bob\n.\n";
         let text = listed(&[("qfa", no_sender), ("dfa", "x\n")], ListingForm::Short);
-        assert!(text.contains("\na \n\t\t\t\t\t bob\n"), "{text}");
+        assert!(
+            text.contains("\n            a \n\t\t\t\t\t bob\n"),
+            "{text}"
+        );
         let text = listed(&[("qfa", "")], ListingForm::Short);
-        assert!(text.contains("\na  (no control file)\n"), "{text}");
+        assert!(
+            text.contains("\n            a  (no control file)\n"),
+            "{text}"
+        );
         let text = listed(&[("qfa", "V8\nT1795323987\nSann\n.\n")], ListingForm::Short);
-        let missing = "\nareadqf: cannot open ./dfa: No such file or directory\n       -1 ";
+        let missing =
+            "\n            areadqf: cannot open ./dfa: No such file or directory\n       -1 ";
         assert!(text.contains(missing), "{text}");
     }
 }

@@ -164,6 +164,17 @@ impl LockedEntry {
         Ok(())
     }
 
+    /// Makes files of an entry that is in memory only, because it waits for a queue run after all.
+    ///
+    /// # Errors
+    /// When the files cannot be made; the message is then nowhere but here.
+    pub fn keep(&mut self, envelope: &Envelope) -> Result<(), CommitError> {
+        match self.stored {
+            Stored::Memory(_) => self.become_files(envelope, FileKind::of(envelope)),
+            Stored::Files { .. } => Ok(()),
+        }
+    }
+
     fn become_files(&mut self, envelope: &Envelope, kind: FileKind) -> Result<(), CommitError> {
         if let Stored::Memory(MemoryBody::Bytes(bytes)) = &mut self.stored {
             let made = MadeFile::create(&self.directory, FileKind::Body, &self.id)?;

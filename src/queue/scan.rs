@@ -15,9 +15,11 @@ use std::time::Duration;
 use super::directory::{FileKind, QueueDirectory};
 use super::entry::EntryName;
 use super::summary::{Summary, Wanted};
+use super::take::Complaint;
 use crate::config::options::QueueSortOrder;
 use crate::envelope::QueueId;
 use crate::sys::clock::Timestamp;
+use crate::text::bytes::find;
 
 /// What a match of the command line looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub struct Match {
     pub field: MatchField,
     /// Whether it must not be found (`-q!`).
     pub negated: bool,
-    /// The text, letter case not regarded.
+    /// The text; letter case is regarded in identifiers only.
     pub text: Vec<u8>,
 }
 
@@ -99,7 +101,8 @@ impl Match {
     fn holds(&self, id: &QueueId, summary: &Summary) -> bool {
         let fits = |text: &[u8]| contains_ignoring_case(text, &self.text) != self.negated;
         match self.field {
-            MatchField::Id => fits(id.as_bytes()),
+            // Observed: 8.17.1.9 regards the case of letters here, where it tells entries apart.
+            MatchField::Id => find(id.as_bytes(), &self.text).is_some() != self.negated,
             MatchField::Sender => fits(&summary.sender),
             MatchField::Recipient => summary.recipients.iter().any(|recipient| fits(recipient)),
             MatchField::Quarantine => fits(summary.quarantine.as_deref().unwrap_or_default()),
@@ -241,6 +244,8 @@ pub struct Scan {
     pub found: usize,
     /// Whether the limit cut the list.
     pub is_cut: bool,
+    /// What is wrong with the directories, for the log.
+    pub complaints: Vec<Complaint>,
 }
 
 impl Scan {
@@ -258,7 +263,13 @@ impl Scan {
         let mut buffer = Vec::new();
         let wanted = selection.wants(order);
         for directory in directories {
-            for (kind, id) in directory.entries()? {
+            let complaints = &mut scan.complaints;
+            let mut other = |kind, id: &QueueId| {
+                if kind == selection.kind {
+                    complaints.push(irregular(directory, kind, id));
+                }
+            };
+            for (kind, id) in directory.entries_and_others(&mut other)? {
                 if kind != selection.kind {
                     continue;
                 }
@@ -289,6 +300,12 @@ impl Scan {
     pub fn sort(&mut self, order: QueueSortOrder, chance: u64) {
         sort(&mut self.candidates, order, chance);
     }
+}
+
+/// Words that something with the name of an entry is none. Observed: 8.17.1.9.
+pub(super) fn irregular(directory: &QueueDirectory, kind: FileKind, id: &QueueId) -> Complaint {
+    let path = directory.path_of(kind, id);
+    Complaint::General(format!("gatherq: {} is not a regular file", path.display()))
 }
 
 /// Mixes an identifier with a random number (FNV-1a).
@@ -339,7 +356,8 @@ mod tests {
             (&[(Recipient, true, "bob"), (Sender, false, "ann")], true),
             (&[(Recipient, true, "o")], false),
             (&[(Sender, true, "ann")], false),
-            (&[(Id, false, "m56r")], true),
+            (&[(Id, false, "M56R")], true),
+            (&[(Id, false, "m56r")], false),
             (&[(Id, true, "6AM")], false),
         ] {
             assert_eq!(
@@ -372,9 +390,11 @@ mod tests {
             max_age: Duration::from_secs(600),
             max_entries: 0,
         };
-        let mut entry = Rank::default();
-        entry.created = Timestamp::from_seconds(0);
-        entry.last_attempt = Some(Timestamp::from_seconds(300));
+        let mut entry = Rank {
+            created: Timestamp::from_seconds(0),
+            last_attempt: Some(Timestamp::from_seconds(300)),
+            ..Rank::default()
+        };
         assert!(limits.is_too_young(&entry, Timestamp::from_seconds(599)));
         assert!(!limits.is_too_young(&entry, Timestamp::from_seconds(600)));
         entry.last_attempt = Some(Timestamp::from_seconds(10_000));

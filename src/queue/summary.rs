@@ -73,11 +73,17 @@ impl Summary {
 
     /// Makes out what it can of a control file.
     pub fn from_text(text: &[u8]) -> Summary {
-        let mut reading = Reading::new(Wanted {
+        let everything = Wanted {
             sender: true,
             first_recipient: true,
             recipients: true,
-        });
+        };
+        Summary::of_text(text, everything)
+    }
+
+    /// Makes out what is wanted of a control file.
+    pub(super) fn of_text(text: &[u8], wanted: Wanted) -> Summary {
+        let mut reading = Reading::new(wanted);
         reading.read(text);
         reading.summary
     }
@@ -202,7 +208,13 @@ impl Reading {
 
 /// Splits a text into lines; continuation lines come as they are and match no letter.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&b| b == b'\n')
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(b'\n', text);
+        rest = end.and_then(|end| text.get(end + 1..));
+        text.get(..end.unwrap_or(text.len()))
+    })
 }
 
 /// Gives the address of an `R` line; versions above 0 have flags and a colon before it.

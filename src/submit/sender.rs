@@ -142,8 +142,9 @@ fn finish(
     let named = mail_name.as_deref().unwrap_or(&address);
     let canonical = mta.canonical_sender(named, macros, &mut workspace.rewrite);
     let public_name = mta.public_name(&triple, &canonical);
-    let is_null = address == b"<>";
-    let auth = (!is_null).then(|| {
+    // Observed: only who sends as himself, or may send as anybody, is authenticated by that.
+    let may = address == submitter.name || mta.config.is_trusted(&submitter.name);
+    let auth = (may && address != b"<>").then(|| {
         let bare = canonical
             .strip_prefix(b"<")
             .and_then(|text| text.strip_suffix(b">"))

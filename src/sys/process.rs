@@ -64,6 +64,16 @@ pub fn terminal_name() -> Option<Vec<u8>> {
     })
 }
 
+/// Adds to the nice value of this thread; a program it starts itself has it too.
+///
+/// Only root gets a smaller one; who may not stays as it is.
+pub fn be_nicer(increment: i32) {
+    if increment != 0 {
+        // SAFETY: no memory is involved; with Linux threads it is about this thread only.
+        unsafe { libc::nice(increment) };
+    }
+}
+
 /// Sets the umask and returns the old one; before the first thread only.
 pub fn set_umask(umask: u32) -> u32 {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask)).bits()

@@ -18,6 +18,9 @@ use crate::sys::clock::Timestamp;
 use crate::sys::lock::is_held_elsewhere;
 use crate::text::date::queue_date;
 
+/// Width of the identifier. Observed: 8.17.1.9, whose own have fourteen characters.
+const ID_WIDTH: usize = 13;
+
 /// Cuts of the texts in one form.
 struct Widths {
     sender: usize,
@@ -87,7 +90,9 @@ impl<'a> Entry<'a> {
         out: &mut Vec<u8>,
         complaints: &mut Vec<Complaint>,
     ) {
-        out.extend_from_slice(self.name.id.as_bytes());
+        // Longer ones stick out.
+        let id = self.name.id.as_str();
+        out.extend_from_slice(format!("{id:>ID_WIDTH$}").as_bytes());
         let file = match opened {
             Ok(file) => file,
             Err(error) => {
@@ -106,7 +111,6 @@ impl<'a> Entry<'a> {
         } else {
             self.size(out, complaints);
             self.records(text, mark, out);
-            self.late_status(out);
         }
         if self.created == 0 {
             out.extend_from_slice(b" (no control file)");
@@ -186,6 +190,7 @@ impl<'a> Entry<'a> {
                         };
                         out.extend_from_slice(tabs);
                         push_printable(address, self.widths.recipient, out);
+                        self.late_status(out);
                     }
                 }
                 b'.' => break,
@@ -228,12 +233,13 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Shows a status that came after the sender, in the long form only.
-    fn late_status(&self, out: &mut Vec<u8>) {
+    /// Shows a status that came after the sender behind its recipient, in the long form only.
+    fn late_status(&mut self, out: &mut Vec<u8>) {
         if !self.status.is_empty() && self.is_long() {
             out.extend_from_slice(b"\n\t\t (");
             push_printable(&self.status, self.widths.status, out);
             out.push(b')');
+            self.status.clear();
         }
     }
 }

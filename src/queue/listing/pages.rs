@@ -14,8 +14,9 @@ use super::{ListingOptions, ListingReport};
 use crate::envelope::QueueId;
 use crate::queue::directory::QueueDirectory;
 use crate::queue::entry::EntryName;
-use crate::queue::scan::{Rank, Ranked, sort};
+use crate::queue::scan::{Rank, Ranked, irregular, sort};
 use crate::queue::summary::{Summary, read_on};
+use crate::queue::take::Complaint;
 
 /// Most bytes of a listing kept in memory until their order is known.
 ///
@@ -74,9 +75,24 @@ impl<'a> Pages<'a> {
         &mut self,
         directory: &Arc<QueueDirectory>,
         report: &mut ListingReport,
+        out: &mut dyn Write,
     ) -> io::Result<()> {
         let options = self.options;
-        for (kind, id) in directory.entries()? {
+        let wanted = options.selection.wants(options.order);
+        let mut others = Vec::new();
+        let mut other = |kind, id: &QueueId| {
+            if kind == options.selection.kind {
+                others.push(irregular(directory, kind, id));
+            }
+        };
+        let entries = directory.entries_and_others(&mut other)?;
+        for complaint in others {
+            if let Complaint::General(text) = &complaint {
+                writeln!(out, "{text}")?;
+            }
+            report.complaints.push(complaint);
+        }
+        for (kind, id) in entries {
             if kind != options.selection.kind {
                 continue;
             }
@@ -93,7 +109,7 @@ impl<'a> Pages<'a> {
             };
             let opened = self.read(&name);
             let summary = match &opened {
-                Ok(_) => Summary::from_text(&self.buffer),
+                Ok(_) => Summary::of_text(&self.buffer, wanted),
                 Err(_) => Summary::default(),
             };
             if !options.selection.accepts(&name.id, &summary) {
