@@ -335,6 +335,8 @@ pub(super) mod tests {
         };
         rebuild.all(&mut heard);
         let shown = file.display();
+        // Temporary folders may lie where anybody may write.
+        heard.0.retain(|line| !line.contains("writable directory"));
         assert_eq!(
             heard.0,
             [
