@@ -85,18 +85,18 @@ impl Rebuild<'_> {
             }
         };
         // Two rebuilds at a time would undo each other.
-        let Ok(lock) = FileLock::exclusive(opened) else {
+        let Ok(mut lock) = FileLock::exclusive(opened) else {
             return host.complain(&[b"cannot lock ".as_slice(), file].concat());
         };
         self.warn_of_directories(file, host);
-        self.one_locked(definition, lock, host);
+        self.one_locked(definition, &mut lock, host);
     }
 
     /// Rebuilds one database out of its text, whose lock is held.
     pub(super) fn one_locked(
         &self,
         definition: &MapDefinition,
-        mut lock: FileLock,
+        lock: &mut FileLock,
         host: &mut dyn RebuildHost,
     ) {
         let file = &definition.file;

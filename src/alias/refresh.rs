@@ -53,11 +53,12 @@ impl Rebuild<'_> {
     pub fn stale(&self, tried: &TriedTexts, host: &mut dyn RebuildHost) {
         for definition in self.built() {
             if stale_since(definition, tried).is_some()
-                && let Some(lock) = self.lock_text(definition)
+                && let Some(mut lock) = self.lock_text(definition)
                 && let Some(changed) = stale_since(definition, tried)
             {
+                self.one_locked(definition, &mut lock, host);
+                // Not sooner: whoever comes meanwhile must see a stale database and wait.
                 tried.add(&definition.file, changed);
-                self.one_locked(definition, lock, host);
             }
         }
     }
@@ -148,6 +149,11 @@ mod tests {
                 scope.spawn(|| {
                     let mut heard = Heard::default();
                     rebuild(&services).stale(&tried, &mut heard);
+                    assert_eq!(
+                        found(),
+                        Some(b"cid".to_vec()),
+                        "nobody goes on before it is done"
+                    );
                     *said.lock().unwrap() += heard.0.len();
                 });
             }
