@@ -507,21 +507,9 @@ fn client_ports_are_one_for_each_family() {
 
 #[test]
 fn every_resolver_word_is_taken() {
-    for word in [
-        "debug",
-        "aaonly",
-        "usevc",
-        "primary",
-        "igntc",
-        "recurse",
-        "defnames",
-        "stayopen",
-        "dnsrch",
-        "use_inet6",
-        "use_edns0",
-        "use_dnssec",
-        "trustad",
-    ] {
+    let words = "debug aaonly usevc primary igntc recurse defnames stayopen dnsrch \
+                 use_inet6 use_edns0 use_dnssec trustad";
+    for word in words.split_ascii_whitespace() {
         for (sign, on) in [("", true), ("+", true), ("-", false)] {
             let options = read(&format!("O ResolverOptions={sign}{}", word.to_uppercase())).running;
             assert_eq!(options.resolver_options, [(word.as_bytes().to_vec(), on)]);
