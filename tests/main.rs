@@ -69,7 +69,7 @@ scenarios! {
     nothing_accepted_is_lost_by_sigkill: "sudden_end", "SIGKILL", "20";
     nothing_accepted_is_lost_by_sigterm: "sudden_end", "SIGTERM", "20";
     mail_waits_in_its_queue_group_and_is_split_run_and_listed_by_it: "queue_groups";
-    mail_is_counted_in_the_statistics_file: "statistics";
+    mail_is_counted_in_the_statistics_file: "statistics_file";
     check_mailq_munin_and_webmin_read_the_queue: "queue_readers";
     the_queue_is_worked_on_by_hand_while_runners_of_both_programs_run: "queue_tool";
     long_sessions_are_quoted_whole_and_old_transcripts_go: "transcripts";
