@@ -3,6 +3,7 @@
 //! - [`balanced`]: cutting without leaving quotes or comments open
 //! - [`bytes`]: folding case, trimming, searching, showing foreign bytes
 //! - [`interval`]: `1h30m`, `01:30:00`, `1 hour 30 minutes`
+//! - [`quoted`]: octets outside of quotes
 //! - [`date`]: dates of headers, of `ctime` and of queue listings
 
 pub mod balanced;
@@ -10,3 +11,4 @@ pub mod bytes;
 pub mod date;
 pub mod interval;
 pub mod json;
+pub mod quoted;

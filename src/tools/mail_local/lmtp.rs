@@ -8,6 +8,7 @@ use std::io::{self, BufRead, Write};
 use crate::smtp::dot::{Bare, DotDecoder, LineEnds, Progress};
 use crate::sys::identity::{User, UserDatabase};
 use crate::text::bytes::{eq_folded, starts_with_folded};
+use crate::text::quoted::find_unquoted;
 
 use super::mailbox::Failure;
 use super::spool::{Spool, SpoolWriter};
@@ -300,26 +301,10 @@ fn path_of<'c>(argument: &'c [u8], word: &[u8]) -> Option<&'c [u8]> {
         return None;
     }
     let path = argument.get(word.len()..)?.strip_prefix(b"<")?;
-    let end = unquoted(path, |octet| octet == b'>')?;
+    let end = find_unquoted(path, |octet| octet == b'>').ok().flatten()?;
     let (path, behind) = path.split_at(end);
     let behind = behind.get(1..)?;
     (behind.is_empty() || behind.starts_with(b" ")).then_some(path)
-}
-
-/// Finds the first octet of a kind outside of quotes and not behind a backslash.
-fn unquoted(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    text.iter().position(|&octet| {
-        if std::mem::take(&mut is_escaped) {
-            return false;
-        }
-        match octet {
-            b'\\' => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            _ => {}
-        }
-        !is_quoted && wanted(octet)
-    })
 }
 
 /// Drops a route in front of an address: `@a,@b:user@c`.
@@ -336,7 +321,9 @@ fn without_route(path: &[u8]) -> &[u8] {
 /// Gives the name of the user: no route, no host, no detail behind `+`, no quotes.
 fn user_name(path: &[u8]) -> Vec<u8> {
     let address = without_route(path);
-    let end = unquoted(address, |octet| matches!(octet, b'@' | b'+'));
+    let end = find_unquoted(address, |octet| matches!(octet, b'@' | b'+'))
+        .ok()
+        .flatten();
     let local = address.get(..end.unwrap_or(address.len()));
     let mut name = Vec::new();
     let mut octets = local.unwrap_or(address).iter();

@@ -7,6 +7,7 @@
 use std::io::{self, BufRead, Read};
 
 use crate::text::bytes::{ends_with_folded, eq_folded, starts_with_folded, trim};
+use crate::text::quoted::find_unquoted;
 
 /// The longest line that is looked at; what is behind it is skipped.
 const MAX_LINE: usize = 64 << 10;
@@ -90,25 +91,11 @@ fn read_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
 
 /// Takes the sender, which ends at a blank that is not quoted.
 fn sender_of(rest: &[u8]) -> Result<Vec<u8>, HeaderFault> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    let end = rest.iter().position(|&octet| {
-        if std::mem::take(&mut is_escaped) {
-            return false;
-        }
-        match octet {
-            b'\\' => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            _ => {}
-        }
-        !is_quoted && octet == b' '
-    });
-    match end {
-        None if is_quoted => Err(HeaderFault::BadSender),
-        end => Ok(rest
-            .get(..end.unwrap_or(rest.len()))
-            .unwrap_or(rest)
-            .to_vec()),
-    }
+    let end = find_unquoted(rest, |octet| octet == b' ').map_err(|_| HeaderFault::BadSender)?;
+    Ok(rest
+        .get(..end.unwrap_or(rest.len()))
+        .unwrap_or(rest)
+        .to_vec())
 }
 
 /// Gives the value of a field with this name, whatever is between name and colon.
