@@ -45,12 +45,18 @@ pub struct ListenSpec {
     pub receive_buffer: Option<usize>,
 }
 
+/// How many connections wait in the kernel when `Listen=` says nothing.
+///
+/// The reference has 10 and forks for each; a burst of clients beyond that loses its first
+/// packets and comes back after seconds. The kernel cuts it down to `net.core.somaxconn`.
+const BACKLOG: u32 = 1_024;
+
 impl ListenSpec {
-    /// Makes a spec with the reference's backlog of 10.
+    /// Makes a spec with a backlog that holds a burst of clients.
     pub fn new(address: ListenAddress) -> Self {
         ListenSpec {
             address,
-            backlog: 10,
+            backlog: BACKLOG,
             send_buffer: None,
             receive_buffer: None,
         }

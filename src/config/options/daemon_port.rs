@@ -44,7 +44,7 @@ pub struct DaemonPort {
     pub address: Option<Vec<u8>>,
     /// `Family=`.
     pub family: PortFamily,
-    /// `Listen=`: backlog; `None` is ten.
+    /// `Listen=`: backlog; `None` is enough for a burst.
     pub listen: Option<u32>,
     /// `SndBufSize=` in bytes.
     pub send_buffer_size: Option<u32>,
