@@ -6,11 +6,13 @@
 //! - [`transaction`]: one message through a session;
 //! - [`dialogue`]: commands out, replies in; [`answer`]: one reply; [`stream`]: the octets;
 //! - [`connect`]: addresses of a host and connections to them;
+//! - [`crowd`]: how many sessions with one host at a time;
 //! - [`connections`]: sessions kept for the next message.
 
 pub mod answer;
 pub mod connect;
 pub mod connections;
+pub mod crowd;
 pub mod dialogue;
 pub mod outcome;
 pub mod session;
@@ -22,6 +24,7 @@ pub mod witness;
 pub(crate) mod scripted_server;
 
 pub use connections::{ConnectionCache, Farewell};
+pub use crowd::{Crowd, Place};
 pub use outcome::{Lost, Outcome, Phase};
 pub use session::{
     BodyRequest, Conversion, Esmtp, MailCommand, Manners, Protocol, Ready, Refusal, SevenBitServer,

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use super::crowd::Place;
 use crate::sys::socket::{self, Readiness};
 use crate::sys::spawn::{Ended, Running};
 
@@ -99,6 +100,8 @@ pub struct Stream {
     buffer: Vec<u8>,
     /// Where the unread part of the buffer begins.
     start: usize,
+    /// Given back when the session ends.
+    _place: Option<Place>,
 }
 
 impl Stream {
@@ -112,6 +115,15 @@ impl Stream {
             transport,
             buffer: Vec::new(),
             start: 0,
+            _place: None,
+        }
+    }
+
+    /// Lets the stream hold a place among the sessions with its host.
+    pub fn holding(self, place: Place) -> Self {
+        Stream {
+            _place: Some(place),
+            ..self
         }
     }
 

@@ -418,6 +418,7 @@ impl<'a> Attempt<'a> {
             resolver: &*self.mta.resolver,
             clock: &*self.mta.clock,
             counting: &self.mta.counting,
+            crowd: &self.mta.lifetime.crowd,
             is_ourselves,
             own_name,
             is_first_attempt: self.envelope.attempts <= 1,

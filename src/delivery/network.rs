@@ -16,7 +16,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::exchangers::{Asking, exchangers};
 use super::host_knowledge::{self, Busy};
@@ -27,7 +27,8 @@ use super::network_call::{
 use crate::client::connect::{self, Patient};
 use crate::client::outcome::status;
 use crate::client::{
-    Finished, Manners, MessageWriter, Outcome, RcptCommand, Ready, Stream, Transport, Witness,
+    Finished, Manners, MessageWriter, Outcome, Place, RcptCommand, Ready, Stream, Transport,
+    Witness,
 };
 use crate::dns::mx::{MxFailure, MxList};
 use crate::logging::traffic::TrafficLog;
@@ -212,6 +213,12 @@ impl Witness for Told<'_> {
     }
 }
 
+/// How long to wait for a place among our sessions with a host.
+///
+/// Long enough for a host that takes a message in a few seconds to get through all delivery
+/// threads; a host that hangs must not keep all of them, so then its mail goes to the queue.
+const CROWD_PATIENCE: Duration = Duration::from_secs(60);
+
 /// One host to talk to.
 struct Target {
     /// Its name as log and bounces show it.
@@ -226,6 +233,14 @@ impl Target {
     /// The name under which the status of the host is kept; sockets in the file system have none.
     fn name_for_status(&self) -> Option<&[u8]> {
         (!self.is_local).then_some(self.host.as_slice())
+    }
+
+    /// The name under which our sessions with it are counted.
+    fn name_in_crowd(&self) -> Vec<u8> {
+        match self.port {
+            Some(port) => [self.host.as_slice(), format!(":{port}").as_bytes()].concat(),
+            None => self.host.clone(),
+        }
     }
 
     fn local(path: &[u8]) -> Self {
@@ -353,11 +368,34 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
     }
 
     fn connection(&mut self, target: &Target) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
+        let place = self.place(target)?;
         if target.is_local {
-            self.connect_local(target)
+            self.connect_local(target, place)
         } else {
-            self.connect(target)
+            self.connect(target, place)
         }
+    }
+
+    /// A place among our sessions with the host, if need be one that becomes free soon.
+    fn place(&mut self, target: &Target) -> Result<Place, Box<Unreached>> {
+        let crowd = self.call.crowd;
+        let name = target.name_in_crowd();
+        if let Some(place) = crowd.try_enter(&name) {
+            return Ok(place);
+        }
+        // Nobody waits with a place another may be waiting for.
+        let mut told = Told::new(self.witness, &target.host);
+        self.memory.connections.close_all(&mut told);
+        crowd
+            .enter(&name, Instant::now() + CROWD_PATIENCE)
+            .ok_or_else(|| {
+                let reason = b"Too many sessions with this host already";
+                let outcome = Outcome {
+                    avoids_host: false,
+                    ..Outcome::not_connected(reason, &target.host)
+                };
+                unreached(outcome, target.host.clone())
+            })
     }
 
     /// A session with the host: a kept one, or a new connection.
@@ -408,7 +446,11 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         self.witness.message(&text);
     }
 
-    fn connect(&mut self, target: &Target) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
+    fn connect(
+        &mut self,
+        target: &Target,
+        place: Place,
+    ) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
         self.announce(target);
         let call = self.call;
         let host = &target.host;
@@ -436,7 +478,8 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
                 if let Some(name) = interface_name(call, &address, &stream) {
                     manners.helo_name = name;
                 }
-                let ready = self.open(target, Transport::Tcp(stream), Some(address), &manners)?;
+                let stream = Stream::new(Transport::Tcp(stream)).holding(place);
+                let ready = self.open(target, stream, Some(address), &manners)?;
                 Ok((ready, Some(address)))
             }
             Err(failed) => {
@@ -467,15 +510,14 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
     fn connect_local(
         &mut self,
         target: &Target,
+        place: Place,
     ) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
         self.announce(target);
         match socket::connect_local(path_of(&target.host), each_connect(self.call)) {
             Ok(stream) => {
                 let manners = manners(self.call);
-                Ok((
-                    self.open(target, Transport::Local(stream), None, &manners)?,
-                    None,
-                ))
+                let stream = Stream::new(Transport::Local(stream)).holding(place);
+                Ok((self.open(target, stream, None, &manners)?, None))
             }
             Err(error) => {
                 let outcome = Outcome::not_connected(error_text(&error).as_bytes(), &target.host);
@@ -487,7 +529,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
     fn open(
         &mut self,
         target: &Target,
-        transport: Transport,
+        stream: Stream,
         address: Option<IpAddr>,
         manners: &Manners,
     ) -> Result<Ready, Box<Unreached>> {
@@ -497,7 +539,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         self.memory
             .connections
             .reserve(mailer, &target.host, &mut told);
-        match Ready::open(Stream::new(transport), &target.host, manners, &mut told) {
+        match Ready::open(stream, &target.host, manners, &mut told) {
             Ok(ready) => Ok(ready),
             Err(outcome) => {
                 let said = outcome.last_words.clone().or_else(|| outcome.reply.clone());

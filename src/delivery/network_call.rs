@@ -6,9 +6,10 @@
 //! Source: guide 5.4 (flags 2 a k z R), 5.6 (ClientPortOptions), 4.1 (Timeout.connect).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{Esmtp, MailCommand, Manners, Protocol, RcptCommand};
+use crate::client::{Crowd, Esmtp, MailCommand, Manners, Protocol, RcptCommand};
 use crate::config::options::Options;
 use crate::config::options::daemon_port::{ClientPort, PortFamily};
 use crate::dns::{Patience, Resolver};
@@ -32,6 +33,8 @@ pub struct Call<'a> {
     pub clock: &'a dyn Clock,
     /// Counts the connections made.
     pub counting: &'a Counting,
+    /// Counts the sessions there are.
+    pub crowd: &'a Arc<Crowd>,
     /// Says whether a name is one of ours (class w).
     pub is_ourselves: &'a dyn Fn(&[u8]) -> bool,
     /// Our own name (`$j`); also the name in EHLO unless `HeloName` is set.

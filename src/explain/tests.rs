@@ -53,6 +53,7 @@ fn explained(address: impl AsRef<[u8]>, with_failures: bool) -> Explanation {
         queue_ids: Arc::new(QueueIdSource::new(0)),
         directory_sync: Arc::new(DirectorySync::new()),
         tried_aliases: Default::default(),
+        crowd: Default::default(),
         clock: Arc::new(SystemClock),
         users,
         privileged: Arc::new(Unprivileged),

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use crate::alias::database::AliasDatabase;
 use crate::alias::refresh::TriedTexts;
+use crate::client::Crowd;
 use crate::config::options::{DeliveryMode, ErrorMode, HeaderOptions};
 use crate::config::{Config, Options};
 use crate::dns::Resolver;
@@ -54,6 +55,8 @@ pub struct Lifetime {
     pub privileged: Arc<dyn Privileged>,
     /// The alias texts that were rebuilt from at need.
     pub tried_aliases: TriedTexts,
+    /// How many sessions there are with each host.
+    pub crowd: Arc<Crowd>,
 }
 
 /// One configuration and all that was opened because of it.

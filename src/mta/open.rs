@@ -31,6 +31,7 @@ impl Lifetime {
             users: Arc::new(SystemUsers),
             privileged,
             tried_aliases: TriedTexts::default(),
+            crowd: Arc::default(),
         }
     }
 }

@@ -209,6 +209,7 @@ fn machine(config: Config, clock: Arc<ManualClock>) -> (Arc<Mta>, Recorded) {
             users,
             privileged,
             tried_aliases: Default::default(),
+            crowd: Default::default(),
         }),
         log,
         counting: Default::default(),
