@@ -4,7 +4,9 @@
 //! without any; a message for a host that hangs therefore costs one thread, not
 //! the mail behind it. A few dozen threads use machine and disk up when deliveries are
 //! brisk; when all of them only wait, for programs that take their time or hosts
-//! that do not answer, a foreman brings more in. Jobs wait in a bounded channel. When that is full the
+//! that do not answer, a foreman brings more in, unless the processors have more to do than
+//! they can anyway: then nothing waits, and more threads would only make all slower. How many
+//! may talk to one host is not decided here but by [`crate::client::Crowd`]. Jobs wait in a bounded channel. When that is full the
 //! entry is unlocked and only its name is kept, so that neither descriptors nor
 //! memory run out and nothing waits for the next queue run.
 
@@ -54,6 +56,17 @@ pub trait Labour<J: Job> {
     fn take_up(&mut self, name: J::Name) -> Option<J>;
 }
 
+/// How many threads a pool has.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolSize {
+    /// How many are started at once when there is work.
+    pub core_threads: usize,
+    /// How many there may be while all of them only wait.
+    pub max_threads: usize,
+    /// Says whether the processors have more to do than they can.
+    pub is_machine_busy: fn() -> bool,
+}
+
 /// The pool; clones share it.
 pub struct Deliverers<J: Job> {
     inner: Arc<Inner<J>>,
@@ -92,6 +105,8 @@ struct Inner<J: Job> {
     running: Arc<AtomicUsize>,
     is_closing: AtomicBool,
     hire: Box<dyn Fn() -> Box<dyn Labour<J>> + Send + Sync>,
+    /// Says whether the processors have more to do than they can.
+    is_machine_busy: fn() -> bool,
     /// Told after each delivery, so that a place at the gate is taken at once.
     on_end: Box<dyn Fn() + Send + Sync>,
 }
@@ -104,16 +119,20 @@ struct Crew {
 }
 
 impl<J: Job> Deliverers<J> {
-    /// Makes a pool of `core_threads`, or up to `max_threads` while all of them only wait.
+    /// Makes a pool.
     ///
     /// It counts its work in `running`.
     pub fn new(
-        core_threads: usize,
-        max_threads: usize,
+        size: PoolSize,
         running: Arc<AtomicUsize>,
         hire: impl Fn() -> Box<dyn Labour<J>> + Send + Sync + 'static,
         on_end: impl Fn() + Send + Sync + 'static,
     ) -> Self {
+        let PoolSize {
+            core_threads,
+            max_threads,
+            is_machine_busy,
+        } = size;
         let (sender, receiver) = crossbeam_channel::bounded(core_threads.clamp(1, MAX_WAITING));
         Deliverers {
             inner: Arc::new(Inner {
@@ -127,6 +146,7 @@ impl<J: Job> Deliverers<J> {
                 running,
                 is_closing: AtomicBool::new(false),
                 hire: Box::new(hire),
+                is_machine_busy,
                 on_end: Box::new(on_end),
             }),
         }
@@ -200,7 +220,7 @@ impl<J: Job> Inner<J> {
                 crew.has_foreman = false;
                 return;
             }
-            if pace < crew.threads.div_ceil(SLUGGISH) {
+            if pace < crew.threads.div_ceil(SLUGGISH) && !(self.is_machine_busy)() {
                 let more = (crew.threads / 2).max(1).min(waiting);
                 for _ in 0..more.min(self.max_threads - crew.threads) {
                     crew.add_thread(self);
@@ -335,10 +355,14 @@ mod tests {
     }
 
     fn pool(threads: usize) -> (Deliverers<Number>, Sender<()>, Receiver<u32>) {
-        pool_of(threads, threads)
+        pool_of(PoolSize {
+            core_threads: threads,
+            max_threads: threads,
+            is_machine_busy: || false,
+        })
     }
 
-    fn pool_of(core: usize, most: usize) -> (Deliverers<Number>, Sender<()>, Receiver<u32>) {
+    fn pool_of(size: PoolSize) -> (Deliverers<Number>, Sender<()>, Receiver<u32>) {
         let (permit, permission) = bounded(10_000);
         let (done, reports) = unbounded();
         let hire = move || -> Box<dyn Labour<Number>> {
@@ -348,7 +372,7 @@ mod tests {
             })
         };
         (
-            Deliverers::new(core, most, Arc::default(), hire, || {}),
+            Deliverers::new(size, Arc::default(), hire, || {}),
             permit,
             reports,
         )
@@ -386,7 +410,11 @@ mod tests {
 
     #[test]
     fn more_threads_come_when_all_only_wait() {
-        let (pool, permit, reports) = pool_of(2, 9);
+        let (pool, permit, reports) = pool_of(PoolSize {
+            core_threads: 2,
+            max_threads: 9,
+            is_machine_busy: || false,
+        });
         for number in 100..120 {
             pool.submit(Number(number));
         }
@@ -396,6 +424,34 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(running.load(Ordering::SeqCst), 9);
+        for _ in 0..20 {
+            permit.send(()).unwrap();
+        }
+        for _ in 0..20 {
+            reports.recv_timeout(Duration::from_secs(20)).unwrap();
+        }
+    }
+
+    #[test]
+    fn nobody_is_brought_in_while_the_processors_are_the_bottleneck() {
+        static IS_ASKED: AtomicUsize = AtomicUsize::new(0);
+        let (pool, permit, reports) = pool_of(PoolSize {
+            core_threads: 2,
+            max_threads: 9,
+            is_machine_busy: || {
+                IS_ASKED.fetch_add(1, Ordering::SeqCst);
+                true
+            },
+        });
+        for number in 100..120 {
+            pool.submit(Number(number));
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while IS_ASKED.load(Ordering::SeqCst) < 3 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(IS_ASKED.load(Ordering::SeqCst) >= 3, "the foreman looked");
+        assert_eq!(lock(&pool.inner.crew).threads, 2);
         for _ in 0..20 {
             permit.send(()).unwrap();
         }

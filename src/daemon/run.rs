@@ -19,7 +19,7 @@ use super::Deliver;
 use super::accept::{AcceptLoop, Event, Title, WAKER, spare_descriptor};
 use super::control::{Control, Current, Way};
 use super::control_socket::{ControlSocket, State};
-use super::deliverer::{Deliverers, Labour};
+use super::deliverer::{Deliverers, Labour, PoolSize};
 use super::gate::Gate;
 use super::listeners::{Listener, gate_limits, open_all};
 use super::pid_file::PidFile;
@@ -34,7 +34,7 @@ use crate::queue::cleaning::remove_leftovers;
 use crate::server::session::Session;
 use crate::smtp::ExitStatus;
 use crate::sys::helper::Helper;
-use crate::sys::host::error_text;
+use crate::sys::host::{error_text, processors, runnable_tasks};
 use crate::sys::privilege::{Direct, Privileged};
 use crate::sys::process::{
     Daemonized, ProcessTitle, StartReport, change_directory, daemonize,
@@ -47,6 +47,8 @@ use crate::text::interval::format_interval;
 const DELIVERERS: usize = 40;
 /// The most delivery threads when MaxQueueChildren says nothing and all of them only wait.
 const MAX_DELIVERERS: usize = 400;
+/// With more runnable tasks for each processor than this, more delivery threads would not help.
+const BUSY_TASKS: u32 = 2;
 /// Descriptors kept back for the queue, maps and deliveries.
 const RESERVED_DESCRIPTORS: u64 = 128;
 /// With fewer descriptors than this, every session is counted with the files it may open.
@@ -426,8 +428,17 @@ fn deliverers(
     let on_end = move || {
         bell.ring(Event::DeliveryEnded);
     };
-    let core_threads = max_threads.min(DELIVERERS);
-    Deliverers::new(core_threads, max_threads, Arc::clone(running), hire, on_end)
+    let size = PoolSize {
+        core_threads: max_threads.min(DELIVERERS),
+        max_threads,
+        is_machine_busy,
+    };
+    Deliverers::new(size, Arc::clone(running), hire, on_end)
+}
+
+/// Says whether more tasks want to run than the processors can get on with.
+fn is_machine_busy() -> bool {
+    runnable_tasks().is_some_and(|tasks| tasks > processors().saturating_mul(BUSY_TASKS))
 }
 
 fn start_workers(

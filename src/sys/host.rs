@@ -13,6 +13,15 @@ pub fn load_average() -> Option<f64> {
     text.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// Returns how many tasks of the machine run or want to at this moment; `None` if the system does not say.
+///
+/// Source: proc(5), the fourth field of `/proc/loadavg`.
+pub fn runnable_tasks() -> Option<u32> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let (runnable, _) = text.split_ascii_whitespace().nth(3)?.split_once('/')?;
+    runnable.parse().ok()
+}
+
 /// Free space of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FreeSpace {
@@ -279,6 +288,7 @@ mod tests {
     fn the_machine_says_something_about_itself() {
         assert!(!host_name().is_empty());
         assert!(load_average().unwrap() >= 0.0);
+        assert!(runnable_tasks().is_some());
         assert!(free_space(Path::new("/")).unwrap().block_size > 0);
         let loopback = interface_addresses().unwrap();
         assert!(loopback.iter().all(|found| !found.name.is_empty()));
