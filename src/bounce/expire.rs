@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use crate::config::options::timeouts::{ByUrgency, ReturnAfter, Timeouts};
 use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, RecipientState};
+use crate::smtp::parameter::{DeliverBy, DeliverByMode};
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::clock::Timestamp;
+use crate::text::bytes::printable;
 use crate::text::interval::format_interval_in_words;
 
 /// The times that hold for one message.
@@ -94,10 +96,69 @@ pub fn expire(envelope: &mut Envelope, times: &QueueTimes, now: Timestamp) -> Ex
     if times.returns(envelope, now) {
         return give_up(envelope, times, now);
     }
-    if is_warning_due(envelope, times, now) {
-        return warn(envelope, times);
+    if may_warn(envelope) {
+        if let Some(by) = passed_deadline(envelope, DeliverByMode::Notify, now) {
+            let told = format!("Warning: Delivery time ({}s) exceeded", by.seconds);
+            envelope.note_trouble(true, told.as_bytes());
+            return warn(envelope, times, &told, told.clone());
+        }
+        if !times.warn_after.is_zero() && now > envelope.created + times.warn_after {
+            let past = format_interval_in_words(times.warn_after);
+            let still = format!("Warning: message still undelivered after {past}");
+            let told = format!("Warning: could not send message for past {past}");
+            return warn(envelope, times, &still, told);
+        }
     }
     Expiry::Nothing
+}
+
+/// Returns the moment a message must be delivered by.
+pub(super) fn deadline(created: Timestamp, by: DeliverBy) -> Timestamp {
+    Timestamp::from_seconds(created.seconds().saturating_add(by.seconds))
+}
+
+/// Returns the time a sender set, if it has this mode and is over.
+///
+/// Observed: 8.17.1.9; what was over before the message came is nobody's delay.
+pub(super) fn passed_deadline(
+    envelope: &Envelope,
+    mode: DeliverByMode,
+    now: Timestamp,
+) -> Option<DeliverBy> {
+    let by = envelope
+        .deliver_by
+        .filter(|by| by.mode == mode && by.seconds > 0)?;
+    (now > deadline(envelope.created, by)).then_some(by)
+}
+
+/// Fails a message whose sender wants it back when his time is over (RFC 2852 mode R); asked
+/// before an attempt.
+///
+/// Returns what whoever watches is told, empty if the sender does not want to hear of it; `None`
+/// if there is time left. The text is logged with the report, too.
+pub fn expire_deadline(envelope: &mut Envelope, now: Timestamp) -> Option<String> {
+    let by = passed_deadline(envelope, DeliverByMode::Return, now)?;
+    let told = format!("delivery time expired {}s", by.seconds);
+    let mut recipients = envelope.recipients.iter();
+    let last = recipients.rfind(|one| one.state.is_open() && one.notify.on_failure());
+    let shown = last.map_or(String::new(), |last| {
+        format!("{}... {told}", printable(&last.address))
+    });
+    let line = format!("Delivery time ({}s) expired", by.seconds);
+    envelope.transcript.push_line(line.as_bytes());
+    envelope
+        .transcript
+        .push_line(b"Message will be deleted from queue");
+    envelope.note_trouble(true, told.as_bytes());
+    let enhanced = EnhancedStatus::new(5, 4, 7)
+        .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::Unavailable));
+    let status = DeliveryStatus::local(enhanced, ExitStatus::Unavailable, told, now);
+    for recipient in &mut envelope.recipients {
+        if recipient.state.is_open() {
+            recipient.state = RecipientState::Failed(status.clone());
+        }
+    }
+    Some(shown)
 }
 
 fn give_up(envelope: &mut Envelope, times: &QueueTimes, now: Timestamp) -> Expiry {
@@ -132,36 +193,33 @@ fn give_up(envelope: &mut Envelope, times: &QueueTimes, now: Timestamp) -> Expir
     Expiry::Returned { told }
 }
 
-fn is_warning_due(envelope: &Envelope, times: &QueueTimes, now: Timestamp) -> bool {
+/// Tells whether the sender may be warned at all, and has not been.
+fn may_warn(envelope: &Envelope) -> bool {
     let sender = envelope.sender.address.to_ascii_lowercase();
     let sender = sender.strip_prefix(b"<").unwrap_or(&sender);
     let sender = sender.strip_suffix(b">").unwrap_or(sender);
-    let asked = |state: &RecipientState| matches!(state, RecipientState::Deferred(_));
-    !times.warn_after.is_zero()
-        && now > envelope.created + times.warn_after
-        && !envelope.flags.contains(EnvelopeFlags::WARNING_SENT)
-        && !envelope.is_response()
-        && envelope.class >= 0
-        && !envelope.sender.is_null()
-        && !sender.starts_with(b"owner-")
-        && !(sender.len() > 8 && sender.ends_with(b"-request"))
-        && envelope
-            .recipients
-            .iter()
-            .any(|r| asked(&r.state) && r.notify.on_delay())
+    let is_list =
+        sender.starts_with(b"owner-") || sender.len() > 8 && sender.ends_with(b"-request");
+    if is_list
+        || envelope.flags.contains(EnvelopeFlags::WARNING_SENT)
+        || envelope.is_response()
+        || envelope.class < 0
+        || envelope.sender.is_null()
+    {
+        return false;
+    }
+    let waits = |state: &RecipientState| matches!(state, RecipientState::Deferred(_));
+    let mut recipients = envelope.recipients.iter();
+    recipients.any(|one| waits(&one.state) && one.notify.on_delay())
 }
 
-fn warn(envelope: &mut Envelope, times: &QueueTimes) -> Expiry {
-    let past = format_interval_in_words(times.warn_after);
+fn warn(envelope: &mut Envelope, times: &QueueTimes, line: &str, told: String) -> Expiry {
     let until = format_interval_in_words(times.return_age());
-    let still = format!("Warning: message still undelivered after {past}");
-    envelope.transcript.push_line(still.as_bytes());
+    envelope.transcript.push_line(line.as_bytes());
     let trying = format!("Will keep trying until message is {until} old");
     envelope.transcript.push_line(trying.as_bytes());
     envelope.flags.insert(EnvelopeFlags::WARNING_SENT);
-    Expiry::Warned {
-        told: format!("Warning: could not send message for past {past}"),
-    }
+    Expiry::Warned { told }
 }
 
 #[cfg(test)]
@@ -225,6 +283,40 @@ mod tests {
             Will keep trying until message is 5 days old\n\
             Message could not be delivered for 5 days\nMessage will be deleted from queue\n";
         assert_eq!(envelope.transcript.as_bytes(), transcript.as_bytes());
+    }
+
+    #[test]
+    fn a_time_set_by_the_sender_ends_the_waiting_or_is_told_once() {
+        use RecipientState::Failed;
+        let by = |seconds, mode| {
+            let mut envelope = waiting();
+            envelope.deliver_by = Some(DeliverBy {
+                seconds,
+                mode,
+                trace: false,
+            });
+            envelope
+        };
+        let mut returned = by(3_600, DeliverByMode::Return);
+        assert_eq!(expire_deadline(&mut returned, after(0)), None);
+        assert_eq!(expire(&mut returned, &times(), after(3)), Expiry::Nothing);
+        let told = expire_deadline(&mut returned, after(1));
+        assert_eq!(told.as_deref(), Some("bob... delivery time expired 3600s"));
+        let Failed(status) = &returned.recipients[0].state else {
+            panic!("still open");
+        };
+        assert_eq!(status.reported.to_string(), "5.4.7");
+        let transcript = "Delivery time (3600s) expired\nMessage will be deleted from queue\n";
+        assert_eq!(returned.transcript.as_bytes(), transcript.as_bytes());
+
+        let mut told_of = by(3_600, DeliverByMode::Notify);
+        assert_eq!(expire_deadline(&mut told_of, after(9)), None);
+        let told = "Warning: Delivery time (3600s) exceeded".to_owned();
+        let warned = expire(&mut told_of, &times(), after(1));
+        assert_eq!(warned, Expiry::Warned { told });
+        assert_eq!(expire(&mut told_of, &times(), after(1)), Expiry::Nothing);
+        let mut past = by(-3_600, DeliverByMode::Notify);
+        assert_eq!(expire(&mut past, &times(), after(1)), Expiry::Nothing);
     }
 
     #[test]

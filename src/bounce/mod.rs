@@ -23,7 +23,7 @@ mod post;
 mod report;
 mod wording;
 
-pub use expire::{Expiry, QueueTimes, expire};
+pub use expire::{Expiry, QueueTimes, expire, expire_deadline};
 pub use last_resort::{DeadLetter, save_dead_letter};
 pub use notify::{Notice, NoticeKind, NoticeRules, notices_for};
 pub use post::{Fate, Posted, send_notices};

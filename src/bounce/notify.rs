@@ -7,6 +7,7 @@
 //!
 //! Source: RFC 3461 section 5.2; guide 4.1.1 and 5.6; observed: 8.17.1.9.
 
+use crate::envelope::receipt::{Receipt, receipt_of};
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::smtp::ExitStatus;
 
@@ -102,7 +103,11 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
             log_word: log_word(envelope),
             reason: Some(warning.as_bytes().to_vec()),
         });
-    } else if any(is_receipt) {
+    } else if envelope
+        .recipients
+        .iter()
+        .any(|recipient| receipt_for(envelope, recipient).is_some())
+    {
         notices.push(Notice {
             kind: NoticeKind::Receipt,
             to: envelope.sender.address.clone(),
@@ -185,13 +190,11 @@ fn is_our_fault(envelope: &Envelope) -> bool {
     first.is_some_and(|status| matches!(status.exit, ExitStatus::Software | ExitStatus::Config))
 }
 
-/// Tells whether the sender wants to hear that this recipient got it, from us.
-pub(super) fn is_receipt(recipient: &Recipient) -> bool {
+/// Tells whether and why the sender hears from us that this recipient got it.
+pub(super) fn receipt_for(envelope: &Envelope, recipient: &Recipient) -> Option<Receipt> {
     match &recipient.state {
-        RecipientState::Delivered(status) => {
-            recipient.notify.on_success() && !status.reports_itself
-        }
-        _ => false,
+        RecipientState::Delivered(status) => receipt_of(envelope, recipient, status),
+        _ => None,
     }
 }
 

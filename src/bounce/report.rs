@@ -9,10 +9,12 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use super::expire::{deadline, passed_deadline};
 use super::from_quoter::FromQuoter;
 use super::notify::{Notice, NoticeKind};
 use super::wording::{
-    Action, action_of, failure_lines, push_line, status_fields, success_lines, was_tried,
+    Action, action_of, delay_lines, failure_lines, push_line, status_fields, success_lines,
+    was_tried,
 };
 use crate::config::Config;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient};
@@ -20,6 +22,7 @@ use crate::macros::Macros;
 use crate::mailer::{Mailer, MailerTable};
 use crate::message::HeaderField;
 use crate::message::header::{Expansion, HeaderTraits, LATE_MACRO_MARK};
+use crate::smtp::parameter::DeliverByMode;
 use crate::smtp::xtext;
 use crate::sys::clock::Timestamp;
 use crate::text::date::rfc5322_date;
@@ -204,8 +207,21 @@ impl ReportView<'_> {
             &mut section,
             out,
         );
+        // Observed: ordinary warnings have no such list.
+        let is_late = passed_deadline(self.envelope, DeliverByMode::Notify, self.now).is_some();
         for (recipient, action) in actions() {
-            if recipient.notify.on_success() {
+            if action == Action::Delayed && is_late {
+                delay_lines(self, recipient, &mut section);
+            }
+        }
+        push_section(
+            b"   ----- The following addresses had transient non-fatal errors -----\n",
+            &mut section,
+            out,
+        );
+        for (recipient, action) in actions() {
+            let is_told = matches!(action, Action::DeadlineEnds | Action::DeadlineTrace);
+            if is_told || recipient.notify.on_success() {
                 success_lines(self, recipient, action, &mut section);
             }
         }
@@ -232,6 +248,10 @@ impl ReportView<'_> {
         }
         let arrival = rfc5322_date(self.envelope.created);
         push_line(out, &[b"Arrival-Date: ", arrival.as_bytes()]);
+        if let Some(by) = self.envelope.deliver_by {
+            let until = rfc5322_date(deadline(self.envelope.created, by));
+            push_line(out, &[b"Deliver-By-Date: ", until.as_bytes()]);
+        }
         for recipient in &self.envelope.recipients {
             if let Some(action) = action_of(self, recipient) {
                 status_fields(self, recipient, action, out);

@@ -3,8 +3,9 @@
 //!
 //! Source: RFC 3464 section 2.3; wording and the choice of types observed: 8.17.1.9.
 
-use super::notify::{is_delayed, is_failure, is_receipt};
+use super::notify::{is_delayed, is_failure, receipt_for};
 use super::report::ReportView;
+use crate::envelope::receipt::Receipt;
 use crate::envelope::{DeliveryStatus, Envelope, Recipient, RecipientState};
 use crate::mailer::Mailer;
 use crate::smtp::{ExitStatus, xtext};
@@ -21,6 +22,10 @@ pub(super) enum Action {
     Delivered,
     /// With a host that sends no receipts.
     Relayed,
+    /// With a host, or a mailer, that does not know of the time set for it.
+    DeadlineEnds,
+    /// Passed on, of a message whose way is followed.
+    DeadlineTrace,
     /// An alias with a list below it.
     Expanded,
     /// A list with an owner.
@@ -33,6 +38,8 @@ impl Action {
             Action::Failed => "failed",
             Action::Delayed => "delayed",
             Action::Delivered => "delivered (to mailbox)",
+            Action::DeadlineEnds => "relayed (Deliver-By notify mode)",
+            Action::DeadlineTrace => "relayed (Deliver-By trace mode)",
             Action::Relayed => "relayed (to non-DSN-aware mailer)",
             Action::Expanded => "expanded (to multi-recipient alias)",
             Action::Listed => "delivered (to mailing list)",
@@ -44,6 +51,8 @@ impl Action {
         match self {
             Action::Failed | Action::Delayed => None,
             Action::Delivered => Some("successfully delivered to mailbox"),
+            Action::DeadlineEnds => Some("Deliver-By notify: relayed"),
+            Action::DeadlineTrace => Some("Deliver-By trace: relayed"),
             Action::Relayed => Some("relayed to non-DSN-aware mailer"),
             Action::Expanded => Some("expanded by alias"),
             Action::Listed => Some("delivered to mailing list"),
@@ -60,14 +69,15 @@ pub(super) fn action_of(view: &ReportView<'_>, recipient: &Recipient) -> Option<
         return Some(Action::Delayed);
     }
     // Observed: what an alias or a list named is delivered without being listed.
-    if is_receipt(recipient) && recipient.primary {
+    if let Some(receipt) = receipt_for(view.envelope, recipient).filter(|_| recipient.primary) {
         let is_local = view
             .mailer_of(recipient)
             .is_some_and(|mailer| mailer.has(b'l'));
-        return Some(if is_local {
-            Action::Delivered
-        } else {
-            Action::Relayed
+        return Some(match receipt {
+            Receipt::Wanted if is_local => Action::Delivered,
+            Receipt::Wanted => Action::Relayed,
+            Receipt::DeadlineEnds => Action::DeadlineEnds,
+            Receipt::DeadlineTrace => Action::DeadlineTrace,
         });
     }
     expansion_of(view, recipient)
@@ -115,6 +125,12 @@ pub(super) fn failure_lines(view: &ReportView<'_>, recipient: &Recipient, out: &
     if let Some(reason) = recipient.state.status().and_then(reason_of) {
         push_line(out, &[b"    (reason: ", &reason, b")"]);
     }
+    expanded_line(view, recipient, out);
+}
+
+/// Appends a recipient that waits, for people.
+pub(super) fn delay_lines(view: &ReportView<'_>, recipient: &Recipient, out: &mut Vec<u8>) {
+    push_line(out, &[&recipient.address]);
     expanded_line(view, recipient, out);
 }
 

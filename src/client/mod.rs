@@ -3,6 +3,7 @@
 //! - [`witness`]: who is told what happens: log, transcript, `-v`;
 //! - [`outcome`]: what each reply means for a recipient;
 //! - [`session`]: from the greeting to a session that waits for MAIL;
+//! - [`mail_command`]: MAIL for one server, or why the message is not for it;
 //! - [`transaction`]: one message through a session;
 //! - [`dialogue`]: commands out, replies in; [`answer`]: one reply; [`stream`]: the octets;
 //! - [`connect`]: addresses of a host and connections to them;
@@ -14,6 +15,7 @@ pub mod connect;
 pub mod connections;
 pub mod crowd;
 pub mod dialogue;
+pub mod mail_command;
 pub mod outcome;
 pub mod session;
 pub mod stream;
@@ -25,10 +27,9 @@ pub(crate) mod scripted_server;
 
 pub use connections::{ConnectionCache, Farewell};
 pub use crowd::{Crowd, Place};
+pub use mail_command::{BodyRequest, Conversion, MailCommand, SevenBitServer};
 pub use outcome::{Lost, Outcome, Phase};
-pub use session::{
-    BodyRequest, Conversion, Esmtp, MailCommand, Manners, Protocol, Ready, Refusal, SevenBitServer,
-};
+pub use session::{Esmtp, Manners, Protocol, Ready, Refusal};
 pub use stream::{Stream, Transport};
 pub use transaction::{Finished, MessageWriter, RcptCommand, Transaction};
 pub use witness::Witness;

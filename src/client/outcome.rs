@@ -9,7 +9,7 @@
 //! Source: RFC 5321 section 4.2, RFC 3463, observed: 8.17.1.9.
 
 use crate::client::answer::Answer;
-use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::smtp::{EnhancedStatus, ExitStatus, Extensions};
 
 /// What became of a recipient, in all the forms others ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub remote: Option<Vec<u8>>,
     /// The server promised to report to the sender itself (it offers DSN).
     pub reports_itself: bool,
+    /// The server keeps the time the message must be delivered by (it offers DELIVERBY).
+    pub keeps_deadline: bool,
     /// The server spoke about one recipient, not about the whole message.
     pub is_personal: bool,
     /// What each recipient was accepted with, by place; a receipt quotes it.
@@ -124,6 +126,7 @@ impl Outcome {
             diagnostic: None,
             remote: None,
             reports_itself: false,
+            keeps_deadline: false,
             is_personal: false,
             accepted_with: Vec::new(),
             lost: None,
@@ -199,11 +202,12 @@ impl Outcome {
     }
 
     /// The outcome of a message the server took with this reply.
-    pub fn sent(answer: &Answer, host: &[u8], reports_itself: bool) -> Outcome {
+    pub fn sent(answer: &Answer, host: &[u8], offers: &Extensions) -> Outcome {
         Outcome {
             detail: Some(answer.text_without_codes().to_vec()),
             remote: Some(host.to_vec()),
-            reports_itself,
+            reports_itself: offers.dsn,
+            keeps_deadline: offers.deliver_by.is_some(),
             ..Outcome::new(ExitStatus::Ok, status(2, 0, 0))
         }
     }

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use crate::client::answer::Answer;
 use crate::client::dialogue::Dialogue;
+use crate::client::mail_command::{Fitted, MailCommand};
 use crate::client::outcome::{Lost, Outcome, Phase, status};
 use crate::client::stream::Stream;
 use crate::client::transaction::Transaction;
@@ -53,59 +54,6 @@ pub struct Manners {
     pub end_of_line: Vec<u8>,
     /// How long to wait for each reply.
     pub timeouts: Timeouts,
-}
-
-/// What the MAIL command says besides the sender.
-#[derive(Clone, Debug, Default)]
-pub struct MailCommand {
-    /// The sender between the angle brackets; empty for a bounce.
-    pub sender: Vec<u8>,
-    /// Size of the message in octets; 0 says nothing.
-    pub size: u64,
-    /// What the body is and may become.
-    pub body: BodyRequest,
-    /// `ENVID=` in xtext.
-    pub envelope_id: Option<Vec<u8>>,
-    /// `RET=`: `FULL` or `HDRS`.
-    pub return_what: Option<Vec<u8>>,
-    /// `AUTH=` in xtext.
-    pub auth: Option<Vec<u8>>,
-    /// `BY=`.
-    pub deliver_by: Option<Vec<u8>>,
-}
-
-/// The body as far as the dialogue cares.
-#[derive(Clone, Debug, Default)]
-pub struct BodyRequest {
-    /// The body type the sender declared, `8BITMIME` or `7BIT`.
-    pub declared: Option<Vec<u8>>,
-    /// It has octets above 127.
-    pub has_eight_bit: bool,
-    /// It may be declared 8BITMIME although the sender declared nothing.
-    pub may_declare: bool,
-    /// What to do for a server that takes seven bits only.
-    pub for_seven_bit_server: SevenBitServer,
-}
-
-/// What to do with octets above 127 for a server without 8BITMIME.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SevenBitServer {
-    /// Send them all the same (mailer flag 8, EightBitMode pass).
-    #[default]
-    SendAnyway,
-    /// Convert the message to quoted-printable or base64.
-    Convert,
-    /// Refuse the message.
-    Refuse,
-}
-
-/// What the server forces on the writer of the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conversion {
-    /// Send it as it is.
-    AsIs,
-    /// Convert it to seven bits (RFC 6152 section 3).
-    ToSevenBit,
 }
 
 /// Why MAIL did not lead on.
@@ -270,20 +218,19 @@ impl Ready {
             })
         };
         let host = self.dialogue.host().to_vec();
-        let (body, conversion) = match self.body_parameter(&mail.body) {
-            Ok(found) => found,
-            Err(outcome) => {
-                let text = [
-                    b"554 5.6.3 ",
-                    host.as_slice(),
-                    b" does not support 8BITMIME",
-                ]
-                .concat();
-                witness.transcript(&text);
-                return Err(refused(Some(self), *outcome));
+        let Fitted {
+            command,
+            conversion,
+        } = match mail.fit(&self.offers, &host) {
+            Ok(fitted) => fitted,
+            Err(unfit) => {
+                witness.transcript(&unfit.transcript);
+                if witness.is_listening() {
+                    unfit.shown.iter().for_each(|line| witness.echo(line));
+                }
+                return Err(refused(Some(self), unfit.outcome));
             }
         };
-        let command = self.mail_command(mail, body.as_deref());
         let resets = std::mem::take(&mut self.needs_reset);
         if resets {
             self.dialogue.command(b"RSET", witness);
@@ -327,67 +274,6 @@ impl Ready {
         let answer = self.dialogue.answer(self.timeouts.rset, witness);
         self.dialogue.off_record(false);
         answer.is_ok_and(|answer| answer.code / 100 == 2)
-    }
-
-    /// Decides about `BODY=` and conversion.
-    fn body_parameter(
-        &self,
-        body: &BodyRequest,
-    ) -> Result<(Option<Vec<u8>>, Conversion), Box<Outcome>> {
-        if self.offers.eight_bit_mime {
-            let declared = body
-                .declared
-                .clone()
-                .or_else(|| (body.has_eight_bit && body.may_declare).then(|| b"8BITMIME".to_vec()));
-            return Ok((declared, Conversion::AsIs));
-        }
-        if !body.has_eight_bit {
-            return Ok((None, Conversion::AsIs));
-        }
-        match body.for_seven_bit_server {
-            SevenBitServer::SendAnyway => Ok((None, Conversion::AsIs)),
-            SevenBitServer::Convert => Ok((None, Conversion::ToSevenBit)),
-            SevenBitServer::Refuse => Err(Box::new(Outcome::new(
-                ExitStatus::DataError,
-                status(5, 6, 3),
-            ))),
-        }
-    }
-
-    fn mail_command(&self, mail: &MailCommand, body: Option<&[u8]>) -> Vec<u8> {
-        let mut command = [b"MAIL From:<", mail.sender.as_slice(), b">"].concat();
-        let mut add = |name: &[u8], value: &[u8]| {
-            command.push(b' ');
-            command.extend_from_slice(name);
-            command.push(b'=');
-            command.extend_from_slice(value);
-        };
-        let offers = &self.offers;
-        if offers.size.is_some() && mail.size > 0 {
-            add(b"SIZE", mail.size.to_string().as_bytes());
-        }
-        if let Some(body) = body {
-            add(b"BODY", body);
-        }
-        if offers.dsn {
-            if let Some(envelope_id) = &mail.envelope_id {
-                add(b"ENVID", envelope_id);
-            }
-            if let Some(return_what) = &mail.return_what {
-                add(b"RET", return_what);
-            }
-        }
-        if let Some(auth) = mail.auth.as_ref().filter(|_| !offers.auth.is_empty()) {
-            add(b"AUTH", auth);
-        }
-        if let Some(by) = mail
-            .deliver_by
-            .as_ref()
-            .filter(|_| offers.deliver_by.is_some())
-        {
-            add(b"BY", by);
-        }
-        command
     }
 
     /// Says goodbye.

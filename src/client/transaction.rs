@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use crate::client::answer::Answer;
 use crate::client::dialogue::{deadline_in, lost_by};
+use crate::client::mail_command::Conversion;
 use crate::client::outcome::{Lost, Outcome, Phase, status};
-use crate::client::session::{Conversion, Protocol, Ready, log_protocol_error};
+use crate::client::session::{Protocol, Ready, log_protocol_error};
 use crate::client::stream::Stream;
 use crate::client::witness::Witness;
-use crate::smtp::ExitStatus;
+use crate::smtp::{ExitStatus, Extensions};
 
 /// Octets of the message collected before they are written.
 const WRITE_SIZE: usize = 65_536;
@@ -369,7 +370,7 @@ impl Transaction {
             let mut progress = progress;
             let outcome = Outcome {
                 accepted_with: std::mem::take(&mut progress.accepted_with),
-                ..Outcome::sent(&answer, &host, self.ready.offers.dsn)
+                ..Outcome::sent(&answer, &host, &self.ready.offers)
             };
             return self.still_open(outcome, progress, true);
         };
@@ -397,7 +398,7 @@ impl Transaction {
                         witness.settled(&[*place], &outcome);
                         progress.deferred.push(*place);
                     }
-                    let mut sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
+                    let mut sent = sent_by_lmtp(last.as_ref(), &host, &self.ready.offers);
                     sent.logged = status(4, 4, 2);
                     return self.over(End::Lost, sent, progress, witness);
                 }
@@ -410,7 +411,7 @@ impl Transaction {
                     log_protocol_error("DATA-3", &outcome, &answer, &host, witness);
                     if answer.code == 421 {
                         let rest = accepted.get(at..).unwrap_or_default();
-                        let sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
+                        let sent = sent_by_lmtp(last.as_ref(), &host, &self.ready.offers);
                         return self.closed_by_lmtp(rest, &outcome, sent, progress, witness);
                     }
                     if outcome.is_temporary() {
@@ -423,7 +424,7 @@ impl Transaction {
             }
             last = Some(answer);
         }
-        let sent = sent_by_lmtp(last.as_ref(), &host, self.ready.offers.dsn);
+        let sent = sent_by_lmtp(last.as_ref(), &host, &self.ready.offers);
         let delivered = !progress.accepted.is_empty();
         self.still_open(sent, progress, delivered)
     }
@@ -532,7 +533,7 @@ impl Transaction {
 }
 
 /// LMTP recipients that were delivered share one outcome without a text (observed: 8.17.1.9).
-fn sent_by_lmtp(last: Option<&Answer>, host: &[u8], reports_itself: bool) -> Outcome {
+fn sent_by_lmtp(last: Option<&Answer>, host: &[u8], offers: &Extensions) -> Outcome {
     let logged = last
         .and_then(|answer| Outcome::of_refusal(Phase::DataFinal, answer, host))
         .map_or(status(2, 0, 0), |outcome| outcome.logged);
@@ -540,7 +541,8 @@ fn sent_by_lmtp(last: Option<&Answer>, host: &[u8], reports_itself: bool) -> Out
         logged,
         reported: status(2, 0, 0),
         remote: Some(host.to_vec()),
-        reports_itself,
+        reports_itself: offers.dsn,
+        keeps_deadline: offers.deliver_by.is_some(),
         ..Outcome::new(ExitStatus::Ok, status(2, 0, 0))
     }
 }

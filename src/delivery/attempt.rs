@@ -15,6 +15,7 @@ use crate::map::Userdb;
 use crate::message::mime::{ConversionStamp, MimeClasses};
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::{Place, RewriteWorkspace, Role, Traced, rename_for_mailer};
+use crate::smtp::parameter::DeliverBy;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::file::path_buf_of;
 use crate::sys::identity::Credentials;
@@ -485,8 +486,17 @@ impl<'a> Attempt<'a> {
             envelope_id: envelope.dsn.envid.clone(),
             return_what: envelope.dsn.ret.map(|ret| ret.parameter().to_vec()),
             auth: envelope.auth_sender.clone(),
-            deliver_by: None,
+            deliver_by: envelope.deliver_by.map(|by| DeliverBy {
+                seconds: by.seconds.saturating_sub(self.age()),
+                ..by
+            }),
         }
+    }
+
+    /// Seconds since the message came.
+    fn age(&self) -> i64 {
+        let now = self.mta.clock.now().seconds();
+        now.saturating_sub(self.envelope.created.seconds())
     }
 
     fn rcpt_commands(&self) -> Vec<RcptCommand> {

@@ -8,7 +8,8 @@
 use std::time::Instant;
 
 use crate::client::{Outcome, Witness};
-use crate::envelope::{DeliveryStatus, Envelope, Recipient, RecipientState};
+use crate::envelope::receipt::{Receipt, receipt_of};
+use crate::envelope::{DeliveryStatus, Envelope, RecipientState};
 use crate::logging::narrator::Narrator;
 use crate::logging::record::{MailLog, Severity};
 use crate::logging::traffic::TrafficLog;
@@ -151,8 +152,8 @@ impl<'a> Ledger<'a> {
         let line = transcript_line(&addresses.join(&b','), &status);
         if status.exit != ExitStatus::Ok {
             self.result.transcript.push(line.clone());
-        } else if !status.reports_itself {
-            self.note_successes(places);
+        } else {
+            self.note_successes(places, &status);
         }
         // Observed: a failure for good is told by its report, and by nobody before.
         let is_told = matches!(status.exit, ExitStatus::Ok | ExitStatus::TempFail);
@@ -187,22 +188,25 @@ impl<'a> Ledger<'a> {
     }
 
     /// Notes who got the message, for those a receipt is wanted for.
-    fn note_successes(&mut self, places: &[usize]) {
+    fn note_successes(&mut self, places: &[usize], status: &DeliveryStatus) {
         let is_local = self.mailer.has(b'l');
-        let words: &[u8] = match is_local {
-            true => b"... Successfully delivered",
-            false => b"... relayed; expect no further notifications",
-        };
-        // Observed: 8.17.1.9 says nothing of members of a list that go elsewhere.
-        let is_told = |one: &&Recipient| one.notify.on_success() && (is_local || one.primary);
         for place in places {
             let index = self.recipients.get(*place);
             let recipient = index.and_then(|index| self.envelope.recipients.get(*index));
-            if let Some(recipient) = recipient.filter(is_told) {
-                self.result
-                    .transcript
-                    .push([&recipient.address, words].concat());
-            }
+            // Observed: 8.17.1.9 says nothing of members of a list that go elsewhere.
+            let Some(recipient) = recipient.filter(|one| is_local || one.primary) else {
+                continue;
+            };
+            let words: &[u8] = match receipt_of(self.envelope, recipient, status) {
+                None => continue,
+                Some(Receipt::Wanted) if is_local => b"... Successfully delivered",
+                Some(Receipt::Wanted) => b"... relayed; expect no further notifications",
+                Some(Receipt::DeadlineEnds) => b"... Deliver-by notify: relayed",
+                Some(Receipt::DeadlineTrace) => b"... Deliver-By trace: relayed",
+            };
+            self.result
+                .transcript
+                .push([&recipient.address, words].concat());
         }
     }
 
@@ -232,6 +236,7 @@ impl<'a> Ledger<'a> {
             // Observed: a report does not name the host behind LMTP.
             remote: outcome.remote.clone().filter(|_| !self.mailer.has(b'z')),
             reports_itself: outcome.reports_itself,
+            keeps_deadline: outcome.keeps_deadline,
             is_personal: outcome.is_personal,
             at: self.clock.now(),
         }

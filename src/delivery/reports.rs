@@ -39,6 +39,15 @@ pub fn write_reports(
     })
 }
 
+/// Gives a message up whose sender wants it back by now; tells whether it did.
+pub fn is_past_deadline(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) -> bool {
+    let told = bounce::expire_deadline(envelope, mta.clock.now());
+    if let Some(told) = told.as_ref().filter(|told| !told.is_empty()) {
+        workspace.narrator.say(told.as_bytes());
+    }
+    told.is_some()
+}
+
 /// Tells whether a message goes back without even one attempt.
 pub fn returns_at_once(mta: &Mta, envelope: &Envelope) -> bool {
     QueueTimes::of(envelope, &mta.config.options.timeouts).returns_at_once()

@@ -163,6 +163,8 @@ fn deliver_one(
         let is_new_report = part.envelope.is_response() && occasion == Occasion::JustAccepted;
         let exit = if !is_new_report && reports::returns_at_once(mta, &part.envelope) {
             None
+        } else if reports::is_past_deadline(mta, workspace, &mut part.envelope) {
+            Some(ExitStatus::Unavailable)
         } else {
             attempt_all(mta, workspace, &mut part, occasion)
         };

@@ -7,6 +7,7 @@
 //! - `recipient`: [`Recipient`], [`RecipientState`], [`ControllingUser`];
 //! - `flags`: [`EnvelopeFlags`], the letters of the `F` line of a queue file;
 //! - `transcript`: [`Transcript`], what a failure report quotes of the sessions;
+//! - [`receipt`]: which receipt a delivery owes;
 //! - `message`: [`Envelope`] and [`Sender`];
 //! - `process`: macros of the process and of earlier attempts;
 //! - `priority`: initial priority, class and ageing;
@@ -21,6 +22,7 @@ mod outcome;
 pub mod prepare;
 pub mod priority;
 mod process;
+pub mod receipt;
 mod recipient;
 pub mod split;
 mod transcript;

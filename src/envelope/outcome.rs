@@ -25,6 +25,8 @@ pub struct DeliveryStatus {
     pub remote: Option<Vec<u8>>,
     /// The next host promised to report to the sender itself (it offers DSN).
     pub reports_itself: bool,
+    /// The next host keeps the time the message must be delivered by (it offers DELIVERBY).
+    pub keeps_deadline: bool,
     /// The server spoke about this recipient alone; its queue record says why it waits, too.
     pub is_personal: bool,
     /// When the attempt ended.
@@ -49,6 +51,7 @@ impl DeliveryStatus {
             diagnostic: None,
             remote: None,
             reports_itself: false,
+            keeps_deadline: false,
             is_personal: false,
             at,
         }

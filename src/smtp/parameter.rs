@@ -61,8 +61,9 @@ pub fn split(text: &[u8]) -> Vec<Result<Parameter<'_>, Reply>> {
 pub struct ParameterPolicy {
     /// Whether delivery status notifications are offered.
     pub allows_dsn: bool,
-    /// Shortest delivery time a client may ask for with BY, in seconds; zero for any.
-    pub deliver_by_minimum: i64,
+    /// Shortest delivery time a client may ask for with BY, in seconds, zero for any; none: BY
+    /// is not offered.
+    pub deliver_by_minimum: Option<i64>,
 }
 
 /// The BODY parameter.
@@ -92,6 +93,18 @@ pub struct DeliverBy {
     pub mode: DeliverByMode,
     /// Whether a trace is wanted (`T`).
     pub trace: bool,
+}
+
+impl DeliverBy {
+    /// Words the value of `BY=`.
+    pub fn value(&self) -> String {
+        let mode = match self.mode {
+            DeliverByMode::Return => "R",
+            DeliverByMode::Notify => "N",
+        };
+        let trace = if self.trace { "T" } else { "" };
+        format!("{};{mode}{trace}", self.seconds)
+    }
 }
 
 /// What happens when the time of BY is over.
@@ -132,7 +145,9 @@ impl MailParameters {
             b"envid" => self.add_envid(parameter.value, policy)?,
             b"ret" => self.add_ret(parameter.value, policy)?,
             b"auth" => self.add_auth(parameter.value)?,
-            b"by" => self.deliver_by = Some(parse_deliver_by(parameter.value, policy)?),
+            b"by" if policy.deliver_by_minimum.is_some() => {
+                self.deliver_by = Some(parse_deliver_by(parameter.value, policy)?);
+            }
             _ => return Err(unrecognized(parameter.keyword)),
         }
         Ok(())
@@ -339,11 +354,9 @@ fn parse_deliver_by(value: Option<&[u8]>, policy: ParameterPolicy) -> Result<Del
         if seconds <= 0 {
             return Err(Reply::of("501 5.5.4 mode R requires BY time > 0"));
         }
-        if policy.deliver_by_minimum > 0 && seconds < policy.deliver_by_minimum {
-            let text = format!(
-                "5.5.2 time {seconds} less than {}",
-                policy.deliver_by_minimum
-            );
+        let minimum = policy.deliver_by_minimum.unwrap_or(0);
+        if minimum > 0 && seconds < minimum {
+            let text = format!("5.5.2 time {seconds} less than {minimum}");
             return Err(refusal(555, text.as_bytes(), b"", b""));
         }
     }
@@ -374,7 +387,7 @@ mod tests {
 
     const POLICY: ParameterPolicy = ParameterPolicy {
         allows_dsn: true,
-        deliver_by_minimum: 0,
+        deliver_by_minimum: Some(0),
     };
 
     fn mail(text: &str) -> Result<MailParameters, String> {

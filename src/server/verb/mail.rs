@@ -229,16 +229,11 @@ impl Session {
     }
 
     pub(super) fn parameter_policy(&self) -> ParameterPolicy {
-        let minimum = self
-            .mta
-            .config
-            .options
-            .receiving
-            .deliver_by_min
-            .unwrap_or_default();
+        let minimum = self.mta.config.options.receiving.deliver_by_min;
         ParameterPolicy {
             allows_dsn: self.features.dsn,
-            deliver_by_minimum: i64::try_from(minimum.as_secs()).unwrap_or(i64::MAX),
+            deliver_by_minimum: minimum
+                .map(|least| i64::try_from(least.as_secs()).unwrap_or(i64::MAX)),
         }
     }
 
