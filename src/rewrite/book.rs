@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use super::gate::Gate;
 use super::lookup::strip_quotes;
 use crate::macros::{MacroId, MacroNames};
-use crate::token::print::{print_marked, print_symbol};
+use crate::token::print::{MacroNaming, print_symbol, print_word};
 use crate::token::{Mark, RulesetId, Token};
 
 /// First number that only named rulesets get.
@@ -272,10 +272,14 @@ impl RuleBook {
     /// Appends one side of a rule as test mode shows it: a blank behind each token.
     pub fn print_side(&self, side: &[Token], names: &MacroNames, out: &mut Vec<u8>) {
         let name = |number| names.name(MacroId::from_number(number));
+        let naming = MacroNaming {
+            by_number: &name,
+            by_octet: &|octet| names.name_of_octet(octet),
+        };
         for token in side {
             match token.mark() {
                 Some(mark) => print_symbol(mark, token.argument(), &name, out),
-                None => print_marked(token.bytes_in(b"", &self.text), &name, out),
+                None => print_word(token.bytes_in(b"", &self.text), &naming, out),
             }
             out.push(b' ');
         }

@@ -13,7 +13,7 @@ use super::matcher::{Bindings, Matching};
 use crate::macros::MacroId;
 use crate::smtp::ExitStatus;
 use crate::token::mark::unit_at;
-use crate::token::print::{MacroNaming, print_marked, print_symbol, print_word};
+use crate::token::print::{MacroNaming, print_symbol, print_word};
 use crate::token::tokenizer::MAX_TOKENS;
 use crate::token::{Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions};
 
@@ -489,7 +489,6 @@ impl RewriteContext<'_> {
                     line.extend_from_slice(USUAL_VIDEO);
                 }
                 Some(mark) => print_symbol(mark, token.argument(), &name, line),
-                None if token.is_in_rules() => print_marked(word, &name, line),
                 None => print_word(word, &naming, line),
             }
         }

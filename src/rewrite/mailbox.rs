@@ -27,12 +27,22 @@ impl MailboxFault {
     }
 }
 
+/// A user that cannot be one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unfit {
+    /// The user as messages show it.
+    pub(super) shown: Vec<u8>,
+    /// What is wrong; of several faults the last one.
+    pub(super) fault: MailboxFault,
+    /// An octet of it could be a symbol, whatever else is wrong.
+    pub(super) has_symbol: bool,
+}
+
 /// Looks for control characters outside of quotes and for quotes left open.
-///
-/// The fault comes with the user as it is shown; of several the last one counts.
-pub(super) fn check_user(user: &[u8]) -> Result<(), (Vec<u8>, MailboxFault)> {
+pub(super) fn check_user(user: &[u8]) -> Result<(), Unfit> {
     let mut shown = user.to_vec();
     let mut fault = None;
+    let mut has_symbol = false;
     let mut quoted = false;
     // With a backslash counts what it escapes: both are one.
     let mut length = 0;
@@ -61,6 +71,7 @@ pub(super) fn check_user(user: &[u8]) -> Result<(), (Vec<u8>, MailboxFault)> {
         };
         if matches!(*octet, 0x80..0xa0) {
             fault = Some(MailboxFault::Symbol);
+            has_symbol = true;
             *octet = b'?';
         }
     }
@@ -70,7 +81,14 @@ pub(super) fn check_user(user: &[u8]) -> Result<(), (Vec<u8>, MailboxFault)> {
     if length > MAX_ADDRESS {
         fault = Some(MailboxFault::TooLong);
     }
-    fault.map_or(Ok(()), |fault| Err((shown, fault)))
+    match fault {
+        None => Ok(()),
+        Some(fault) => Err(Unfit {
+            shown,
+            fault,
+            has_symbol,
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -88,15 +106,32 @@ mod tests {
             ("\u{2}\"", Some(("?\"", MailboxFault::OpenQuote))),
             ("a\\", Some(("a?", MailboxFault::LoneBackslash))),
         ] {
-            let wanted = wanted.map_or(Ok(()), |(shown, fault)| Err((shown.into(), fault)));
+            let wanted = wanted.map_or(Ok(()), |(shown, fault)| Err(unfit(shown, fault, false)));
             assert_eq!(check_user(user.as_bytes()), wanted, "{user:?}");
         }
-        let symbol = check_user(b"a\\\x9b");
-        assert_eq!(symbol, Err((b"a\\?".to_vec(), MailboxFault::Symbol)));
-        let long = vec![b'a'; MAX_ADDRESS + 1];
+        let long = "a".repeat(MAX_ADDRESS + 1);
         assert_eq!(
-            check_user(&long),
-            Err((long.clone(), MailboxFault::TooLong))
+            check_user(long.as_bytes()),
+            Err(unfit(&long, MailboxFault::TooLong, false))
         );
+    }
+
+    #[test]
+    fn a_symbol_is_seen_behind_later_faults() {
+        for (user, shown, fault) in [
+            (b"a\\\x9b".as_slice(), "a\\?", MailboxFault::Symbol),
+            (b"\x9b\x01", "??", MailboxFault::Control),
+            (b"\x9b\"", "?\"", MailboxFault::OpenQuote),
+        ] {
+            assert_eq!(check_user(user), Err(unfit(shown, fault, true)));
+        }
+    }
+
+    fn unfit(shown: &str, fault: MailboxFault, has_symbol: bool) -> Unfit {
+        Unfit {
+            shown: shown.into(),
+            fault,
+            has_symbol,
+        }
     }
 }

@@ -8,7 +8,7 @@
 
 use super::context::RewriteContext;
 use super::lookup::strip_quotes;
-use super::mailbox::{MailboxFault, check_user};
+use super::mailbox::{MailboxFault, Unfit, check_user};
 use super::rename::{Place, Role};
 use crate::macros::MacroId;
 use crate::mailer::{MailerId, MailerTriple};
@@ -44,6 +44,8 @@ pub struct RuleError {
     pub reply: Reply,
     /// Who refused it.
     pub source: ErrorSource,
+    /// An octet that could be a symbol was in it; test mode leaves with a status for that.
+    pub has_symbol: bool,
 }
 
 /// Who refused an address.
@@ -275,7 +277,10 @@ impl RewriteContext<'_> {
                 b"\"",
             ]
             .concat();
-            return Some(self.refuse(501, "5.1.3", text, Vec::new()));
+            return Some(RuleError {
+                has_symbol: true,
+                ..self.refuse(501, "5.1.3", text, Vec::new())
+            });
         }
         None
     }
@@ -335,6 +340,7 @@ impl RewriteContext<'_> {
                 lines: vec![[b"buildaddr: ".as_slice(), &text].concat()],
             },
             source: ErrorSource::Rules(mailer),
+            has_symbol: false,
         }
     }
 
@@ -388,10 +394,11 @@ impl RewriteContext<'_> {
     /// Looks at what `$#error` says as if it were the user of a mailbox.
     fn check_error(&mut self, mut error: RuleError, role: Role) -> RuleError {
         if let ErrorSource::Mailer { user, .. } = &mut error.source
-            && let Err((shown, fault)) = check_user(user)
+            && let Err(unfit) = check_user(user)
         {
-            user.clone_from(&shown);
-            self.refuse_mailbox(&shown, fault, role);
+            user.clone_from(&unfit.shown);
+            error.has_symbol = unfit.has_symbol;
+            self.refuse_mailbox(&unfit, role);
         }
         error
     }
@@ -481,26 +488,31 @@ impl RewriteContext<'_> {
 
     /// Refuses users that are too long or have symbols, bare control characters or open quotes in them.
     fn check_mailbox(&mut self, mut triple: MailerTriple, role: Role, given: &[u8]) -> Resolution {
-        let mut error = match check_user(&triple.user) {
-            Ok(()) => return Resolution::Mailer(triple),
-            Err((shown, MailboxFault::TooLong)) => {
-                triple.user = shorten_balanced(&shown, MAX_ADDRESS);
+        let Err(unfit) = check_user(&triple.user) else {
+            return Resolution::Mailer(triple);
+        };
+        let error = match unfit.fault {
+            MailboxFault::TooLong => {
+                triple.user = shorten_balanced(&unfit.shown, MAX_ADDRESS);
                 self.refuse_long(&triple.user, given)
             }
-            Err((shown, fault)) => {
-                triple.user = shown;
-                self.refuse_mailbox(&triple.user, fault, role)
+            _ => {
+                triple.user.clone_from(&unfit.shown);
+                self.refuse_mailbox(&unfit, role)
             }
         };
-        error.source = ErrorSource::Mailbox(triple);
-        Resolution::Error(error)
+        Resolution::Error(RuleError {
+            source: ErrorSource::Mailbox(triple),
+            has_symbol: unfit.has_symbol,
+            ..error
+        })
     }
 
-    fn refuse_mailbox(&mut self, shown: &[u8], fault: MailboxFault, role: Role) -> RuleError {
+    fn refuse_mailbox(&mut self, unfit: &Unfit, role: Role) -> RuleError {
         let text = [
             b"Syntax error in mailbox address \"".as_slice(),
-            shown,
-            format!("\" ({})", fault.name()).as_bytes(),
+            &unfit.shown,
+            format!("\" ({})", unfit.fault.name()).as_bytes(),
         ]
         .concat();
         let status = match role {
@@ -536,6 +548,7 @@ fn syntax_error(reply: Reply) -> RuleError {
         enhanced: reply.enhanced,
         reply,
         source: ErrorSource::Syntax,
+        has_symbol: false,
     }
 }
 
@@ -587,6 +600,7 @@ pub(crate) fn error_from_rule(host: Option<&[u8]>, user: &[u8]) -> RuleError {
             host: host.map(<[u8]>::to_vec),
             user: user.to_vec(),
         },
+        has_symbol: false,
     }
 }
 

@@ -142,7 +142,6 @@ impl TestMode<'_> {
             }
             ErrorSource::Rules(_) => self.printed.line(b"mailer *error*, user "),
             ErrorSource::Mailer { host, user } => {
-                self.printed.set_exit(error.exit);
                 self.show_parts(b"*error*", host.as_deref().unwrap_or(b""), &user);
             }
             ErrorSource::Mailbox(triple) => self.show_triple(&triple),

@@ -317,12 +317,13 @@ impl<'a> TestMode<'a> {
         }
     }
 
-    /// Takes the exit status of a refusal: only octets that could be symbols leave one.
+    /// Takes the exit status of a refusal: what a rule says, and octets that could be symbols leave one.
     pub(super) fn remember(&mut self, error: &RuleError) {
-        let text = error.reply.text();
-        let is_about_octets = text.starts_with(b"8-bit") || text.ends_with(b"(8-bit character)");
-        if is_about_octets {
+        if let ErrorSource::Mailer { .. } = error.source {
             self.printed.set_exit(error.exit);
+        }
+        if error.has_symbol {
+            self.printed.set_exit(ExitStatus::Usage);
         }
     }
 
@@ -537,13 +538,10 @@ impl LookupHost for Host<'_, '_> {
                     shown,
                 }
             }
-            ErrorSource::Mailer { .. } => {
-                self.0.printed.set_exit(error.exit);
-                AliasName::NotLocal(shown)
-            }
-            ErrorSource::Mailbox(_) | ErrorSource::Rules(_) | ErrorSource::Syntax => {
-                AliasName::NotLocal(shown)
-            }
+            ErrorSource::Mailer { .. }
+            | ErrorSource::Mailbox(_)
+            | ErrorSource::Rules(_)
+            | ErrorSource::Syntax => AliasName::NotLocal(shown),
         }
     }
 }

@@ -75,11 +75,6 @@ impl Token {
         self
     }
 
-    /// Says whether the bytes lie in the text of the rules.
-    pub(crate) fn is_in_rules(&self) -> bool {
-        self.start & RULES_BIT != 0
-    }
-
     /// Returns the bytes of a word that lies in either of two texts.
     #[inline]
     pub(crate) fn bytes_in<'t>(&self, address: &'t [u8], rules: &'t [u8]) -> &'t [u8] {

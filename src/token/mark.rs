@@ -160,6 +160,16 @@ impl Mark {
     }
 }
 
+impl Mark {
+    /// Appends this mark as the octets it is inside of a word: a letter as argument takes one.
+    pub(super) fn push_as_text(self, argument: u16, word: &mut Vec<u8>) {
+        match u8::try_from(argument) {
+            Ok(letter) if self.has_argument() => word.extend_from_slice(&[self.octet(), letter]),
+            _ => self.push(argument, word),
+        }
+    }
+}
+
 /// Appends plain `text` to marked text.
 pub fn push_plain(text: &[u8], marked: &mut Vec<u8>) {
     if !text.iter().copied().any(is_special) {

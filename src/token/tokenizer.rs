@@ -10,7 +10,7 @@
 //! second look. Source: guide, option OperatorChars; observed: 8.17.1.9.
 
 use super::buffer::{Token, TokenBuffer};
-use super::mark::{QUOTE, Unit, shown, unit_at};
+use super::mark::{Mark, QUOTE, Unit, is_special, shown, unit_at};
 use super::simple;
 use super::syntax::{AddressSyntax, Kind};
 use crate::text::bytes::is_space;
@@ -78,12 +78,16 @@ impl TokenizeOptions {
         faults: Faults::Repair,
     };
 
+    /// In-band symbols and no repair: a side of a rule.
+    fn is_for_rule(&self) -> bool {
+        (self.reading, self.faults) == (Reading::Marked, Faults::Ignore)
+    }
+
     /// Octets that the tokens and their end marks may take.
     fn room(&self) -> usize {
-        // In-band symbols and no repair: a side of a rule.
-        match (self.reading, self.faults) {
-            (Reading::Marked, Faults::Ignore) => RULE_ROOM,
-            _ => ADDRESS_ROOM,
+        match self.is_for_rule() {
+            true => RULE_ROOM,
+            false => ADDRESS_ROOM,
         }
     }
 }
@@ -197,7 +201,7 @@ enum Next {
     Octet(u8),
     /// Part of a symbol that lost its meaning; always part of a word.
     Inert(u8),
-    Symbol(super::Mark, u16),
+    Symbol(Mark, u16),
 }
 
 impl Scanner<'_> {
@@ -224,6 +228,11 @@ impl Scanner<'_> {
                 Some((unit, next)) => {
                     self.at = next;
                     match unit {
+                        // The reference sees the octet that says this is no symbol.
+                        Unit::Octet(octet) if self.options.is_for_rule() && is_special(octet) => {
+                            self.inert.push(Next::Octet(octet));
+                            Next::Octet(QUOTE)
+                        }
                         Unit::Octet(octet) => Next::Octet(octet),
                         Unit::Symbol(mark, argument) => Next::Symbol(mark, argument),
                     }
@@ -246,14 +255,18 @@ impl Scanner<'_> {
         self.at = next;
         match unit {
             Unit::Octet(octet) => Next::Octet(octet),
-            Unit::Symbol(mark, argument) if mark.has_argument() => {
+            Unit::Symbol(mark, argument @ 0x100..) => {
                 let [high, low] = argument.to_be_bytes();
                 self.inert.extend([Next::Inert(low), Next::Inert(high)]);
                 Next::Inert(mark.octet())
             }
-            Unit::Symbol(mark, _) => {
-                self.inert.push(Next::Octet(mark.character()));
-                Next::Inert(b'$')
+            // Values are not read as rules are: each symbol is a macro there, and what follows is text.
+            Unit::Symbol(mark, argument) => {
+                let letter = u8::try_from(argument).ok().filter(|_| mark.has_argument());
+                let character = Some(mark.character()).filter(|&character| character != 0);
+                self.inert
+                    .extend([letter, character].into_iter().flatten().map(Next::Octet));
+                Next::Inert(Mark::Macro.octet())
             }
         }
     }
@@ -328,6 +341,7 @@ impl Scanner<'_> {
     fn kind(&self, octet: u8) -> Kind {
         match octet {
             b'(' | b')' if self.options.parentheses == Parentheses::Operators => Kind::Operator,
+            0x80..0xa0 if self.options.is_for_rule() => Kind::Operator,
             _ => self.syntax.kind(octet),
         }
     }
@@ -393,9 +407,7 @@ impl Scanner<'_> {
                                 self.put(b'\\')?;
                             }
                             kept = None;
-                            let mut encoded = Vec::new();
-                            mark.push(argument, &mut encoded);
-                            self.store.extend_from_slice(&encoded);
+                            mark.push_as_text(argument, self.store);
                             self.used += 2;
                             continue;
                         }
@@ -482,7 +494,12 @@ impl Scanner<'_> {
                 }
                 let kind = match octet {
                     _ if is_inert => Kind::Atom,
-                    QUOTE if self.options.parentheses == Parentheses::Operators => Kind::Prefix,
+                    QUOTE
+                        if self.options.parentheses == Parentheses::Operators
+                            || self.options.is_for_rule() =>
+                    {
+                        Kind::Prefix
+                    }
                     _ => self.kind(octet),
                 };
                 let (next, passes, breaks) = step(state, kind);
