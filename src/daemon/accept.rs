@@ -211,6 +211,10 @@ impl AcceptLoop {
                 self.refuse(number, refusal);
                 return;
             }
+            if let Some(told) = self.gate.delay_to_tell(listener.port, now, read_load) {
+                let log = &self.current.get().log;
+                log.syslog(9, Severity::Info, None, format_args!("{told}"));
+            }
             match accept(listener, true) {
                 Ok(Some(fd)) => self.admit(fd.into(), number, now),
                 Ok(None) => return,
@@ -263,6 +267,10 @@ impl AcceptLoop {
             .is_none_or(|before| !before.is_like(&refusal));
         listener.refusal = Some(refusal);
         listener.close_for_now(self.poll.registry(), refusal.until());
+        if matches!(refusal, Refusal::Load { .. }) {
+            // A busy machine may stay so for long: clients had better try another exchanger.
+            listener.refuse_clients();
+        }
         // A port that opens and closes all the time is told of now and then.
         let now = Instant::now();
         let is_due = listener.told.is_none_or(|told| now - told >= TELL_INTERVAL);

@@ -32,6 +32,8 @@ pub struct PortLimits {
     pub max_children: Option<usize>,
     /// Load average at which it refuses; 0 never.
     pub refuse_load: u32,
+    /// Load average at which its sessions are slowed down; 0 never.
+    pub delay_load: u32,
 }
 
 /// What the configuration says about all ports together.
@@ -135,6 +137,8 @@ pub struct Gate {
     bucket: Bucket,
     recent: Recent,
     load: (Option<Instant>, f64),
+    /// When it was last told that sessions are slowed down.
+    delay_told: Option<Instant>,
 }
 
 impl Gate {
@@ -149,6 +153,7 @@ impl Gate {
             by_client: HashMap::new(),
             deliveries,
             load: (None, 0.0),
+            delay_told: None,
         }
     }
 
@@ -191,14 +196,7 @@ impl Gate {
             .get(port)
             .map_or(0, |port| port.refuse_load);
         if refuse_load > 0 {
-            if self
-                .load
-                .0
-                .is_none_or(|read| now.duration_since(read) >= LOAD_INTERVAL)
-            {
-                self.load = (Some(now), load());
-            }
-            let average = self.load.1.round().clamp(0.0, 1e6) as u32;
+            let average = self.load_average(now, load);
             if average >= refuse_load {
                 return Some(Refusal::Load {
                     average,
@@ -210,6 +208,38 @@ impl Gate {
         self.bucket
             .wait(now)
             .map(|until| Refusal::Rate { per_second, until })
+    }
+
+    /// Reads the load average, at most once a second, and rounds it.
+    fn load_average(&mut self, now: Instant, load: impl FnOnce() -> f64) -> u32 {
+        let is_due = |read| now.duration_since(read) >= LOAD_INTERVAL;
+        if self.load.0.is_none_or(is_due) {
+            self.load = (Some(now), load());
+        }
+        self.load.1.round().clamp(0.0, 1e6) as u32
+    }
+
+    /// Says how busy the machine is if sessions of a port are slowed down for it, once in a while
+    /// (DelayLA); the sessions slow down by themselves.
+    pub fn delay_to_tell(
+        &mut self,
+        port: usize,
+        now: Instant,
+        load: impl FnOnce() -> f64,
+    ) -> Option<String> {
+        let limits = self.limits.ports.get(port)?;
+        let (limit, name) = (limits.delay_load, limits.name.clone());
+        if limit == 0 || self.delay_told.is_some_and(|told| now - told < LOAD_PAUSE) {
+            return None;
+        }
+        let average = self.load_average(now, load);
+        if average < limit {
+            return None;
+        }
+        self.delay_told = Some(now);
+        Some(format!(
+            "delaying connections on daemon {name}: load average={average} >= {limit}"
+        ))
     }
 
     fn children_refusal(&self, port: usize) -> Option<Refusal> {
@@ -352,6 +382,7 @@ mod tests {
                 name: "MTA".into(),
                 max_children: None,
                 refuse_load: 0,
+                delay_load: 0,
             }],
         }
     }
@@ -437,6 +468,23 @@ mod tests {
                 .is_some()
         );
         assert_eq!(gate.refusal(0, now + Duration::from_secs(1), || 11.4), None);
+    }
+
+    #[test]
+    fn a_delay_is_told_once_in_a_while() {
+        let mut limits = limits();
+        limits.ports[0].delay_load = 5;
+        let (mut gate, now, _) = gate(limits);
+        assert_eq!(gate.delay_to_tell(0, now, || 4.4), None);
+        let later = now + LOAD_INTERVAL;
+        assert_eq!(
+            gate.delay_to_tell(0, later, || 6.0).unwrap(),
+            "delaying connections on daemon MTA: load average=6 >= 5"
+        );
+        assert_eq!(gate.delay_to_tell(0, later + LOAD_INTERVAL, || 6.0), None);
+        let again = gate.delay_to_tell(0, later + LOAD_PAUSE, || 6.0);
+        assert!(again.is_some());
+        assert_eq!(gate.refusal(0, later + LOAD_PAUSE, idle), None);
     }
 
     #[test]

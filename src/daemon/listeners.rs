@@ -21,7 +21,9 @@ use crate::logging::record::Severity;
 use crate::mta::Mta;
 use crate::sys::file::set_nonblocking;
 use crate::sys::host::{error_text, look_up_host};
-use crate::sys::socket::{ListenAddress, ListenSpec, Readiness, wait_ready};
+use crate::sys::socket::{
+    ListenAddress, ListenSpec, Readiness, listen_again, refuse_clients, wait_ready,
+};
 
 /// The port a daemon port without `Port=` listens on.
 const SMTP_PORT: u16 = 25;
@@ -43,6 +45,8 @@ pub struct Listener {
     pub closed_until: Option<Instant>,
     fd: OwnedFd,
     is_polled: bool,
+    /// It does not even listen.
+    is_refusing: bool,
 }
 
 /// Why a port could not be opened, in the words of the reference.
@@ -93,6 +97,11 @@ impl Listener {
     /// Puts the listener into the poll.
     pub fn open_again(&mut self, registry: &Registry, token: Token) {
         self.closed_until = None;
+        if std::mem::take(&mut self.is_refusing)
+            && let Err(error) = listen_again(&self.fd, self.spec.backlog)
+        {
+            log::error!("cannot listen again on {}: {error}", self.name);
+        }
         if !self.is_polled {
             let fd = self.fd.as_raw_fd();
             match registry.register(&mut SourceFd(&fd), token, Interest::READABLE) {
@@ -106,6 +115,19 @@ impl Listener {
     pub fn close(self) {
         if let ListenAddress::Local(path) = &self.spec.address {
             let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Refuses who comes, and who waits, until it is opened again.
+    ///
+    /// Unlike [`Listener::close_for_now`] alone, which lets clients wait: these shall go elsewhere.
+    pub fn refuse_clients(&mut self) {
+        if self.is_refusing {
+            return;
+        }
+        match refuse_clients(self.fd.as_fd(), &self.spec.address) {
+            Ok(()) => self.is_refusing = true,
+            Err(error) => log::warn!("cannot refuse clients of {}: {error}", self.name),
         }
     }
 
@@ -150,6 +172,7 @@ pub fn gate_limits(config: &Config, max_sessions: usize) -> GateLimits {
             .map(|port| PortLimits {
                 name: String::from_utf8_lossy(&port.name).into_owned(),
                 max_children: port.max_children.and_then(some),
+                delay_load: port.delay_la.unwrap_or(config.options.queueing.delay_la),
                 refuse_load: port.refuse_la.unwrap_or(config.options.queueing.refuse_la),
             })
             .collect(),
@@ -195,6 +218,7 @@ pub fn open_all(
                 closed_until: None,
                 fd,
                 is_polled: false,
+                is_refusing: false,
             }),
             Err(_) if port.has_modifier(b'O') => {}
             Err(reason) => errors.push(PortError { name, reason }),

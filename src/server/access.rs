@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use super::connection::{Client, ConnectionKind, address_text};
-use super::session::{Call, Session};
+use super::ident::{Progress, Query};
+use super::session::{Call, Interest, Session, Step};
 use super::state::{State, Transaction};
 use super::wording;
 use crate::config::options::PortFamily;
@@ -27,6 +28,43 @@ impl Session {
             self.mta.counting.count(|all| all.connections_from += 1);
         }
         self.client = Client::find(&self.connection, self.mta.resolver.as_ref());
+        match self.begin_query() {
+            Some(query) => self.state = State::Identifying(Box::new(query)),
+            None => self.receive(call),
+        }
+    }
+
+    /// Asks the client's machine who talks to us, unless Timeout.ident is zero.
+    fn begin_query(&self) -> Option<Query> {
+        let patience = self.mta.config.options.timeouts.ident;
+        let (peer, local) = (self.connection.peer?, self.connection.local?);
+        if patience.is_zero() || self.connection.kind != ConnectionKind::Network {
+            return None;
+        }
+        let now = self.mta.clock.monotonic();
+        Query::begin(peer, local, patience, now).ok()
+    }
+
+    /// Looks whether the client's machine has answered; returns a step while it has not.
+    pub(super) fn identify(&mut self, call: &mut Call<'_>) -> Option<Step> {
+        let State::Identifying(query) = &mut self.state else {
+            return None;
+        };
+        match query.progress(self.mta.clock.monotonic()) {
+            Progress::Wait(until) => Some(self.park(Interest::Timer, until)),
+            Progress::Done(user) => {
+                if let Some(user) = user {
+                    self.client.shown = [&user, b"@".as_slice(), &self.client.shown].concat();
+                }
+                self.receive(call);
+                None
+            }
+        }
+    }
+
+    /// Goes on when it is known who is there.
+    fn receive(&mut self, call: &mut Call<'_>) {
+        self.state = State::Fresh;
         self.set_connection_macros();
         self.mta.log.syslog(
             10,

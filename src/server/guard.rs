@@ -63,8 +63,8 @@ pub enum Strain {
         /// The count to report when the limit has just been reached.
         reached: Option<u32>,
     },
-    /// Answer 421 and close.
-    Cut,
+    /// Answer 421 after this time and close.
+    Cut(Duration),
 }
 
 /// The counters of one connection.
@@ -106,11 +106,11 @@ impl Guard {
         if limit == 0 || count < limit {
             return Strain::None;
         }
-        if self.cuts && count >= limit.saturating_mul(2) {
-            return Strain::Cut;
-        }
         let seconds = 1_u64.checked_shl(count - limit).unwrap_or(u64::MAX);
         let wait = Duration::from_secs(seconds.min(MAX_DELAY.as_secs()));
+        if self.cuts && count >= limit.saturating_mul(2) {
+            return Strain::Cut(wait);
+        }
         Strain::Delay {
             wait,
             reached: (count == limit).then_some(count),
@@ -134,7 +134,7 @@ mod tests {
         let waits: Vec<_> = (0..14)
             .map(|_| match guard.count(Counted::Helo) {
                 Strain::Delay { wait, .. } => wait.as_secs(),
-                Strain::None | Strain::Cut => 0,
+                Strain::None | Strain::Cut(_) => 0,
             })
             .collect();
         assert_eq!(
@@ -164,9 +164,10 @@ mod tests {
     fn a_daemon_with_few_children_cuts_at_twice_the_limit() {
         let mut guard = Guard::new(20, true);
         for _ in 0..5 {
-            assert_ne!(guard.count(Counted::Helo), Strain::Cut);
+            assert!(!matches!(guard.count(Counted::Helo), Strain::Cut(_)));
         }
-        assert_eq!(guard.count(Counted::Helo), Strain::Cut);
+        let wait = Duration::from_secs(8);
+        assert_eq!(guard.count(Counted::Helo), Strain::Cut(wait));
     }
 
     #[test]

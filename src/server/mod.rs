@@ -5,6 +5,7 @@
 //!
 //! - [`connection`]: where a connection comes from and who is at its other end.
 //! - [`session`]: [`session::Session::step`], input and output of the machine.
+//! - `ident`: who runs the program at the other end.
 //! - `state`: where a session is, and facts of the transaction.
 //! - `access`: connect, greeting, and the beginning and end of envelopes.
 //! - [`features`]: what one client is offered.
@@ -27,6 +28,7 @@ pub mod connection;
 mod existence;
 pub mod features;
 pub mod guard;
+mod ident;
 mod reply;
 mod rules;
 pub mod session;

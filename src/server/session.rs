@@ -115,6 +115,8 @@ pub(super) enum Flow {
     Collect,
     /// Close the connection.
     Close,
+    /// Close the connection after a delay.
+    CloseAfter(Duration),
 }
 
 /// Replies held back until a time.
@@ -150,6 +152,8 @@ pub struct Session {
     /// The last command, for the log when the client goes away.
     pub(super) last_verb: &'static str,
     pub(super) commands: u64,
+    /// When a delay for load is told again; `None` before the first.
+    pub(super) tells_delay_from: Option<Instant>,
     pub(super) exit: ExitStatus,
     lines: LineReader,
     input: Vec<u8>,
@@ -189,6 +193,7 @@ impl Session {
             is_counted_as_rejected: false,
             last_verb: "startup",
             commands: 0,
+            tells_delay_from: None,
             exit: ExitStatus::Ok,
             lines: LineReader::new(MAX_COMMAND_LINE),
             input: Vec::new(),
@@ -256,6 +261,11 @@ impl Session {
             }
             match &self.state {
                 State::Fresh | State::Closed => return self.close(),
+                State::Identifying(_) => {
+                    if let Some(step) = self.identify(call) {
+                        return step;
+                    }
+                }
                 State::GreetPause { until, .. } => {
                     let until = *until;
                     if self.input.is_empty() && !self.input_ended {
@@ -297,11 +307,15 @@ impl Session {
                 self.deadline = now + self.mta.config.options.timeouts.datablock;
             }
             Flow::Close => self.state = State::Closed,
+            Flow::CloseAfter(delay) => {
+                self.hold_replies(delay, call);
+                self.state = State::Closed;
+            }
         }
     }
 
     /// Keeps the replies of this call until the delay is over.
-    fn hold_replies(&mut self, delay: Duration, call: &mut Call<'_>) {
+    pub(super) fn hold_replies(&mut self, delay: Duration, call: &mut Call<'_>) {
         self.pause = Some(Pause {
             until: self.mta.clock.monotonic() + delay,
             held: std::mem::take(call.output),
@@ -317,10 +331,14 @@ impl Session {
         }
         call.output.extend_from_slice(&pause.held);
         self.start_waiting_for_line();
+        if matches!(self.state, State::Collecting(_)) {
+            let now = self.mta.clock.monotonic();
+            self.deadline = now + self.mta.config.options.timeouts.datablock;
+        }
         None
     }
 
-    fn park(&mut self, interest: Interest, deadline: Instant) -> Step {
+    pub(super) fn park(&mut self, interest: Interest, deadline: Instant) -> Step {
         // An idle session holds no buffers.
         if self.input.is_empty() {
             self.input = Vec::new();
@@ -437,7 +455,7 @@ impl Session {
             }
             return true;
         }
-        if now < self.deadline {
+        if now < self.deadline || matches!(self.state, State::Identifying(_)) {
             return true;
         }
         match std::mem::replace(&mut self.state, State::Commands) {
@@ -455,7 +473,7 @@ impl Session {
                 );
                 self.lose_input(call);
             }
-            State::Fresh | State::GreetPause { .. } | State::Closed => {}
+            State::Fresh | State::Identifying(_) | State::GreetPause { .. } | State::Closed => {}
         }
         false
     }

@@ -1,6 +1,6 @@
 //! The states of a session and of its transaction.
 //!
-//! Fresh -> (GreetPause ->) Commands -> Collecting -> Commands ...; any state
+//! Fresh -> (Identifying ->) (GreetPause ->) Commands -> Collecting -> Commands ...; any state
 //! may end in Closed. Within Commands the order is: hello (optional unless
 //! PrivacyOptions has needmailhelo, guide 5.6), MAIL, one RCPT or more, DATA. A
 //! transaction is open from an accepted MAIL to the end of DATA, RSET, or the
@@ -9,6 +9,7 @@
 use std::time::Instant;
 
 use super::collect::Collector;
+use super::ident::Query;
 use crate::smtp::parameter::MailParameters;
 
 /// Where the session is.
@@ -16,6 +17,8 @@ use crate::smtp::parameter::MailParameters;
 pub(super) enum State {
     /// Nothing has happened.
     Fresh,
+    /// The client's machine is asked who talks to us.
+    Identifying(Box<Query>),
     /// The greeting is held back to catch clients that talk first.
     GreetPause {
         /// When the greeting is due.

@@ -91,11 +91,33 @@ pub fn listen(spec: &ListenSpec) -> io::Result<OwnedFd> {
             socket::bind(fd.as_raw_fd(), &UnixAddr::new(path.as_path())?)?;
         }
     }
-    let backlog = i32::try_from(spec.backlog)
+    listen_again(&fd, spec.backlog)?;
+    Ok(fd)
+}
+
+/// Lets a listening socket refuse clients, those who wait too; [`listen_again`] is the way back.
+///
+/// A local socket cannot be had back and stays open: its clients wait.
+///
+/// # Errors
+/// As `shutdown(2)`.
+pub fn refuse_clients(fd: BorrowedFd<'_>, address: &ListenAddress) -> io::Result<()> {
+    match address {
+        // Linux keeps the bound address and only stops listening.
+        ListenAddress::Internet(_) => Ok(socket::shutdown(fd.as_raw_fd(), socket::Shutdown::Read)?),
+        ListenAddress::Local(_) => Ok(()),
+    }
+}
+
+/// Lets a socket listen again.
+///
+/// # Errors
+/// As `listen(2)`.
+pub fn listen_again(fd: &OwnedFd, backlog: u32) -> io::Result<()> {
+    let backlog = i32::try_from(backlog)
         .unwrap_or(i32::MAX)
         .min(libc::SOMAXCONN);
-    socket::listen(&fd, Backlog::new(backlog)?)?;
-    Ok(fd)
+    Ok(socket::listen(fd, Backlog::new(backlog)?)?)
 }
 
 fn remove_stale_socket(path: &Path) {
@@ -147,6 +169,26 @@ pub fn connect(
     from: &ConnectFrom,
     timeout: Option<Duration>,
 ) -> io::Result<TcpStream> {
+    let (fd, begun) = start_connect(to, from)?;
+    finish_connect(&fd, begun, timeout)?;
+    super::file::set_nonblocking(&fd, false)?;
+    Ok(fd.into())
+}
+
+/// Begins to connect to a TCP address and returns at once with a socket that does not block.
+///
+/// It is connected, or has failed, when it can be written to.
+///
+/// # Errors
+/// As `connect(2)`, for what is known already.
+pub fn begin_connect(to: SocketAddr, from: &ConnectFrom) -> io::Result<TcpStream> {
+    match start_connect(to, from)? {
+        (fd, Ok(()) | Err(nix::Error::EINPROGRESS)) => Ok(fd.into()),
+        (_, Err(error)) => Err(error.into()),
+    }
+}
+
+fn start_connect(to: SocketAddr, from: &ConnectFrom) -> io::Result<(OwnedFd, nix::Result<()>)> {
     let family = if to.is_ipv4() {
         AddressFamily::Inet
     } else {
@@ -160,9 +202,7 @@ pub fn connect(
         SocketAddr::V4(v4) => socket::connect(fd.as_raw_fd(), &SockaddrIn::from(v4)),
         SocketAddr::V6(v6) => socket::connect(fd.as_raw_fd(), &SockaddrIn6::from(v6)),
     };
-    finish_connect(&fd, begun, timeout)?;
-    super::file::set_nonblocking(&fd, false)?;
-    Ok(fd.into())
+    Ok((fd, begun))
 }
 
 /// Connects to a socket in the file system.

@@ -267,11 +267,10 @@ impl Session {
                 1,
                 Severity::Alert,
                 format_args!(
-                    "low on space (have {}, {} needs {} in {})",
-                    space.blocks,
-                    self.client_shown(),
-                    minimum.saturating_add(wanted),
-                    directory.path().display()
+                    "low on space ({} needs {octets} bytes + {minimum} blocks in {}), max avail: {}",
+                    escape_for_display(&self.client.name),
+                    directory.path().display(),
+                    space.blocks
                 ),
             );
             return Err(Reply::of(

@@ -9,12 +9,15 @@ mod misc;
 mod rcpt;
 mod verify;
 
+use std::time::Duration;
+
 use super::guard::{Counted, Strain};
 use super::reply::LEVEL_DIALOGUE;
 use super::session::{Call, Flow, Session};
 use super::wording;
 use crate::logging::record::Severity;
 use crate::smtp::{Command, Verb};
+use crate::sys::host::load_average;
 use crate::text::bytes::escape_for_display;
 
 /// How far a recipient is followed.
@@ -49,7 +52,71 @@ impl Session {
         if has_nul && matches!(command.verb, Verb::Mail | Verb::Rcpt) {
             return self.refuse_nul(&command, call);
         }
-        self.dispatch(&command, call)
+        let delay = self.delay_under_load(&command);
+        let flow = self.dispatch(&command, call);
+        match (delay, flow) {
+            (None, flow) => flow,
+            (Some(delay), Flow::Next) => Flow::NextAfter(delay),
+            (Some(delay), Flow::NextAfter(longer)) => Flow::NextAfter(delay + longer),
+            (Some(delay), Flow::Collect) => {
+                self.hold_replies(delay, call);
+                Flow::Collect
+            }
+            (Some(delay), Flow::Close) => Flow::CloseAfter(delay),
+            (Some(delay), Flow::CloseAfter(longer)) => Flow::CloseAfter(delay + longer),
+        }
+    }
+
+    /// Says how long a command takes at least while the machine is busy (DelayLA).
+    ///
+    /// Observed: 8.17.1.9 lets those through that cost nothing, and tells once in a while.
+    fn delay_under_load(&mut self, command: &Command<'_>) -> Option<Duration> {
+        let limit = self.delay_load();
+        if limit == 0 {
+            return None;
+        }
+        let name = match command.verb {
+            Verb::Helo => "HELO",
+            Verb::Ehlo => "EHLO",
+            Verb::Mail => "MAIL",
+            Verb::Rcpt => "RCPT",
+            Verb::Data => "DATA",
+            Verb::Vrfy => "VRFY",
+            Verb::Expn => "EXPN",
+            Verb::Etrn => "ETRN",
+            Verb::Help => "HELP",
+            Verb::Noop => "NOOP",
+            Verb::Verb => "VERB",
+            Verb::StartTls => "STARTTLS",
+            Verb::Auth => "AUTH",
+            Verb::Rset | Verb::Quit | Verb::NotImplemented | Verb::Unknown | Verb::Foreign => {
+                return None;
+            }
+        };
+        let load = load_average().unwrap_or(0.0).round();
+        if load < f64::from(limit) {
+            return None;
+        }
+        let now = self.mta.clock.monotonic();
+        if self.tells_delay_from.is_none_or(|due| now >= due) {
+            self.tells_delay_from = Some(now + DELAY_TELL_INTERVAL);
+            self.log(
+                9,
+                Severity::Info,
+                format_args!("delaying={name}, load average={load} >= {limit}"),
+            );
+        }
+        Some(LOAD_DELAY)
+    }
+
+    /// The load average from which on commands are delayed; zero never.
+    fn delay_load(&self) -> u32 {
+        let options = &self.mta.config.options;
+        self.connection
+            .port
+            .and_then(|index| options.daemon_ports.get(index))
+            .and_then(|port| port.delay_la)
+            .unwrap_or(options.queueing.delay_la)
     }
 
     fn dispatch(&mut self, command: &Command<'_>, call: &mut Call<'_>) -> Flow {
@@ -177,10 +244,17 @@ impl Session {
                 }
                 Ok(Flow::NextAfter(wait))
             }
-            Strain::Cut => Err(self.cut("Too many bad commands; closing connection", call)),
+            Strain::Cut(wait) => {
+                self.cut("Too many bad commands; closing connection", call);
+                Err(Flow::CloseAfter(wait))
+            }
         }
     }
 }
 
+/// How long a command takes at least while the machine is busy. Observed: 8.17.1.9.
+const LOAD_DELAY: Duration = Duration::from_secs(1);
+/// How often a session tells that it is delayed. Observed: 8.17.1.9.
+const DELAY_TELL_INTERVAL: Duration = Duration::from_secs(90);
 /// Octets of a foreign command shown in the log.
 const MAX_LOGGED_COMMAND: usize = 40;

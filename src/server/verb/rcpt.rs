@@ -82,8 +82,9 @@ impl Session {
         let good = u32::try_from(self.envelope.recipients.len()).unwrap_or(u32::MAX);
         if shutdown > 0
             && bad >= shutdown
-            && good.saturating_mul(100)
-                < receiving.bad_rcpt_shutdown_good.saturating_mul(good + bad)
+            // Observed: 8.17.1.9; with nobody accepted it is always too many.
+            && bad.saturating_mul(100)
+                >= receiving.bad_rcpt_shutdown_good.saturating_mul(good.saturating_add(bad))
         {
             self.log(
                 6,
