@@ -1,6 +1,7 @@
 //! What expansion works with: routing, accounts, limits, listeners.
 
 use super::database::AliasDatabase;
+use crate::config::options::DeliveryMode;
 use crate::logging::debug::DebugLog;
 use crate::logging::narrator::Narrator;
 use crate::logging::record::MailLog;
@@ -82,6 +83,11 @@ pub trait Router {
     /// Gives a local name to ruleset 5; none if it does not name a mailer.
     fn resolve_local(&mut self, triple: &MailerTriple) -> Option<Routed>;
 
+    /// Gives what the system denied to maps since this was asked last, in the words of the log.
+    fn faults(&mut self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
     /// Expands a path of ForwardPath for a user.
     fn forward_path(&mut self, path: &Template, user: &LocalUser<'_>) -> Vec<u8>;
 
@@ -130,6 +136,12 @@ pub struct Limits {
     pub logs_unknown_users: bool,
     /// OldStyleHeaders: spaces separate addresses too.
     pub old_style: bool,
+    /// When the message is to be delivered.
+    pub delivery: DeliveryMode,
+    /// MatchGECOS: names nobody has are looked for among full names.
+    pub match_gecos: bool,
+    /// BlankSub: what stands for a blank in an address.
+    pub blank_substitute: u8,
     /// Our name, for messages about shells.
     pub host_name: Vec<u8>,
 }

@@ -24,7 +24,7 @@ use crate::mailer::{Mailer, MailerId, MailerTriple};
 use crate::smtp::ExitStatus;
 
 /// Deepest nesting whatever MaxAliasRecursion says, to bound the stack.
-const MAX_DEPTH: u32 = 60;
+pub(super) const MAX_DEPTH: u32 = 60;
 
 /// Expands all pending recipients of an envelope that were not resolved yet.
 pub fn expand_recipients(envelope: &mut Envelope, cx: &mut ExpandContext<'_>) -> Summary {
@@ -63,6 +63,8 @@ pub(super) struct Entry {
     pub(super) self_reference: bool,
     /// It is on the list for good: a later one of the same name is a duplicate.
     listed: bool,
+    /// The sender, left out of a list.
+    left_out: bool,
     /// Added since the last recipient named by the sender.
     this_pass: bool,
     /// User and group it runs programs as, when known.
@@ -79,7 +81,7 @@ pub struct Expansion<'e, 'c, 'x> {
     pub(super) cx: &'c mut ExpandContext<'x>,
     pub(super) entries: Vec<Entry>,
     /// Indices of entries in list order.
-    order: Vec<usize>,
+    pub(super) order: Vec<usize>,
     /// Where we are: file and line of a list.
     pub(super) place: Vec<(Vec<u8>, usize)>,
     /// Which address messages are about.
@@ -265,6 +267,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
     ) -> (Option<Entry>, &'t [u8]) {
         let mut told = Vec::new();
         let (routed, end) = self.cx.router.resolve(list, delimiter, &mut told);
+        self.tell_faults();
         let (address, rest) = list.split_at(end.min(list.len()).max(1.min(list.len())));
         let mut recipient = template.clone();
         recipient.address = address.trim_ascii_end().to_vec();
@@ -305,8 +308,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 RecipientState::Failed(self.status_of(&refusal))
             }
             Routed::Deferred(refusal, expected) => {
-                if expected.is_none() {
-                    self.tell_of_refusal_for_now(&refusal);
+                match expected {
+                    None => self.tell_of_refusal_for_now(&refusal),
+                    Some(_) => self.tell_of_deferral(&refusal),
                 }
                 recipient.expected = expected;
                 RecipientState::Deferred(self.status_of(&refusal))
@@ -342,30 +346,27 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         let is_new = entry.work == Work::Ok;
         let twin = self.order.iter().copied().filter(|_| is_new).find(|index| {
             let other = &self.entries[*index];
-            (other.listed || !other.recipient.primary) && self.same(other, &entry)
+            (other.listed || !other.recipient.primary || other.left_out) && self.same(other, &entry)
         });
         if let Some(twin) = twin {
+            if self.entries[twin].left_out && entry.parent.is_none() {
+                // Who names the sender for himself reaches him.
+                self.entries[twin] = entry;
+                self.expand(twin, depth);
+                self.entries[twin].listed = true;
+                return twin;
+            }
             return self.merge(twin, entry);
         }
         if entry.parent.is_some() && self.is_unwanted_sender(&entry) {
             entry.work = Work::Removed;
+            entry.left_out = true;
             return self.insert(entry);
         }
         let index = self.insert(entry);
         self.expand(index, depth);
         self.entries[index].listed = true;
         index
-    }
-
-    /// Tells whether an entry is the sender, who is to be left out of lists (MeToo off).
-    ///
-    /// Observed: 8.17.1.9 never leaves root out.
-    fn is_unwanted_sender(&self, entry: &Entry) -> bool {
-        let sender = &self.envelope.sender;
-        !self.cx.limits.me_too
-            && sender.triple.is_some()
-            && sender.triple == entry.recipient.triple
-            && sender.controlling.as_ref().is_none_or(|user| user.uid != 0)
     }
 
     fn merge(&mut self, twin: usize, entry: Entry) -> usize {
@@ -385,7 +386,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         twin
     }
 
-    fn expand(&mut self, index: usize, depth: u32) {
+    pub(super) fn expand(&mut self, index: usize, depth: u32) {
         if self.entries[index].work != Work::Ok {
             return;
         }
@@ -423,7 +424,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         let Some(triple) = self.entries[index].recipient.triple.clone() else {
             return;
         };
-        let Some(routed) = self.cx.router.resolve_local(&triple) else {
+        let routed = self.cx.router.resolve_local(&triple);
+        self.tell_faults();
+        let Some(routed) = routed else {
             return;
         };
         let mut recipient = self.entries[index].recipient.clone();
@@ -460,6 +463,9 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         let user = match self.cx.users.user_by_name(name) {
             Ok(Some(user)) => user,
             Ok(None) => {
+                if let Some(user) = self.user_of_full_name(name) {
+                    return self.pass_on_to_login(index, user.name, depth);
+                }
                 let mut entry = self.entries[index].clone();
                 self.about = Some(entry.recipient.address.clone());
                 self.fail_entry(
@@ -494,7 +500,8 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
     fn end_pass(&mut self, index: usize) {
         let is_dead = |entry: &Entry| match &entry.work {
             Work::Ok => false,
-            Work::Expanded | Work::Removed => true,
+            Work::Removed => !entry.left_out,
+            Work::Expanded => true,
             Work::Settled(state) => !state.is_open(),
         };
         let living: Vec<usize> = self
@@ -526,7 +533,13 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 .into_iter()
                 .any(|at| self.entries[at].recipient.owner.is_some());
             if !has_owner {
-                self.entries[only].recipient.primary = true;
+                let entry = &mut self.entries[only];
+                entry.recipient.primary = true;
+                if std::mem::take(&mut entry.left_out) {
+                    // A list of nobody but the sender is his other name.
+                    entry.work = Work::Ok;
+                    self.expand(only, 0);
+                }
             } else {
                 self.note_expansion(index);
             }
@@ -598,7 +611,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         index
     }
 
-    fn sort_key(&self, entry: &Entry) -> (bool, Vec<u8>) {
+    pub(super) fn sort_key(&self, entry: &Entry) -> (bool, Vec<u8>) {
         let expensive = self.cx.limits.expensive_last
             && self.mailer_of(entry).is_some_and(|mailer| mailer.has(b'e'));
         let host = entry
@@ -664,6 +677,7 @@ impl Entry {
             parent,
             self_reference: false,
             listed: false,
+            left_out: false,
             this_pass: true,
             identity,
             bogus_shell: false,

@@ -26,6 +26,8 @@ pub(super) struct Hearing<'h> {
     pub is_bare: bool,
     /// How many errors were told.
     pub errors: u32,
+    /// The first of them: why the message waits.
+    pub first_error: Option<Vec<u8>>,
     /// The exit status they leave.
     pub exit: ExitStatus,
 }
@@ -37,6 +39,7 @@ impl LookupHost for Hearing<'_> {
 
     fn complain(&mut self, text: &[u8]) {
         self.errors += 1;
+        self.first_error.get_or_insert_with(|| text.to_vec());
         self.complaints.say(text);
         let id = self.id.as_deref().or(Some(b"NOQUEUE"));
         let text = printable(text);

@@ -76,6 +76,10 @@ impl Judged {
             judged.messages.push(message(address, error.reply.text()));
             return judged;
         }
+        for fault in kept.faults {
+            judged.messages.push(fault);
+            judged.exit.get_or_insert(ExitStatus::OsError);
+        }
         for complaint in kept.complaints {
             let text = Reply::from_text(&complaint.text);
             let text = text.map_or(complaint.text, |reply| reply.text().to_vec());

@@ -12,6 +12,7 @@
 //! - `hearing`: what alias databases say meanwhile;
 //! - `loops`: where a loop of aliases ends;
 //! - `telling`: errors and progress in words;
+//! - `sender`: the sender on his own lists; `full_name`: users named by their full name;
 //! - `userdb`: the user database, after the aliases;
 //! - `include`: `:include:` lists;
 //! - `forward`: ForwardPath and .forward files.
@@ -20,6 +21,7 @@ pub mod context;
 pub mod database;
 pub mod expand;
 mod forward;
+mod full_name;
 mod hearing;
 mod include;
 pub mod judge;
@@ -28,6 +30,7 @@ pub mod rebuild;
 pub mod refresh;
 mod replace;
 mod rights;
+mod sender;
 mod telling;
 mod userdb;
 

@@ -105,12 +105,16 @@ impl Expansion<'_, '_, '_> {
             prefix,
             is_bare: false,
             errors: 0,
+            first_error: None,
             exit: ExitStatus::Software,
         };
         let found = self.cx.aliases.look_up(name, &mut hearing);
         if hearing.errors > 0 {
             self.summary.errors += hearing.errors;
             self.summary.exit = Some(hearing.exit);
+        }
+        if let Some(error) = hearing.first_error.take() {
+            self.envelope.message_status.get_or_insert(error);
         }
         if hearing.is_bare {
             self.about = None;

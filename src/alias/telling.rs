@@ -5,6 +5,7 @@
 
 use super::context::Refusal;
 use super::expand::{Entry, Expansion, Work};
+use crate::config::options::DeliveryMode;
 use crate::envelope::{DeliveryStatus, RecipientState};
 use crate::logging::record::Severity;
 use crate::smtp::{EnhancedStatus, ExitStatus, shows_address};
@@ -70,6 +71,7 @@ impl Expansion<'_, '_, '_> {
         let enhanced = enhanced_status(enhanced);
         let mut status = DeliveryStatus::local(enhanced, ExitStatus::TempFail, text, self.cx.now);
         status.waiting_because = Some(text.to_vec());
+        status.is_personal = true;
         let recipient = &mut self.entries[index].recipient;
         // Without a triple it is not attempted now, and expanded again the next time.
         recipient.expected = recipient.triple.take();
@@ -128,6 +130,35 @@ impl Expansion<'_, '_, '_> {
         let line = self.worded(refusal.code, &refusal.text);
         self.cx.complaints.say(&line);
         self.envelope.message_status.get_or_insert(line);
+    }
+
+    /// Tells that look-ups on the way could not be answered now.
+    pub(super) fn tell_of_deferral(&mut self, refusal: &Refusal) {
+        if self.cx.limits.delivery == DeliveryMode::Deferred {
+            // Nobody has been asked yet.
+            return self.say(b"Deferring message until queue run");
+        }
+        self.say(b"Transient parse error -- message queued for future delivery");
+        let reason = &refusal.text;
+        self.envelope
+            .message_status
+            .get_or_insert_with(|| reason.clone());
+    }
+
+    /// Tells and logs what the system denied to maps; the message waits for it.
+    ///
+    /// Observed: 8.17.1.9 exits with 71.
+    pub(super) fn tell_faults(&mut self) {
+        for fault in self.cx.router.faults() {
+            self.summary.errors += 1;
+            self.summary.exit = Some(ExitStatus::OsError);
+            self.cx.complaints.say(&fault);
+            let id = self.envelope.id_for_log();
+            let shown = escape_for_display(&fault);
+            let line = format_args!("SYSERR(root): {shown}");
+            self.cx.log.syslog(0, Severity::Critical, Some(id), line);
+            self.envelope.message_status.get_or_insert(fault);
+        }
     }
 
     /// The text of a code, with the place and the address in front where they belong.

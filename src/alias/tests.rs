@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::context::{AliasLookup, ExpandContext, Limits, LocalUser, Refusal, Routed, Router};
 use super::expand::expand_recipients;
+use crate::config::options::DeliveryMode;
 use crate::envelope::{Envelope, Recipient, RecipientState};
 use crate::logging::debug::DebugLog;
 use crate::logging::narrator::Kept;
@@ -147,6 +148,9 @@ impl Site {
             users,
             homes,
             limits: Limits {
+                delivery: DeliveryMode::QueueOnly,
+                match_gecos: false,
+                blank_substitute: b' ',
                 max_depth: 10,
                 forward_path: Some(Template::plain(b"x")),
                 // Temporary folders lie in /tmp, which anybody may write to.

@@ -443,6 +443,9 @@ impl Program {
             }
         }
         let mut workspace = self.workspace(&mta);
+        if in_foreground {
+            workspace.complaints = Box::new(Stdout);
+        }
         let selection = self.selection();
         let summary = queue_runner::run_once(
             &mta,

@@ -13,6 +13,7 @@ pub const FEATURES: &[&str] = &[
     "IPV6_FULL",
     "LOG",
     "MAP_REGEX",
+    "MATCHGECOS",
     "MAXDAEMONS=64",
     "MIME7TO8",
     "MIME8TO7",

@@ -6,9 +6,9 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::client::{BodyRequest, MailCommand, RcptCommand, SevenBitServer, Transport};
+use crate::client::{BodyRequest, MailCommand, RcptCommand, SevenBitServer, Transport, Witness};
 use crate::config::options::EightBitMode;
-use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, Recipient, RecipientState};
+use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
 use crate::mailer::{Invocation, Mailer};
 use crate::map::Userdb;
@@ -26,7 +26,7 @@ use super::controlling::{Controlling, controlling, credentials};
 use super::file;
 use super::header_view::RulesetView;
 use super::ledger::{Ledger, Listeners, first_failure};
-use super::network::{self, Call as NetworkCall};
+use super::network::{self, Call as NetworkCall, Telling};
 use super::output::{Outgoing, OutputForm, write_message};
 use super::plan::Transaction;
 use super::program::{self, Call as ProgramCall};
@@ -66,8 +66,8 @@ pub fn perform(
         narrator,
         memory,
         rewrite,
-        error_mode: _,
         nice,
+        ..
     } = workspace;
     let mut attempt = Attempt::prepare(mta, envelope, transaction, rewrite);
     attempt.nice = attempt.nice.saturating_add(*nice);
@@ -85,8 +85,8 @@ pub fn perform(
         attempt.owner.as_ref(),
         listeners,
     );
-    match (attempt.refusal(), attempt.mailer.invocation()) {
-        (Some(status), _) => ledger.settle(&attempt.places(), status),
+    match (attempt.exceeded_size(), attempt.mailer.invocation()) {
+        (Some(most), _) => attempt.refuse_size(most, &mut ledger),
         (None, Invocation::File) => attempt.to_file(&mut ledger, rewrite),
         (None, Invocation::Network) => attempt.to_network(&mut ledger, rewrite, memory),
         (None, Invocation::Program) => attempt.to_program(&mut ledger, rewrite, memory),
@@ -246,22 +246,37 @@ impl<'a> Attempt<'a> {
             .collect()
     }
 
-    /// Refuses a message that is too large for the mailer (M=).
-    fn refusal(&self) -> Option<DeliveryStatus> {
-        let most = u64::try_from(self.mailer.max_size)
-            .ok()
-            .filter(|most| *most > 0)?;
-        if self.envelope.size <= most {
-            return None;
+    /// The largest message the mailer takes (M=), if this one is larger.
+    fn exceeded_size(&self) -> Option<u64> {
+        let most = u64::try_from(self.mailer.max_size).ok()?;
+        (most > 0 && self.envelope.size > most).then_some(most)
+    }
+
+    /// Refuses a message that is too large, to each recipient on its own and in nobody's name.
+    ///
+    /// Observed: 8.17.1.9 tells the limit, and then the failure as that of a mailer.
+    fn refuse_size(&self, most: u64, ledger: &mut Ledger<'_>) {
+        let (subject, detail) = match self.mailer.has(b'l') {
+            true => (2, 3),
+            false => (3, 4),
+        };
+        let exit = ExitStatus::Unavailable;
+        let enhanced = EnhancedStatus::new(5, subject, detail)
+            .unwrap_or_else(|| EnhancedStatus::from_exit(exit));
+        let mut status = status_of_exit(exit, self.mailer, self.mta.clock.now());
+        status.enhanced = enhanced;
+        status.reported = enhanced;
+        let text = format!("552 {enhanced} Message is too large; {most} bytes max");
+        ledger.relay_is(self.macros.text(MacroId::H).unwrap_or(b""));
+        ledger.controlling = None;
+        let mut places = self.places();
+        if self.mailer.speaks_smtp() {
+            places.reverse();
         }
-        let enhanced = EnhancedStatus::new(5, 2, 3)
-            .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::Unavailable));
-        let text = format!("Message is too large; {most} bytes max");
-        let now = self.mta.clock.now();
-        let mut status =
-            DeliveryStatus::local(enhanced, ExitStatus::Unavailable, text.clone(), now);
-        status.reply = Some(format!("552 5.2.3 {text}").into_bytes());
-        Some(status)
+        for place in places {
+            ledger.transcript(text.as_bytes());
+            ledger.settle(&[place], status.clone());
+        }
     }
 
     fn expanded_argv(&self) -> Vec<Vec<u8>> {
@@ -280,8 +295,6 @@ impl<'a> Attempt<'a> {
         buffers: &mut RewriteWorkspace,
         memory: &mut crate::mta::Memory,
     ) {
-        use super::network::Telling;
-        use crate::client::Witness;
         let credentials = match self.credentials() {
             Ok(credentials) => credentials,
             Err(error) => return self.postpone(ledger, &error),
@@ -396,7 +409,6 @@ impl<'a> Attempt<'a> {
         };
         let delivered = network::deliver_through(&network, memory, program, &mut writer, ledger);
         if let Err(error) = delivered {
-            use crate::client::Witness;
             ledger.problem(error.to_string().as_bytes());
             let now = self.mta.clock.now();
             let status = status_of_exit(program::exit_of_failed_spawn(&error), self.mailer, now);
@@ -624,7 +636,6 @@ impl<'a> Attempt<'a> {
 
     /// Something of ours did not answer: all recipients wait.
     fn postpone(&self, ledger: &mut Ledger<'_>, error: &io::Error) {
-        use crate::client::Witness;
         ledger.problem(error.to_string().as_bytes());
         let status = status_of_exit(ExitStatus::TempFail, self.mailer, self.mta.clock.now());
         ledger.settle(&self.places(), status);

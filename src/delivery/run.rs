@@ -10,7 +10,6 @@
 use crate::alias::expand::expand_recipients;
 use crate::config::options::ErrorMode;
 use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, RecipientState};
-use crate::logging::narrator::Silent;
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
 use crate::mta::routing::{ExpansionFlags, Routing};
@@ -249,12 +248,11 @@ fn expand(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
     let mut limits = mta.expansion_limits(ExpansionFlags::default());
     limits.logs_unknown_users = true;
     let mut routing = Routing::new(mta, &mut macros, &mut workspace.rewrite);
-    let mut nobody = Silent;
     let mut cx = mta.expand_context(
         &mut routing,
         &limits,
         workspace.narrator.as_mut(),
-        &mut nobody,
+        workspace.complaints.as_mut(),
     );
     expand_recipients(envelope, &mut cx);
 }
@@ -278,7 +276,11 @@ fn attempt_all(
     envelope.last_attempt = Some(mta.clock.now());
     let checkpoint = mta.config.options.queueing.checkpoint_interval;
     let mut since_checkpoint = 0u32;
-    for transaction in plan::plan(envelope, &mta.config.mailers) {
+    let transactions = plan::plan(envelope, &mta.config.mailers);
+    if transactions.is_empty() && occasion == Occasion::JustAccepted {
+        tell_who_waits(workspace, envelope);
+    }
+    for transaction in transactions {
         if is_held(mta, &transaction, occasion) {
             continue;
         }
@@ -303,6 +305,18 @@ fn attempt_all(
         record::queued(&mta.log, envelope, &mta.config.mailers, mta.clock.now());
     }
     first_failure
+}
+
+/// Tells whom nothing can be done for now; told where nothing is done for anybody.
+///
+/// Observed: 8.17.1.9.
+fn tell_who_waits(workspace: &mut Workspace, envelope: &Envelope) {
+    for recipient in &envelope.recipients {
+        if matches!(recipient.state, RecipientState::Deferred(_)) && recipient.triple.is_none() {
+            let line = [&recipient.address[..], b"... queued"].concat();
+            workspace.narrator.say(&line);
+        }
+    }
 }
 
 fn failure_so_far(envelope: &Envelope) -> Option<ExitStatus> {

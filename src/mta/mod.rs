@@ -157,6 +157,8 @@ pub fn phrase_rules(options: &HeaderOptions) -> PhraseRules<'_> {
 pub struct Workspace {
     /// Whom progress is told to (`-v`).
     pub narrator: Box<dyn Narrator>,
+    /// Whom errors of addresses met during delivery are told to (`-qf`).
+    pub complaints: Box<dyn Narrator>,
     /// Open sessions and failed hosts.
     pub memory: Memory,
     /// Buffers of rewriting.
@@ -177,6 +179,7 @@ impl Workspace {
     pub fn narrated(options: &Options, narrator: Box<dyn Narrator>) -> Self {
         Workspace {
             narrator,
+            complaints: Box::new(Silent),
             memory: Memory::new(options),
             rewrite: RewriteWorkspace::new(),
             error_mode: ErrorMode::Mail,

@@ -36,6 +36,8 @@ pub struct Routing<'a> {
     buffers: &'a mut RewriteWorkspace,
     /// The last user began with `@` at a mailer with F=@: ruleset 5 is not asked.
     skips_ruleset_5: bool,
+    /// What the system denied to maps since somebody asked.
+    faults: Vec<Vec<u8>>,
     /// Who looks on.
     observer: Option<&'a mut dyn Observer>,
 }
@@ -76,6 +78,9 @@ impl Trace for Watched<'_> {
     fn complain(&mut self, complaint: Complaint) {
         self.kept.complain(complaint);
     }
+    fn complain_of_system(&mut self, text: &[u8]) {
+        self.kept.complain_of_system(text);
+    }
     fn defer(&mut self, reason: Vec<u8>) {
         self.kept.defer(reason);
     }
@@ -93,6 +98,7 @@ impl<'a> Routing<'a> {
             macros,
             buffers,
             skips_ruleset_5: false,
+            faults: Vec::new(),
             observer: None,
         }
     }
@@ -127,6 +133,7 @@ impl Router for Routing<'_> {
             .rewrite_context(self.macros, None, &mut trace, self.buffers)
             .resolve(list, how);
         self.skips_ruleset_5 = skips_ruleset_5;
+        self.faults.append(&mut trace.kept.faults);
         if !matches!(resolution, Resolution::Error(_)) {
             told.extend(trace.kept.complaints.iter().map(repaired));
         }
@@ -141,8 +148,14 @@ impl Router for Routing<'_> {
         let mut cx = self
             .mta
             .rewrite_context(self.macros, None, &mut trace, self.buffers);
-        let resolution = resolve_local(triple, &mut cx)?;
+        let resolution = resolve_local(triple, &mut cx);
+        self.faults.append(&mut trace.kept.faults);
+        let resolution = resolution?;
         Some(routed(resolution, &trace.kept))
+    }
+
+    fn faults(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.faults)
     }
 
     fn forward_path(&mut self, path: &Template, user: &LocalUser<'_>) -> Vec<u8> {
@@ -243,6 +256,9 @@ impl Mta {
             logs_errors: false,
             logs_unknown_users: false,
             expensive_last: options.delivering.hold_expensive,
+            delivery: options.queueing.delivery_mode,
+            match_gecos: options.delivering.match_gecos,
+            blank_substitute: options.headers.blank_sub,
             is_root: crate::sys::process::effective_user() == 0,
             old_style: options.headers.old_style_headers,
             host_name: self.config.expanded_macro(MacroId::J),

@@ -68,6 +68,8 @@ impl Trace for Silent {
 pub struct Kept {
     /// Messages in the order they came.
     pub complaints: Vec<Complaint>,
+    /// What the system denied to maps, which is nothing to blame the address for.
+    pub faults: Vec<Vec<u8>>,
     /// Why the last map that could not answer now could not.
     pub deferral: Option<Vec<u8>>,
     /// Where traces go; none are made without.
@@ -99,6 +101,9 @@ impl Trace for Kept {
     }
     fn complain(&mut self, complaint: Complaint) {
         self.complaints.push(complaint);
+    }
+    fn complain_of_system(&mut self, text: &[u8]) {
+        self.faults.push(text.to_vec());
     }
     fn defer(&mut self, reason: Vec<u8>) {
         self.deferral = Some(reason);

@@ -142,30 +142,6 @@ fn end_of_word(text: &[u8]) -> usize {
         .unwrap_or(text.len())
 }
 
-/// Returns the full name in a GECOS field: up to the first comma, `&` standing for the login name.
-///
-/// Source: observed: 8.17.1.9.
-pub(super) fn gecos_name(user: &User) -> Vec<u8> {
-    let field = user
-        .gecos
-        .split(|octet| *octet == b',' || *octet == b';')
-        .next()
-        .unwrap_or(b"");
-    let mut name = Vec::with_capacity(field.len());
-    for &octet in field {
-        if octet == b'&' {
-            let mut login = user.name.clone();
-            if let Some(first) = login.first_mut() {
-                first.make_ascii_uppercase();
-            }
-            name.extend_from_slice(&login);
-        } else {
-            name.push(octet);
-        }
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,18 +162,5 @@ mod tests {
             let expected = rest.map(str::as_bytes).map_err(str::as_bytes);
             assert_eq!(found, expected, "{argument}");
         }
-    }
-
-    #[test]
-    fn a_full_name_ends_at_the_comma_and_knows_the_login() {
-        let user = User {
-            name: b"bob".to_vec(),
-            uid: 1,
-            gid: 1,
-            gecos: b"& B. Builder,Room 1".to_vec(),
-            home: "/".into(),
-            shell: "/bin/sh".into(),
-        };
-        assert_eq!(gecos_name(&user), b"Bob B. Builder");
     }
 }

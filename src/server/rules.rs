@@ -10,6 +10,7 @@ use super::session::{Call, Session};
 use super::wording;
 use crate::config::HeaderCheck;
 use crate::envelope::set_process_macros;
+use crate::logging::record::Severity;
 use crate::macros::{MacroId, Macros, Template};
 use crate::mailer::{MailerId, MailerTriple};
 use crate::message::address::quote_phrase;
@@ -36,13 +37,16 @@ const HOOKS_WITHOUT_ID: &[&str] = &[
 /// Hooks whose refusals name the address they are about.
 const HOOKS_ABOUT_ADDRESS: &[&str] = &["check_mail", "check_rcpt"];
 
+/// Why a message waits when a map did not say why it could not answer. Observed: 8.17.1.9.
+const TRANSIENT: &[u8] = b"Transient parse error -- message queued for future delivery";
+
 /// An address of MAIL or RCPT and what it resolves to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parsed {
     /// Where it goes; `None` for the empty sender.
     pub triple: Option<MailerTriple>,
-    /// Whether a map could not answer now, so that the message must wait.
-    pub is_deferred: bool,
+    /// Why the message must wait: a map could not answer now.
+    pub deferral: Option<Vec<u8>>,
 }
 
 impl Session {
@@ -57,6 +61,12 @@ impl Session {
         let macros = &mut self.envelope.macros;
         let mut cx = mta.rewrite_context(macros, None, &mut kept, &mut workspace.rewrite);
         let result = work(&mut cx);
+        for fault in &kept.faults {
+            let shown = escape_for_display(fault);
+            let line = format_args!("SYSERR(root): {shown}");
+            let id = Some(self.envelope.id_for_log());
+            mta.log.syslog(0, Severity::Critical, id, line);
+        }
         (result, kept)
     }
 
@@ -169,7 +179,7 @@ impl Session {
         if role == Role::Sender && (address == b"<>" || is_comment) {
             return Ok(Parsed {
                 triple: None,
-                is_deferred: false,
+                deferral: None,
             });
         }
         let how = Resolving {
@@ -190,11 +200,11 @@ impl Session {
         match resolved.resolution {
             Resolution::Mailer(triple) => Ok(Parsed {
                 triple: Some(triple),
-                is_deferred: false,
+                deferral: None,
             }),
             Resolution::Deferred(triple) => Ok(Parsed {
                 triple: Some(triple),
-                is_deferred: true,
+                deferral: Some(kept.deferral.unwrap_or_else(|| TRANSIENT.to_vec())),
             }),
             Resolution::Error(error) => Err(wording::complete(error.reply)),
         }

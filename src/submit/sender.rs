@@ -3,7 +3,7 @@
 //! Source: guide sections 5.2 and 4.9; observed: 8.17.1.9 for a sender that cannot be
 //! taken and for the AUTH parameter of local mail.
 
-use super::submitter::{Submitter, full_name_from_gecos};
+use super::submitter::Submitter;
 use crate::envelope::{ControllingUser, Sender};
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable};
@@ -120,8 +120,7 @@ fn finish(
         .map(<[u8]>::to_vec)
         .or_else(|| {
             let account = account.as_ref()?;
-            Some(full_name_from_gecos(&account.gecos, &account.name))
-                .filter(|name| !name.is_empty())
+            Some(account.full_name()).filter(|name| !name.is_empty())
         });
     let owner = account
         .as_ref()
@@ -200,6 +199,10 @@ fn resolve(
     let mut trace = Kept::traced(&mta.debug);
     let mut cx = mta.rewrite_context(macros, None, &mut trace, &mut workspace.rewrite);
     let resolution = resolve_address(address, Role::Sender, &mut cx);
+    for fault in &trace.faults {
+        let line = format_args!("SYSERR(root): {}", escape_for_display(fault));
+        mta.log.syslog(0, Severity::Critical, None, line);
+    }
     complaints.extend(trace.complaints.into_iter().map(|complaint| complaint.text));
     let triple = match resolution {
         Resolution::Mailer(triple) | Resolution::Deferred(triple) => triple,

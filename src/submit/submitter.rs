@@ -26,29 +26,6 @@ impl Submitter {
     }
 }
 
-/// Takes the full name out of a comment field of the password file.
-///
-/// It ends at a comma, semicolon or percent sign; an ampersand stands for the login name
-/// with a capital letter.
-pub fn full_name_from_gecos(gecos: &[u8], login: &[u8]) -> Vec<u8> {
-    let gecos = gecos.strip_prefix(b"*").unwrap_or(gecos);
-    let end = gecos
-        .iter()
-        .position(|byte| b",;%".contains(byte))
-        .unwrap_or(gecos.len());
-    let mut name = Vec::with_capacity(end);
-    for byte in &gecos[..end] {
-        if *byte == b'&' {
-            let mut login = login.iter();
-            name.extend(login.next().map(u8::to_ascii_uppercase));
-            name.extend(login);
-        } else {
-            name.push(*byte);
-        }
-    }
-    name.trim_ascii().to_vec()
-}
-
 /// Makes a full name given by a user fit to stand in front of an address.
 pub fn full_name_as_given(name: &[u8], rules: &PhraseRules<'_>) -> Vec<u8> {
     let name: Vec<u8> = name
@@ -62,23 +39,4 @@ pub fn full_name_as_given(name: &[u8], rules: &PhraseRules<'_>) -> Vec<u8> {
         })
         .collect();
     quote_phrase(&name, rules)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn full_names_of_the_password_file() {
-        for (gecos, expected) in [
-            ("Ann Example,Room 1,555", "Ann Example"),
-            ("& (The Cat) Smith", "Cid (The Cat) Smith"),
-            ("", ""),
-        ] {
-            assert_eq!(
-                full_name_from_gecos(gecos.as_bytes(), b"cid"),
-                expected.as_bytes()
-            );
-        }
-    }
 }

@@ -14,6 +14,7 @@ use super::sender::resolve_sender;
 use super::submitter::Submitter;
 use super::warnings::Warnings;
 use crate::alias::expand::Expansion;
+use crate::config::options::DeliveryMode;
 use crate::envelope::{Envelope, Recipient};
 use crate::logging::narrator::{Narrator, Stdout};
 use crate::macros::MacroId;
@@ -52,6 +53,7 @@ pub fn verify_addresses(
         ..ExpansionFlags::default()
     };
     let mut limits = mta.expansion_limits(flags);
+    limits.delivery = DeliveryMode::QueueOnly;
     limits.old_style = false;
     limits.logs_errors = true;
     let mut routing = Routing::new(mta, &mut macros, &mut workspace.rewrite);

@@ -6,11 +6,12 @@
 //! open sockets and take locks, which a child between fork and exec must not.
 
 use std::collections::HashMap;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::{self, Gid, Uid};
 
@@ -53,6 +54,28 @@ pub struct User {
     pub shell: PathBuf,
 }
 
+impl User {
+    /// The full name in the comment field.
+    ///
+    /// It ends at a comma, semicolon or percent sign; an ampersand stands for the login name
+    /// with a capital letter. Observed: 8.17.1.9.
+    pub fn full_name(&self) -> Vec<u8> {
+        let gecos = self.gecos.strip_prefix(b"*").unwrap_or(&self.gecos);
+        let is_end = |byte: &u8| b",;%".contains(byte);
+        let mut name = Vec::with_capacity(gecos.len());
+        for byte in gecos.iter().take_while(|byte| !is_end(byte)) {
+            if *byte == b'&' {
+                let mut login = self.name.iter();
+                name.extend(login.next().map(u8::to_ascii_uppercase));
+                name.extend(login);
+            } else {
+                name.push(*byte);
+            }
+        }
+        name.trim_ascii().to_vec()
+    }
+}
+
 /// Where accounts and groups are looked up.
 pub trait UserDatabase: Send + Sync {
     /// Finds an account by login name.
@@ -66,6 +89,12 @@ pub trait UserDatabase: Send + Sync {
     /// # Errors
     /// The lookup failed; whether the account exists is unknown.
     fn user_by_uid(&self, uid: u32) -> io::Result<Option<User>>;
+
+    /// Finds the first account of the list that is wanted; slow where there are many.
+    ///
+    /// # Errors
+    /// The list cannot be read.
+    fn first_user(&self, is_wanted: &dyn Fn(&User) -> bool) -> io::Result<Option<User>>;
 
     /// Finds a group id by group name.
     ///
@@ -121,6 +150,13 @@ impl UserDatabase for SystemUsers {
         absent_is_none(unistd::User::from_uid(Uid::from_raw(uid))).map(|found| found.map(from_nix))
     }
 
+    fn first_user(&self, is_wanted: &dyn Fn(&User) -> bool) -> io::Result<Option<User>> {
+        let mut accounts = Accounts::open();
+        std::iter::from_fn(|| accounts.next().transpose())
+            .find(|user| user.as_ref().map_or(true, is_wanted))
+            .transpose()
+    }
+
     fn group_by_name(&self, name: &[u8]) -> io::Result<Option<u32>> {
         let Ok(name) = std::str::from_utf8(name) else {
             return Ok(None);
@@ -145,6 +181,58 @@ impl UserDatabase for SystemUsers {
                 .iter()
                 .any(|known| Path::new(known) == shell),
         }
+    }
+}
+
+/// Guards the place of the C library in its list of accounts: there is one for the process.
+static PLACE_IN_LIST: Mutex<()> = Mutex::new(());
+
+/// The list of all accounts, read from its start.
+struct Accounts {
+    _place: MutexGuard<'static, ()>,
+}
+
+impl Accounts {
+    fn open() -> Accounts {
+        let place = PLACE_IN_LIST.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: no arguments; nobody else reads the list while the guard is held.
+        unsafe { libc::setpwent() };
+        Accounts { _place: place }
+    }
+
+    fn next(&mut self) -> io::Result<Option<User>> {
+        nix::errno::Errno::clear();
+        // SAFETY: nobody else reads the list while the guard is held.
+        let found = unsafe { libc::getpwent() };
+        if found.is_null() {
+            let error = io::Error::last_os_error();
+            return match error.raw_os_error() {
+                Some(0 | libc::ENOENT | libc::ESRCH) | None => Ok(None),
+                Some(_) => Err(error),
+            };
+        }
+        // SAFETY: the entry is valid until the list is read on, which takes this guard.
+        let entry = unsafe { &*found };
+        let text = |text: *const libc::c_char| match text.is_null() {
+            true => Vec::new(),
+            // SAFETY: the fields of an entry are strings that end with NUL, or null.
+            false => unsafe { CStr::from_ptr(text) }.to_bytes().to_vec(),
+        };
+        Ok(Some(User {
+            name: text(entry.pw_name),
+            uid: entry.pw_uid,
+            gid: entry.pw_gid,
+            gecos: text(entry.pw_gecos),
+            home: text(entry.pw_dir).to_path().to_path_buf(),
+            shell: text(entry.pw_shell).to_path().to_path_buf(),
+        }))
+    }
+}
+
+impl Drop for Accounts {
+    fn drop(&mut self) {
+        // SAFETY: no arguments; the guard is still held.
+        unsafe { libc::endpwent() };
     }
 }
 
@@ -247,6 +335,10 @@ impl UserDatabase for FixedUsers {
         Ok(self.users.iter().find(|user| user.uid == uid).cloned())
     }
 
+    fn first_user(&self, is_wanted: &dyn Fn(&User) -> bool) -> io::Result<Option<User>> {
+        Ok(self.users.iter().find(|user| is_wanted(user)).cloned())
+    }
+
     fn group_by_name(&self, name: &[u8]) -> io::Result<Option<u32>> {
         Ok(self.groups.get(name).copied())
     }
@@ -279,6 +371,29 @@ mod tests {
         for name in [&b"no-such-user-here"[..], b"", b"a\0b", b"\xff\xfe"] {
             assert_eq!(SystemUsers.user_by_name(name).unwrap(), None, "{name:?}");
             assert_eq!(SystemUsers.group_by_name(name).unwrap(), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_accounts_is_read_to_whom_is_wanted() {
+        let root = SystemUsers.first_user(&|user| user.uid == 0).unwrap();
+        assert_eq!(root.unwrap().name, b"root");
+        assert_eq!(SystemUsers.first_user(&|_| false).unwrap(), None);
+    }
+
+    #[test]
+    fn full_names_of_the_password_file() {
+        for (gecos, expected) in [
+            ("Ann Example,Room 1,555", "Ann Example"),
+            ("& (The Cat) Smith", "Cid (The Cat) Smith"),
+            ("& B. Builder;Room", "Cid B. Builder"),
+            ("*Star%", "Star"),
+            ("", ""),
+        ] {
+            let mut user = FixedUsers::new().user("cid", 1).users.remove(0);
+            user.gecos = gecos.into();
+            let name = user.full_name();
+            assert_eq!(String::from_utf8_lossy(&name), expected, "{gecos}");
         }
     }
 

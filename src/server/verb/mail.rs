@@ -1,6 +1,6 @@
 //! MAIL: the sender and the parameters of the message.
 
-use super::super::addressing::{PathFault, gecos_name};
+use super::super::addressing::PathFault;
 use super::super::session::{Call, Flow, Session};
 use super::super::wording;
 use crate::config::options::PrivacyFlags;
@@ -144,7 +144,7 @@ impl Session {
         if let Some(triple) = &parsed.triple
             && let Some(user) = self.local_user(triple)
         {
-            let name = gecos_name(&user);
+            let name = user.full_name();
             if !name.is_empty() {
                 let phrase = self.phrase(&name);
                 self.envelope

@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::super::addressing::PathFault;
 use super::super::session::{Call, Flow, Session};
 use super::super::wording;
-use crate::envelope::{Notify, OriginalRecipient, Recipient, RecipientState};
+use crate::envelope::{DeliveryStatus, Notify, OriginalRecipient, Recipient, RecipientState};
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
 use crate::mailer::MailerTriple;
 use crate::rewrite::Role;
 use crate::smtp::parameter::{self, RcptParameters};
-use crate::smtp::{Reply, Verdict};
+use crate::smtp::{EnhancedStatus, ExitStatus, Reply, Verdict};
 
 /// How long a client with too many bad recipients waits for each reply.
 const BAD_RECIPIENT_DELAY: Duration = Duration::from_secs(1);
@@ -146,6 +146,9 @@ impl Session {
             return Ok(address);
         };
         self.refuse_special_mailer(&address, &triple)?;
+        if let Some(reason) = parsed.deferral {
+            return Ok(self.list_for_later(&address, triple, &parameters, reason));
+        }
         if self.transaction.discards {
             self.list_unchecked(&address, triple);
             return Ok(address);
@@ -215,6 +218,39 @@ impl Session {
             .set_text(MacroId::NRCPTS, open.as_bytes());
     }
 
+    /// Puts a recipient on the list whose way could not be found out now.
+    ///
+    /// What the rules made of it without the map that failed is not to be trusted: a queue
+    /// run finds its way anew.
+    fn list_for_later(
+        &mut self,
+        address: &[u8],
+        triple: MailerTriple,
+        parameters: &RcptParameters,
+        reason: Vec<u8>,
+    ) -> Vec<u8> {
+        if let Some(shown) = self.find_expected(&triple) {
+            return shown;
+        }
+        let mut recipient = self.recipient_of(address, parameters);
+        recipient.expected = Some(triple);
+        let enhanced = EnhancedStatus::from_exit(ExitStatus::TempFail);
+        let now = self.mta.clock.now();
+        let status = DeliveryStatus::local(enhanced, ExitStatus::TempFail, reason.clone(), now);
+        recipient.state = RecipientState::Deferred(status);
+        self.envelope.note_trouble(false, &reason);
+        self.envelope.recipients.push(recipient);
+        self.count_recipients(1);
+        address.to_vec()
+    }
+
+    fn recipient_of(&self, address: &[u8], parameters: &RcptParameters) -> Recipient {
+        let mut recipient = Recipient::new(address);
+        recipient.notify = parameters.notify.map(Notify::from).unwrap_or_default();
+        recipient.original = parameters.orcpt.clone().map(OriginalRecipient::new);
+        recipient
+    }
+
     /// Puts a recipient on the list, unless it is there, and makes sure it exists.
     ///
     /// Returns the address to show: that of an earlier recipient that is the same.
@@ -228,10 +264,8 @@ impl Session {
         if let Some(shown) = self.find_twin(&triple) {
             return Ok(shown);
         }
-        let mut recipient = Recipient::new(address);
+        let mut recipient = self.recipient_of(address, parameters);
         recipient.triple = Some(triple);
-        recipient.notify = parameters.notify.map(Notify::from).unwrap_or_default();
-        recipient.original = parameters.orcpt.clone().map(OriginalRecipient::new);
         let before = self.open_recipients();
         let depth = if self.is_interactive() {
             super::Depth::Full
@@ -248,6 +282,13 @@ impl Session {
                 reply,
             }),
         }
+    }
+
+    /// Finds a recipient who seems to lead to the same place, but could not be resolved.
+    fn find_expected(&self, triple: &MailerTriple) -> Option<Vec<u8>> {
+        let mut recipients = self.envelope.recipients.iter();
+        let twin = recipients.find(|recipient| recipient.expected.as_ref() == Some(triple));
+        twin.map(|twin| twin.address.clone())
     }
 
     /// Finds a recipient of the same mailer, host and user.

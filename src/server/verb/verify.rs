@@ -1,6 +1,5 @@
 //! VRFY and EXPN: who is behind a name.
 
-use super::super::addressing::gecos_name;
 use super::super::guard::Counted;
 use super::super::session::{Call, Flow, Session};
 use super::super::wording;
@@ -141,7 +140,7 @@ impl Session {
         }
         let name = self
             .local_user(triple)
-            .map(|user| gecos_name(&user))
+            .map(|user| user.full_name())
             .unwrap_or_default();
         let mut shown = Vec::new();
         if !name.is_empty() {
