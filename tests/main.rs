@@ -88,6 +88,7 @@ scenarios! {
     a_thousand_idle_sessions_cost_little_and_keep_nobody_waiting: "idle_sessions", "1000";
     the_clients_machine_is_asked_who_talks_to_us: "ident";
     every_limit_on_clients_holds_for_many_at_once_and_lets_go: "limits_under_load";
+    addresses_beyond_ascii_go_where_they_are_known: "beyond_ascii";
     five_hundred_clients_and_slow_hosts_lose_nothing: "bursts";
     the_end_of_a_message_waits_for_no_acknowledgement: "end_of_data";
     every_case_ends_as_with_the_real_program: "cases";

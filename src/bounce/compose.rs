@@ -34,6 +34,8 @@ pub(super) struct Draft<'a> {
     pub(super) boundary: Option<&'a [u8]>,
     /// The queue group it waits in.
     pub(super) queue_group: usize,
+    /// It tells of addresses beyond ASCII.
+    pub(super) is_utf8: bool,
     /// Whom it goes to, resolved.
     pub(super) recipients: Vec<Recipient>,
 }
@@ -105,6 +107,9 @@ impl Draft<'_> {
         if parent.contains(EnvelopeFlags::HAS_8BIT) {
             flags.insert(EnvelopeFlags::HAS_8BIT);
         }
+        if self.is_utf8 {
+            flags.insert(EnvelopeFlags::UTF8.with(EnvelopeFlags::HAS_8BIT));
+        }
         flags
     }
 
@@ -124,7 +129,7 @@ impl Draft<'_> {
             add(b"MIME-Version", b"1.0");
             let kind = b"multipart/report; report-type=delivery-status;\n\tboundary=\"";
             add(b"Content-Type", &[&kind[..], boundary, b"\""].concat());
-            if self.parent.flags.contains(EnvelopeFlags::HAS_8BIT) {
+            if self.is_utf8 || self.parent.flags.contains(EnvelopeFlags::HAS_8BIT) {
                 add(b"Content-Transfer-Encoding", b"8bit");
             }
         }

@@ -324,6 +324,8 @@ impl Post<'_> {
             id: &id,
             now,
             boundary: is_mime.then_some(&boundary),
+            is_utf8: config.options.receiving.smtp_utf8
+                && (envelope.has_utf8_addresses() || envelope.has_utf8_header()),
             recipients,
             queue_group,
         };

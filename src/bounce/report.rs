@@ -34,6 +34,11 @@ const WARNING_BOX: &[u8] = b"\
     \x20   **  YOU DO NOT NEED TO RESEND YOUR MESSAGE  **\n\
     \x20   **********************************************\n\n";
 
+/// Fields of the part for programs where it is beyond ASCII.
+const GLOBAL_STATUS: &[u8] = b"\
+    Content-Type: message/global-delivery-status\n\
+    Content-Transfer-Encoding: 8bit\n\n";
+
 /// How much of a body is copied at once.
 const PIECE: usize = 65_536;
 
@@ -93,14 +98,22 @@ impl ReportView<'_> {
         self.transcript(sink)?;
         push_line(&mut out, &[]);
         push_line(&mut out, &[b"--", boundary]);
-        out.extend_from_slice(b"Content-Type: message/delivery-status\n\n");
-        self.delivery_status(&mut out);
+        let mut status = Vec::new();
+        self.delivery_status(&mut status);
+        // Source: RFC 6533 section 4.
+        out.extend_from_slice(match !self.speaks_utf8() || status.is_ascii() {
+            true => b"Content-Type: message/delivery-status\n\n".as_slice(),
+            false => GLOBAL_STATUS,
+        });
+        out.append(&mut status);
         push_line(&mut out, &[]);
         push_line(&mut out, &[b"--", boundary]);
-        let kind: &[u8] = if notice.returns_body {
-            b"message/rfc822"
-        } else {
-            b"text/rfc822-headers"
+        let is_global = self.envelope.has_utf8_header();
+        let kind: &[u8] = match (notice.returns_body, is_global) {
+            (true, false) => b"message/rfc822",
+            (false, false) => b"text/rfc822-headers",
+            (true, true) => b"message/global",
+            (false, true) => b"message/global-headers",
         };
         push_line(&mut out, &[b"Content-Type: ", kind]);
         if self.has_8bit() {
@@ -143,6 +156,12 @@ impl ReportView<'_> {
             sink(b"   ----- Message body suppressed -----\n")?;
         }
         sink(b"\n")
+    }
+
+    /// Tells whether addresses beyond ASCII are told as such.
+    pub(super) fn speaks_utf8(&self) -> bool {
+        self.config
+            .is_some_and(|config| config.options.receiving.smtp_utf8)
     }
 
     /// Tells whether the returned text may have 8-bit characters.

@@ -187,14 +187,20 @@ pub(super) fn status_fields(
     let actual = actual_recipient(view, recipient, mailer);
     match &recipient.final_address {
         Some(address) => {
-            push_line(out, &[b"Final-Recipient: ", address]);
+            let bare = address.strip_prefix(b"RFC822;").unwrap_or(address);
+            match address_type(view, bare) {
+                Some(kind) => push_line(out, &[b"Final-Recipient: ", kind, b";", bare]),
+                None => push_line(out, &[b"Final-Recipient: ", address]),
+            }
             let differs = |actual: &Vec<u8>| view.shows_actual && actual != address;
             if let Some(actual) = actual.filter(differs) {
                 push_line(out, &[b"X-Actual-Recipient: ", &actual]);
             }
         }
         None => {
-            let shown = actual.unwrap_or_else(|| [b"RFC822; ", &recipient.address[..]].concat());
+            let kind: &[u8] = address_type(view, &recipient.address).unwrap_or(b"RFC822");
+            let shown =
+                actual.unwrap_or_else(|| [kind, b"; ", recipient.address.as_slice()].concat());
             push_line(out, &[b"Final-Recipient: ", &shown]);
         }
     }
@@ -259,10 +265,17 @@ fn actual_recipient(
             .and_then(|text| text.strip_suffix(b"\""));
         return Some([kind, b"; ", bare.unwrap_or(user)].concat());
     }
+    let kind = address_type(view, user).unwrap_or(b"rfc822");
     Some(match user.contains(&b'@') {
-        true => [b"rfc822; ", user.as_slice()].concat(),
-        false => [b"rfc822; ", user.as_slice(), b"@", view.host].concat(),
+        true => [kind, b"; ", user.as_slice()].concat(),
+        false => [kind, b"; ", user.as_slice(), b"@", view.host].concat(),
     })
+}
+
+/// Names the type of an address beyond ASCII. Source: RFC 6533 section 3.
+fn address_type(view: &ReportView<'_>, address: &[u8]) -> Option<&'static [u8]> {
+    let is_utf8 = view.speaks_utf8() && !address.is_ascii() && std::str::from_utf8(address).is_ok();
+    is_utf8.then_some(b"utf-8")
 }
 
 /// Appends a line made of parts; line breaks inside become spaces.

@@ -90,6 +90,8 @@ pub struct Arguments {
     pub full_name: Option<Vec<u8>>,
     /// Type of the body (`-B`).
     pub body_type: Option<BodyType>,
+    /// The message may need SMTPUTF8 (`-U`); refused later where that is not spoken.
+    pub smtp_utf8: bool,
     /// Where the hop count starts (`-h`).
     pub hop_count: Option<u32>,
     /// What a bounce returns (`-R`).
@@ -350,8 +352,8 @@ impl Arguments {
             b'D' => self.debug_file = Some(option.value.clone()),
             b'd' => self.debug.push(option.value.clone()),
             b'L' => self.syslog_tag = Some(option.value.clone()),
-            // Both ended without a word in the reference.
-            b'I' | b'U' => return Err(Refusal::usage("")),
+            // Ended without a word in the reference.
+            b'I' => return Err(Refusal::usage("")),
             _ => {}
         }
         Ok(())
@@ -367,6 +369,7 @@ impl Arguments {
                 _ => {}
             },
             b'B' => self.set_body_type(&value),
+            b'U' => self.smtp_utf8 = true,
             b'C' => self.configuration = ConfigurationChoice::File(value),
             b'F' => self.full_name = Some(value),
             b'f' | b'r' => {

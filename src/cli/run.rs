@@ -101,6 +101,10 @@ fn run_with(words: Vec<Vec<u8>>, arguments: Arguments) -> ExitStatus {
         Ok(config) => config,
         Err(status) => return status,
     };
+    if arguments.smtp_utf8 && !config.options.receiving.smtp_utf8 {
+        // Without the option the flag ends the program without a word, as in the reference.
+        return ExitStatus::Usage;
+    }
     let listeners = match start::listeners(&arguments, debug) {
         Ok(listeners) => listeners,
         Err(error) => {

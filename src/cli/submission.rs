@@ -39,6 +39,7 @@ pub fn submission(
         notify_text: arguments.notify_text.clone(),
         envid: arguments.envelope_id.clone(),
         body_type: arguments.body_type,
+        smtp_utf8: arguments.smtp_utf8,
         arpanet: arguments.mode == OperationMode::Arpanet,
         relay: arguments.relay,
         no_alias: arguments.no_alias,

@@ -9,6 +9,7 @@
 use crate::client::outcome::{Outcome, status};
 use crate::smtp::parameter::{DeliverBy, DeliverByMode};
 use crate::smtp::{ExitStatus, Extensions};
+use crate::text::idna::ascii_address;
 
 /// What the MAIL command says besides the sender.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,26 @@ pub struct MailCommand {
     pub auth: Option<Vec<u8>>,
     /// `BY=`, with the seconds that are left.
     pub deliver_by: Option<DeliverBy>,
+    /// What is beyond ASCII; `None` where nobody speaks of that and addresses go out as they are.
+    pub utf8: Option<BeyondAscii>,
+}
+
+/// What of a message is beyond ASCII, besides its sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BeyondAscii {
+    /// Its header.
+    pub header: bool,
+    /// A recipient.
+    pub recipients: bool,
+}
+
+/// Which addresses a server gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Addresses {
+    /// As they are.
+    AsTheyAre,
+    /// In ASCII; who has no such address is not served.
+    Ascii,
 }
 
 /// The body as far as the dialogue cares.
@@ -70,6 +91,8 @@ pub(super) struct Fitted {
     pub command: Vec<u8>,
     /// What becomes of the body.
     pub conversion: Conversion,
+    /// What becomes of the recipients' addresses.
+    pub addresses: Addresses,
 }
 
 /// Why the message is not for this server.
@@ -90,10 +113,45 @@ impl MailCommand {
         if let Some(by) = self.deliver_by {
             in_time(by, offers)?;
         }
+        let (sender, addresses, is_utf8) = self.fit_addresses(offers, host)?;
+        let mut command = self.words(&sender, offers, body.as_deref());
+        if is_utf8 {
+            command.extend_from_slice(b" SMTPUTF8");
+        }
         Ok(Fitted {
-            command: self.words(offers, body.as_deref()),
+            command,
             conversion,
+            addresses,
         })
+    }
+
+    /// Decides about SMTPUTF8: asked for only where something needs it, and only of a server that
+    /// takes eight bits. Without it domains go out in their ASCII form.
+    ///
+    /// Source: RFC 6531 sections 3.1 and 3.2.
+    fn fit_addresses(
+        &self,
+        offers: &Extensions,
+        host: &[u8],
+    ) -> Result<(Vec<u8>, Addresses, bool), Box<Unfit>> {
+        let as_it_is = self.sender.clone();
+        let Some(beyond) = self.utf8 else {
+            return Ok((as_it_is, Addresses::AsTheyAre, false));
+        };
+        if self.sender.is_ascii() && !beyond.header && !beyond.recipients {
+            return Ok((as_it_is, Addresses::AsTheyAre, false));
+        }
+        if offers.smtp_utf8 && offers.eight_bit_mime {
+            return Ok((as_it_is, Addresses::AsTheyAre, true));
+        }
+        match ascii_address(&self.sender).filter(|_| !beyond.header) {
+            Some(sender) => Ok((sender, Addresses::Ascii, false)),
+            None => Err(Box::new(Unfit {
+                outcome: needs_utf8(host),
+                transcript: without_utf8(host),
+                shown: Vec::new(),
+            })),
+        }
     }
 
     /// Decides about `BODY=` and conversion.
@@ -124,8 +182,8 @@ impl MailCommand {
         }
     }
 
-    fn words(&self, offers: &Extensions, body: Option<&[u8]>) -> Vec<u8> {
-        let mut command = [b"MAIL From:<", self.sender.as_slice(), b">"].concat();
+    fn words(&self, sender: &[u8], offers: &Extensions, body: Option<&[u8]>) -> Vec<u8> {
+        let mut command = [b"MAIL From:<", sender, b">"].concat();
         let mut add = |name: &[u8], value: &[u8]| {
             command.push(b' ');
             command.extend_from_slice(name);
@@ -154,6 +212,19 @@ impl MailCommand {
         }
         command
     }
+}
+
+/// The outcome for a recipient, or for all, who cannot be reached without SMTPUTF8.
+pub(super) fn needs_utf8(host: &[u8]) -> Outcome {
+    Outcome {
+        diagnostic: Some(without_utf8(host)),
+        ..Outcome::new(ExitStatus::Unavailable, status(5, 6, 7))
+    }
+}
+
+pub(super) fn without_utf8(host: &[u8]) -> Vec<u8> {
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    [b"550 5.6.7 ", host, b" does not support SMTPUTF8"].concat()
 }
 
 /// Tells whether a server can keep the time of a message that goes back otherwise (mode R).
@@ -217,6 +288,46 @@ mod tests {
             }
         };
         String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn smtputf8_is_asked_for_where_something_needs_it() {
+        let ask = |sender: &str, header, recipients, smtp_utf8, eight_bit_mime| {
+            let mail = MailCommand {
+                sender: sender.as_bytes().to_vec(),
+                utf8: Some(BeyondAscii { header, recipients }),
+                ..MailCommand::default()
+            };
+            let offers = Extensions {
+                smtp_utf8,
+                eight_bit_mime,
+                ..Extensions::default()
+            };
+            match mail.fit(&offers, b"mx.far.test") {
+                Ok(fitted) => {
+                    let text = String::from_utf8(fitted.command).unwrap();
+                    (text, fitted.addresses == Addresses::Ascii)
+                }
+                Err(unfit) => (unfit.outcome.reported.to_string(), false),
+            }
+        };
+        let said = |text: &str| (format!("MAIL From:<{text}"), false);
+        assert_eq!(
+            ask("ann@x.test", false, false, true, true),
+            said("ann@x.test>")
+        );
+        let demanded = said("ann@x.test> SMTPUTF8");
+        assert_eq!(ask("ann@x.test", true, false, true, true), demanded);
+        assert_eq!(ask("ann@x.test", false, true, true, true), demanded);
+        let demanded = said("änn@x.test> SMTPUTF8");
+        assert_eq!(ask("änn@x.test", false, false, true, true), demanded);
+        // Nobody offers it, or not completely.
+        let refused = ("5.6.7".to_owned(), false);
+        assert_eq!(ask("änn@x.test", false, false, false, true), refused);
+        assert_eq!(ask("änn@x.test", false, false, true, false), refused);
+        assert_eq!(ask("ann@x.test", true, false, false, true), refused);
+        let (text, is_ascii) = ask("ann@bücher.test", false, true, false, true);
+        assert_eq!((text, is_ascii), (said("ann@xn--bcher-kva.test>").0, true));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) mod scripted_server;
 
 pub use connections::{ConnectionCache, Farewell};
 pub use crowd::{Crowd, Place};
-pub use mail_command::{BodyRequest, Conversion, MailCommand, SevenBitServer};
+pub use mail_command::{BeyondAscii, BodyRequest, Conversion, MailCommand, SevenBitServer};
 pub use outcome::{Lost, Outcome, Phase};
 pub use session::{Esmtp, Manners, Protocol, Ready, Refusal};
 pub use stream::{Stream, Transport};

@@ -221,6 +221,7 @@ impl Ready {
         let Fitted {
             command,
             conversion,
+            addresses,
         } = match mail.fit(&self.offers, &host) {
             Ok(fitted) => fitted,
             Err(unfit) => {
@@ -255,7 +256,7 @@ impl Ready {
             }
         };
         let Some(outcome) = Outcome::of_refusal(Phase::Mail, &answer, &host) else {
-            return Ok(Transaction::new(self, conversion));
+            return Ok(Transaction::new(self, conversion, addresses));
         };
         let ready = if outcome.exit == ExitStatus::Protocol || answer.code == 421 {
             log_protocol_error("MAIL", &outcome, &answer, &host, witness);

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use crate::client::answer::Answer;
 use crate::client::dialogue::{deadline_in, lost_by};
-use crate::client::mail_command::Conversion;
+use crate::client::mail_command::{Addresses, Conversion, needs_utf8, without_utf8};
 use crate::client::outcome::{Lost, Outcome, Phase, status};
 use crate::client::session::{Protocol, Ready, log_protocol_error};
 use crate::client::stream::Stream;
 use crate::client::witness::Witness;
-use crate::smtp::{ExitStatus, Extensions};
+use crate::smtp::{ExitStatus, Extensions, utf8_address};
+use crate::text::idna::ascii_address;
 
 /// Octets of the message collected before they are written.
 const WRITE_SIZE: usize = 65_536;
@@ -55,6 +56,7 @@ pub struct Finished {
 pub struct Transaction {
     ready: Ready,
     conversion: Conversion,
+    addresses: Addresses,
 }
 
 /// What became of the recipients of a transaction so far.
@@ -74,8 +76,12 @@ enum End {
 }
 
 impl Transaction {
-    pub(super) fn new(ready: Ready, conversion: Conversion) -> Self {
-        Transaction { ready, conversion }
+    pub(super) fn new(ready: Ready, conversion: Conversion, addresses: Addresses) -> Self {
+        Transaction {
+            ready,
+            conversion,
+            addresses,
+        }
     }
 
     /// Names the recipients, sends the message and hears what became of it.
@@ -91,6 +97,15 @@ impl Transaction {
         let pipelined = self.ready.offers.pipelining;
         self.ready.dialogue.phase("client RCPT");
         let mut progress = Progress::default();
+        if self.addresses == Addresses::Ascii {
+            let fit = self.fit_recipients(places, recipients, witness);
+            self.addresses = Addresses::AsTheyAre;
+            if fit.is_empty() {
+                return self.reset(None, progress, false, witness);
+            }
+            let (places, recipients): (Vec<usize>, Vec<RcptCommand>) = fit.into_iter().unzip();
+            return self.deliver(&places, &recipients, write_message, witness);
+        }
         if pipelined {
             for recipient in recipients {
                 let command = self.rcpt_command(recipient);
@@ -120,6 +135,33 @@ impl Transaction {
             return self.reset(None, progress, false, witness);
         }
         self.data(pipelined, progress, write_message, witness)
+    }
+
+    /// Writes addresses in ASCII; recipients who have none are settled.
+    fn fit_recipients(
+        &self,
+        places: &[usize],
+        recipients: &[RcptCommand],
+        witness: &mut dyn Witness,
+    ) -> Vec<(usize, RcptCommand)> {
+        let mut fit = Vec::new();
+        for (place, recipient) in places.iter().zip(recipients) {
+            if let Some(address) = ascii_address(&recipient.address) {
+                let command = RcptCommand {
+                    address,
+                    notify: recipient.notify.clone(),
+                    original: recipient.original.as_deref().map(utf8_address::in_ascii),
+                };
+                fit.push((*place, command));
+            } else {
+                let host = self.host();
+                witness.transcript(&without_utf8(&host));
+                let mut outcome = needs_utf8(&host);
+                outcome.is_personal = true;
+                witness.settled(&[*place], &outcome);
+            }
+        }
+        fit
     }
 
     fn rcpt_command(&self, recipient: &RcptCommand) -> Vec<u8> {

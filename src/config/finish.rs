@@ -40,6 +40,7 @@ impl Builder<'_> {
         self.out.clear_place();
         self.fix_syntax();
         self.config.syntax.level = self.config.level;
+        self.config.syntax.eight_bit_addresses = self.config.options.receiving.smtp_utf8;
         self.config.syntax.space_substitute = self.config.options.headers.blank_sub;
         self.define_old_host_map();
         self.fill_in_texts();

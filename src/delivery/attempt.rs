@@ -6,7 +6,9 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::client::{BodyRequest, MailCommand, RcptCommand, SevenBitServer, Transport, Witness};
+use crate::client::{
+    BeyondAscii, BodyRequest, MailCommand, RcptCommand, SevenBitServer, Transport, Witness,
+};
 use crate::config::options::EightBitMode;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
@@ -498,11 +500,21 @@ impl<'a> Attempt<'a> {
             envelope_id: envelope.dsn.envid.clone(),
             return_what: envelope.dsn.ret.map(|ret| ret.parameter().to_vec()),
             auth: envelope.auth_sender.clone(),
+            utf8: self.beyond_ascii(),
             deliver_by: envelope.deliver_by.map(|by| DeliverBy {
                 seconds: by.seconds.saturating_sub(self.age()),
                 ..by
             }),
         }
+    }
+
+    /// Tells what needs SMTPUTF8, where that is spoken.
+    fn beyond_ascii(&self) -> Option<BeyondAscii> {
+        let is_spoken = self.mta.config.options.receiving.smtp_utf8;
+        is_spoken.then(|| BeyondAscii {
+            header: self.envelope.has_utf8_header(),
+            recipients: self.users().iter().any(|user| !user.is_ascii()),
+        })
     }
 
     /// Seconds since the message came.

@@ -6,6 +6,7 @@ use crate::config::options::Options;
 use crate::dns::mx::{self, MxFailure, MxList, MxRules};
 use crate::dns::{Patience, ResolveFailure, Resolver};
 use crate::mailer::Mailer;
+use crate::text::idna::ascii_domain;
 
 /// What the answer depends on besides the host.
 pub struct Asking<'a> {
@@ -21,11 +22,15 @@ pub struct Asking<'a> {
     pub patience: Patience,
 }
 
-/// Finds the hosts to try for `host`, best first.
+/// Finds the hosts to try for `host`, best first; a name beyond ASCII is asked for in its ASCII
+/// form (RFC 6531 section 3.2) where addresses may have one.
 ///
 /// # Errors
 /// See [`MxFailure`].
 pub fn exchangers(asking: &Asking<'_>, host: &[u8]) -> Result<MxList, MxFailure> {
+    let ascii = Some(host).filter(|host| !host.is_ascii() && asking.options.receiving.smtp_utf8);
+    let ascii = ascii.and_then(ascii_domain);
+    let host = ascii.as_deref().unwrap_or(host);
     if asking.mailer.has(b'0') {
         let list = mx::literal_hosts(host);
         return if list.exchangers.is_empty() {

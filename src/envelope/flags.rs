@@ -15,6 +15,7 @@ const LETTERS: &[(EnvelopeFlags, u8)] = &[
     (EnvelopeFlags::RET_GIVEN, b'd'),
     (EnvelopeFlags::NO_BODY_RETURN, b'n'),
     (EnvelopeFlags::SPLIT, b's'),
+    (EnvelopeFlags::UTF8, b'e'),
 ];
 
 impl EnvelopeFlags {
@@ -36,6 +37,9 @@ impl EnvelopeFlags {
     pub const SPLIT: Self = Self(64);
     /// Not stored: delivered at once, but as if it had been read from the queue.
     pub const AS_FROM_QUEUE: Self = Self(128);
+
+    /// `e`: whoever sent it asked for SMTPUTF8; ours.
+    pub const UTF8: Self = Self(256);
 
     /// Tells whether all of `other` are set.
     pub fn contains(self, other: Self) -> bool {

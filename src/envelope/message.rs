@@ -12,7 +12,8 @@ use super::recipient::{ControllingUser, Recipient};
 use super::transcript::Transcript;
 use crate::macros::MacroTable;
 use crate::mailer::MailerTriple;
-use crate::message::{Body, BodyType, Headers};
+use crate::message::header::Expansion;
+use crate::message::{Body, BodyType, HeaderField, Headers};
 use crate::smtp::parameter::DeliverBy;
 use crate::sys::clock::Timestamp;
 
@@ -129,6 +130,21 @@ impl Envelope {
             .iter()
             .filter(|recipient| recipient.state.is_open())
             .count()
+    }
+
+    /// Tells whether an address of the envelope is beyond ASCII.
+    pub fn has_utf8_addresses(&self) -> bool {
+        let mut recipients = self.recipients.iter();
+        !self.sender.address.is_ascii() || recipients.any(|one| !one.address.is_ascii())
+    }
+
+    /// Tells whether whoever sent it asked for SMTPUTF8 and its header really needs it.
+    pub fn has_utf8_header(&self) -> bool {
+        // What waits for its mailer has marks of its own above 127.
+        let is_beyond = |field: &HeaderField| {
+            field.expansion == Expansion::Done && !(field.value.is_ascii() && field.name.is_ascii())
+        };
+        self.flags.contains(EnvelopeFlags::UTF8) && self.headers.iter().any(is_beyond)
     }
 
     /// Tells whether this message is itself a delivery report.

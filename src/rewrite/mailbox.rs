@@ -39,7 +39,9 @@ pub(super) struct Unfit {
 }
 
 /// Looks for control characters outside of quotes and for quotes left open.
-pub(super) fn check_user(user: &[u8]) -> Result<(), Unfit> {
+///
+/// With `eight_bit_addresses` octets above 127 are letters like others.
+pub(super) fn check_user(user: &[u8], eight_bit_addresses: bool) -> Result<(), Unfit> {
     let mut shown = user.to_vec();
     let mut fault = None;
     let mut has_symbol = false;
@@ -69,7 +71,7 @@ pub(super) fn check_user(user: &[u8]) -> Result<(), Unfit> {
             },
             _ => octet,
         };
-        if matches!(*octet, 0x80..0xa0) {
+        if matches!(*octet, 0x80..0xa0) && !eight_bit_addresses {
             fault = Some(MailboxFault::Symbol);
             has_symbol = true;
             *octet = b'?';
@@ -107,11 +109,12 @@ mod tests {
             ("a\\", Some(("a?", MailboxFault::LoneBackslash))),
         ] {
             let wanted = wanted.map_or(Ok(()), |(shown, fault)| Err(unfit(shown, fault, false)));
-            assert_eq!(check_user(user.as_bytes()), wanted, "{user:?}");
+            assert_eq!(check_user(user.as_bytes(), false), wanted, "{user:?}");
         }
+        assert_eq!(check_user("\u{c1}".as_bytes(), true), Ok(()));
         let long = "a".repeat(MAX_ADDRESS + 1);
         assert_eq!(
-            check_user(long.as_bytes()),
+            check_user(long.as_bytes(), false),
             Err(unfit(&long, MailboxFault::TooLong, false))
         );
     }
@@ -123,7 +126,7 @@ mod tests {
             (b"\x9b\x01", "??", MailboxFault::Control),
             (b"\x9b\"", "?\"", MailboxFault::OpenQuote),
         ] {
-            assert_eq!(check_user(user), Err(unfit(shown, fault, true)));
+            assert_eq!(check_user(user, false), Err(unfit(shown, fault, true)));
         }
     }
 

@@ -394,7 +394,7 @@ impl RewriteContext<'_> {
     /// Looks at what `$#error` says as if it were the user of a mailbox.
     fn check_error(&mut self, mut error: RuleError, role: Role) -> RuleError {
         if let ErrorSource::Mailer { user, .. } = &mut error.source
-            && let Err(unfit) = check_user(user)
+            && let Err(unfit) = check_user(user, self.syntax.eight_bit_addresses)
         {
             user.clone_from(&unfit.shown);
             error.has_symbol = unfit.has_symbol;
@@ -488,7 +488,7 @@ impl RewriteContext<'_> {
 
     /// Refuses users that are too long or have symbols, bare control characters or open quotes in them.
     fn check_mailbox(&mut self, mut triple: MailerTriple, role: Role, given: &[u8]) -> Resolution {
-        let Err(unfit) = check_user(&triple.user) else {
+        let Err(unfit) = check_user(&triple.user, self.syntax.eight_bit_addresses) else {
             return Resolution::Mailer(triple);
         };
         let error = match unfit.fault {

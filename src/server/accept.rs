@@ -166,6 +166,8 @@ impl Session {
         let macros = &mut self.envelope.macros;
         if self.transaction.named_recipients == 1
             && let Some(only) = self.envelope.recipients.iter().find(|one| one.primary)
+            // His name would make a field beyond ASCII of a message that may be redirected.
+            && only.address.is_ascii()
         {
             macros.set_text(MacroId::U, &only.address);
         } else {
@@ -239,7 +241,9 @@ impl Session {
         let mode = self.mode_of_delivery();
         let mut envelope = std::mem::take(&mut *self.envelope);
         // A body without eight bits is what it is, whatever the client declared.
-        if envelope.body_type.is_some() && !envelope.flags.contains(EnvelopeFlags::HAS_8BIT) {
+        let is_utf8 = envelope.flags.contains(EnvelopeFlags::UTF8) && envelope.has_utf8_addresses();
+        let needs_eight_bits = is_utf8 || envelope.flags.contains(EnvelopeFlags::HAS_8BIT);
+        if envelope.body_type.is_some() && !needs_eight_bits {
             envelope.body_type = Some(BodyType::SevenBit);
         }
         if let Some(kind) = envelope.body_type {

@@ -5,7 +5,7 @@ use super::session::Session;
 use super::wording;
 use crate::logging::record::Severity;
 use crate::mailer::MailerTriple;
-use crate::smtp::{ExitStatus, Reply, command::skip_blanks};
+use crate::smtp::{ExitStatus, Reply, command::skip_blanks, parameter};
 use crate::sys::identity::User;
 use crate::token::{NoTokens, TokenBuffer, TokenizeOptions, tokenize};
 
@@ -62,14 +62,31 @@ impl Session {
         };
         let (address, parameters) = rest.split_at(end.min(rest.len()));
         let address = address.trim_ascii_end();
-        if !address.is_ascii() && self.connection.kind == ConnectionKind::Network {
-            let refusal = wording::reply(NEEDS_SMTPUTF8);
+        let is_offered = self.mta.config.options.receiving.smtp_utf8;
+        let is_asked_for = self.transaction.parameters.smtp_utf8
+            || is_offered && parameter::names(parameters, b"smtputf8");
+        if let Some(refusal) = self.refuse_eight_bits(address, is_asked_for) {
             return Err(PathFault::Malformed(address.to_vec(), refusal));
         }
         Ok(PathArgument {
             address,
             parameters,
         })
+    }
+
+    /// Refuses an address beyond ASCII that comes over the network, unless SMTPUTF8 was asked for
+    /// and it is UTF-8.
+    ///
+    /// Source: RFC 6531 sections 3.3 and 3.5.
+    pub(super) fn refuse_eight_bits(&self, address: &[u8], is_asked_for: bool) -> Option<Reply> {
+        if address.is_ascii() || self.connection.kind != ConnectionKind::Network {
+            return None;
+        }
+        if !is_asked_for {
+            return Some(wording::reply(NEEDS_SMTPUTF8));
+        }
+        let is_valid = std::str::from_utf8(address).is_ok();
+        (!is_valid).then(|| wording::reply(b"501 5.1.3 Address is not valid UTF-8"))
     }
 
     /// Makes the refusal of a path without its keyword.

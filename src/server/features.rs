@@ -88,6 +88,8 @@ impl Features {
     }
 
     /// Returns the keywords for EHLO; `size` is MaxMessageSize, `minimum` DeliverByMin.
+    ///
+    /// What has an option of its own is added by the caller.
     pub fn extensions(&self, size: Option<u64>, deliver_by: Option<Option<u64>>) -> Extensions {
         Extensions {
             enhanced_status_codes: true,

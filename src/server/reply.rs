@@ -21,7 +21,7 @@ impl Session {
             self.envelope.message_status = Some(reply.text().to_vec());
         }
         let start = call.output.len();
-        wording::write(reply, call.output);
+        wording::write(reply, self.transaction.takes_utf8(), call.output);
         let said = call.output.get(start..).unwrap_or(b"");
         for line in said.split(|octet| *octet == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);

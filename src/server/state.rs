@@ -66,4 +66,13 @@ pub(super) struct Transaction {
     ///
     /// VRFY and EXPN count too (observed: 8.17.1.9).
     pub counted_recipients: usize,
+    /// Whether the VRFY or EXPN at hand asked for SMTPUTF8.
+    pub asked_in_utf8: bool,
+}
+
+impl Transaction {
+    /// Tells whether the client reads UTF-8 in replies.
+    pub fn takes_utf8(&self) -> bool {
+        self.parameters.smtp_utf8 || self.asked_in_utf8
+    }
 }

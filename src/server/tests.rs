@@ -1,5 +1,7 @@
 //! Whole dialogues, in memory: the session, a queue in a temporary folder, a clock that is set by hand.
 
+mod extensions;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -111,7 +113,7 @@ impl Dialogue {
         self.step = self
             .session
             .step(input, &mut output, &mut self.workspace, &self.taken);
-        String::from_utf8(output).expect("seven bits")
+        String::from_utf8(output).expect("UTF-8")
     }
 
     fn raw(&mut self, octets: &[u8]) -> String {
@@ -150,6 +152,19 @@ impl Dialogue {
 
     fn queue_files(&self) -> Vec<String> {
         names(self.queue.path())
+    }
+
+    /// The contents of the only file of a kind (`qf` or `df`).
+    fn file(&self, kind: &str) -> Vec<u8> {
+        let names = self.queue_files();
+        let mut found = names.iter().filter(|name| name.starts_with(kind));
+        let name = found.next().expect("there is one");
+        assert_eq!(found.next(), None, "there is one only");
+        std::fs::read(self.queue.path().join(name)).expect("it can be read")
+    }
+
+    fn control_file(&self) -> String {
+        String::from_utf8_lossy(&self.file("qf")).into_owned()
     }
 
     fn logged(&self, wanted: &str) -> bool {

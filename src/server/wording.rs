@@ -55,11 +55,16 @@ pub fn about(address: &[u8], reply: Reply) -> Reply {
 }
 
 /// Writes a reply as it goes to the client: seven bits, nothing that ends a line.
-pub fn write(reply: &Reply, output: &mut Vec<u8>) {
+///
+/// Who asked for SMTPUTF8 gets UTF-8 (RFC 6531 section 3.7.4).
+pub fn write(reply: &Reply, takes_utf8: bool, output: &mut Vec<u8>) {
     let mut plain = reply.clone();
     for line in &mut plain.lines {
+        let is_kept = takes_utf8 && std::str::from_utf8(line).is_ok();
         for octet in line.iter_mut() {
-            *octet &= 0x7f;
+            if !is_kept {
+                *octet &= 0x7f;
+            }
             if matches!(*octet, b'\n' | 0) {
                 *octet = b' ';
             }
@@ -74,7 +79,7 @@ mod tests {
 
     fn line(reply: &Reply) -> String {
         let mut out = Vec::new();
-        write(reply, &mut out);
+        write(reply, false, &mut out);
         String::from_utf8(out).expect("seven bits")
     }
 

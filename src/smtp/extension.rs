@@ -34,6 +34,8 @@ pub struct Extensions {
     pub smtp_utf8: bool,
     /// CHUNKING (RFC 3030).
     pub chunking: bool,
+    /// BINARYMIME (RFC 3030).
+    pub binary_mime: bool,
     /// HELP.
     pub help: bool,
 }
@@ -71,6 +73,7 @@ impl Extensions {
             b"DELIVERBY" => self.deliver_by = Some(first_number(&mut words)),
             b"SMTPUTF8" => self.smtp_utf8 = true,
             b"CHUNKING" => self.chunking = true,
+            b"BINARYMIME" => self.binary_mime = true,
             b"HELP" => self.help = true,
             other => {
                 // The form some old servers send: AUTH=LOGIN PLAIN.
@@ -109,6 +112,9 @@ impl Extensions {
             self.deliver_by.is_some(),
             &with_number(b"DELIVERBY", self.deliver_by),
         );
+        add(self.smtp_utf8, b"SMTPUTF8");
+        add(self.chunking, b"CHUNKING");
+        add(self.binary_mime, b"BINARYMIME");
         add(self.help, b"HELP");
         lines
     }

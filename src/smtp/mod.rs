@@ -11,6 +11,7 @@
 //! - [`command`]: one command line, split into verb and argument.
 //! - [`xtext`]: the encoding of parameter values (RFC 3461).
 //! - [`parameter`]: the parameters of MAIL and RCPT.
+//! - [`utf8_address`]: addresses beyond ASCII in parameter values.
 //! - [`extension`]: the keywords of an EHLO reply.
 //! - [`line`]: command lines out of a stream of octets, with a length limit.
 //! - [`dot`]: the end of DATA and dot-stuffing, both ways.
@@ -23,6 +24,7 @@ pub mod line;
 pub mod parameter;
 pub mod reply;
 pub mod status;
+pub mod utf8_address;
 pub mod verdict;
 pub mod xtext;
 

@@ -56,6 +56,14 @@ pub fn split(text: &[u8]) -> Vec<Result<Parameter<'_>, Reply>> {
     parameters
 }
 
+/// Tells whether the text behind an address has this parameter.
+pub fn names(text: &[u8], keyword: &[u8]) -> bool {
+    split(text)
+        .iter()
+        .flatten()
+        .any(|parameter| parameter.keyword.eq_ignore_ascii_case(keyword))
+}
+
 /// What the server allows in parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParameterPolicy {
@@ -64,6 +72,8 @@ pub struct ParameterPolicy {
     /// Shortest delivery time a client may ask for with BY, in seconds, zero for any; none: BY
     /// is not offered.
     pub deliver_by_minimum: Option<i64>,
+    /// Whether SMTPUTF8 is offered.
+    pub allows_utf8: bool,
 }
 
 /// The BODY parameter.
@@ -131,6 +141,8 @@ pub struct MailParameters {
     pub auth: Option<Vec<u8>>,
     /// BY.
     pub deliver_by: Option<DeliverBy>,
+    /// SMTPUTF8 (RFC 6531 section 3.4).
+    pub smtp_utf8: bool,
 }
 
 impl MailParameters {
@@ -147,6 +159,12 @@ impl MailParameters {
             b"auth" => self.add_auth(parameter.value)?,
             b"by" if policy.deliver_by_minimum.is_some() => {
                 self.deliver_by = Some(parse_deliver_by(parameter.value, policy)?);
+            }
+            b"smtputf8" if policy.allows_utf8 => {
+                if parameter.value.is_some() {
+                    return Err(Reply::of("501 5.5.4 SMTPUTF8 takes no value"));
+                }
+                self.smtp_utf8 = true;
             }
             _ => return Err(unrecognized(parameter.keyword)),
         }
@@ -250,7 +268,12 @@ impl RcptParameters {
             .iter()
             .position(|octet| *octet == b';')
             .ok_or_else(malformed)?;
-        if at == 0 || !value.get(at + 1..).is_some_and(xtext::is_xtext) {
+        let (kind, address) = (value.get(..at), value.get(at + 1..));
+        // RFC 6533 section 3: an address of this type may stand there as it is.
+        let is_utf8 = policy.allows_utf8
+            && kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"utf-8"))
+            && address.is_some_and(|address| std::str::from_utf8(address).is_ok());
+        if at == 0 || !(is_utf8 || address.is_some_and(xtext::is_xtext)) {
             return Err(malformed());
         }
         refuse_second("ORCPT", self.orcpt.is_some())?;
@@ -388,6 +411,7 @@ mod tests {
     const POLICY: ParameterPolicy = ParameterPolicy {
         allows_dsn: true,
         deliver_by_minimum: Some(0),
+        allows_utf8: false,
     };
 
     fn mail(text: &str) -> Result<MailParameters, String> {

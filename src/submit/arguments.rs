@@ -31,6 +31,8 @@ pub struct SubmitArguments {
     pub envid: Option<Vec<u8>>,
     /// Declared type of the body (-B).
     pub body_type: Option<BodyType>,
+    /// The message may need SMTPUTF8 (-U).
+    pub smtp_utf8: bool,
     /// ARPANET mode: sender from the header (-ba).
     pub arpanet: bool,
     /// Relay submission: the header is not completed as a user's is (-G).

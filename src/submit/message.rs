@@ -180,6 +180,9 @@ impl<'a> Desk<'a> {
         };
         envelope.dsn.envid.clone_from(&arguments.envid);
         envelope.dsn.ret = arguments.ret;
+        if arguments.smtp_utf8 {
+            envelope.flags.insert(EnvelopeFlags::UTF8);
+        }
         if arguments.ret.is_some() {
             envelope.flags.insert(EnvelopeFlags::RET_GIVEN);
         }

@@ -475,19 +475,6 @@ pub fn mailbox_database(setting: &mut Setting<'_>) {
     setting.options.delivering.mailbox_database = setting.text();
 }
 
-/// Refuses SMTPUTF8, which this program does not speak.
-pub fn smtp_utf8(setting: &mut Setting<'_>) {
-    if setting.truth() {
-        setting
-            .out
-            .error("readcf: option: SmtpUTF8 set but no USE_EAI support");
-    } else {
-        setting
-            .out
-            .warning("Warning: Option: SmtpUTF8 requires USE_EAI support");
-    }
-}
-
 const SSL_WORDS: &[&str] = &[
     "SSL_OP_MICROSOFT_SESS_ID_BUG",
     "SSL_OP_NETSCAPE_CHALLENGE_BUG",

@@ -47,7 +47,7 @@ pub struct Receiving {
     pub reject_nul: bool,
     /// How often a lasting refusal of connections is logged.
     pub reject_log_interval: Duration,
-    /// Offer and accept SMTPUTF8.
+    /// Speak SMTPUTF8 (RFC 6531), as server and as client, and take addresses beyond ASCII.
     pub smtp_utf8: bool,
     /// Do not take a lone dot as the end of input (command line only).
     pub ignore_dots: bool,

@@ -475,7 +475,9 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(0xf7, "SetCertAltnames", |s| {
         s.options.security.set_cert_altnames = s.truth()
     }),
-    option(0xf8, "SmtpUTF8", parsers::smtp_utf8),
+    option(0xf8, "SmtpUTF8", |s| {
+        s.options.receiving.smtp_utf8 = s.truth()
+    }),
     option(0xf9, "StrictTransportSecurity", |s| {
         s.options.security.strict_transport_security = s.truth()
     }),

@@ -129,7 +129,9 @@ impl Session {
         let deliver_by = receiving
             .deliver_by_min
             .map(|minimum| (!minimum.is_zero()).then_some(minimum.as_secs()));
-        self.features.extensions(size, deliver_by).lines()
+        let mut offer = self.features.extensions(size, deliver_by);
+        offer.smtp_utf8 = receiving.smtp_utf8;
+        offer.lines()
     }
 }
 

@@ -33,6 +33,7 @@ impl Session {
     fn open_transaction(&mut self, argument: &[u8], call: &mut Call<'_>) -> Result<Vec<u8>, Reply> {
         self.may_mail()?;
         self.warn_of_missing_hello();
+        self.transaction.parameters.smtp_utf8 = false;
         let path = match self.split_path(argument, b"from") {
             Ok(path) => path,
             Err(PathFault::Keyword(word)) => return Err(Self::keyword_refusal(&word)),
@@ -195,10 +196,18 @@ impl Session {
         }
         if let Some(body) = parameters.body {
             let kind = match body {
+                // A header of UTF-8 must not lose its eighth bits; a message without any is
+                // seven bits again when it is stored.
+                BodyParameter::SevenBit if parameters.smtp_utf8 => BodyType::EightBitMime,
                 BodyParameter::SevenBit => BodyType::SevenBit,
                 BodyParameter::EightBitMime => BodyType::EightBitMime,
             };
             envelope.body_type = Some(kind);
+        }
+        if parameters.smtp_utf8 {
+            envelope.flags.insert(EnvelopeFlags::UTF8);
+            // Source: RFC 6531 section 4.3.
+            macros.set_text(MacroId::R, b"UTF8SMTP");
         }
         if let Some(ret) = parameters.ret {
             let ret = Return::from(ret);
@@ -232,6 +241,7 @@ impl Session {
         let minimum = self.mta.config.options.receiving.deliver_by_min;
         ParameterPolicy {
             allows_dsn: self.features.dsn,
+            allows_utf8: self.mta.config.options.receiving.smtp_utf8,
             deliver_by_minimum: minimum
                 .map(|least| i64::try_from(least.as_secs()).unwrap_or(i64::MAX)),
         }

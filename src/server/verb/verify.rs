@@ -11,6 +11,9 @@ use crate::mailer::MailerTriple;
 use crate::smtp::{Reply, Verdict};
 use crate::text::bytes::escape_for_display;
 
+/// The parameter of VRFY and EXPN.
+const UTF8_PARAMETER: &[u8] = b" SMTPUTF8";
+
 impl Session {
     /// Answers VRFY.
     pub(super) fn vrfy(&mut self, argument: &[u8], call: &mut Call<'_>) -> Flow {
@@ -84,6 +87,37 @@ impl Session {
             self.say_text(call, "501 5.5.2 Argument required");
             return;
         }
+        let (argument, asked_in_utf8) = self.without_utf8_parameter(argument);
+        if let Some(refusal) = self.refuse_eight_bits(argument, asked_in_utf8) {
+            self.say(call, &refusal);
+            return;
+        }
+        self.transaction.asked_in_utf8 = asked_in_utf8;
+        self.look_up(verb, argument, (hook, depth), call);
+        self.transaction.asked_in_utf8 = false;
+    }
+
+    /// Takes SMTPUTF8 from the end of an argument (RFC 6531 section 3.7.4.2).
+    fn without_utf8_parameter<'a>(&self, argument: &'a [u8]) -> (&'a [u8], bool) {
+        let text = argument.trim_ascii_end();
+        let at = text.len().saturating_sub(UTF8_PARAMETER.len());
+        let (address, word) = text.split_at(at);
+        let is_given = self.mta.config.options.receiving.smtp_utf8
+            && word.eq_ignore_ascii_case(UTF8_PARAMETER);
+        if is_given {
+            (address.trim_ascii_end(), true)
+        } else {
+            (argument, false)
+        }
+    }
+
+    fn look_up(
+        &mut self,
+        verb: &str,
+        argument: &[u8],
+        (hook, depth): (&str, Depth),
+        call: &mut Call<'_>,
+    ) {
         if let Verdict::Reject(reply) | Verdict::Defer(reply) = self.check(hook, &[argument], call)
         {
             self.say(call, &reply);
@@ -111,10 +145,20 @@ impl Session {
         } else {
             "250 2.1.5 x"
         });
-        let lines = found
+        let lines: Vec<Vec<u8>> = found
             .iter()
             .map(|recipient| self.shown_recipient(recipient))
             .collect();
+        let is_offered = self.mta.config.options.receiving.smtp_utf8;
+        if is_offered && !self.transaction.takes_utf8() && !lines.iter().all(|line| line.is_ascii())
+        {
+            let text = match verb {
+                "VRFY" => "252 2.6.8 The answer requires SMTPUTF8",
+                _ => "550 5.6.8 The answer requires SMTPUTF8",
+            };
+            self.say_text(call, text);
+            return;
+        }
         let reply = Reply { lines, ..sample };
         self.say(call, &wording::complete(reply));
     }
