@@ -465,6 +465,13 @@ fn daemon_ports_have_keys_and_modifiers() {
         port("InputMailFilters=a;b").input_mail_filters,
         Some(vec![b"a".to_vec(), b"b".to_vec()])
     );
+    assert_eq!(port("Name=x").trusted_proxies, None);
+    let proxies = port("Name=x, TrustedProxies=192.0.2.1; 10.0.0.0/8, M=E");
+    assert_eq!(proxies.modifiers, b"E");
+    let proxies = proxies.trusted_proxies.unwrap();
+    assert!(proxies.contains([10, 9, 8, 7].into()) && !proxies.contains([192, 0, 2, 2].into()));
+    let nobody = port("TrustedProxies=proxy.test").trusted_proxies;
+    assert_eq!(nobody, Some(Default::default()));
     for letter in "abcfsuACEOS".chars() {
         let one = port(&format!("Name=x, M={letter}"));
         assert_eq!(one.modifiers, letter.to_string().as_bytes());

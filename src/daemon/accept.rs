@@ -6,7 +6,7 @@
 //! the configuration at a reload) and never sleeps.
 
 use std::io::{self, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,10 +21,13 @@ use super::listeners::{Listener, gate_limits, open_all};
 use super::parking::Parking;
 use super::service_manager::Inherited;
 use super::talk::{Talk, Wait, Wake};
+use super::vestibule::{Arrival, Vestibule};
 use super::worker::{Outcome, Ready};
+use crate::config::options::Networks;
 use crate::logging::record::Severity;
 use crate::mta::Mta;
 use crate::server::connection::Connection;
+use crate::server::proxy_header::Origin;
 use crate::server::session::Session;
 use crate::sys::descriptors::open_descriptors;
 use crate::sys::host::load_average;
@@ -37,6 +40,8 @@ pub const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
 /// Tokens below this belong to listeners.
 const FIRST_SESSION: usize = 1_000;
+/// Tokens from here on belong to connections whose proxy has not spoken yet.
+const FIRST_GUEST: usize = 1 << (usize::BITS - 2);
 /// How long no connection is accepted after the descriptors ran out.
 const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 /// How often a refusal is told at most.
@@ -74,6 +79,8 @@ pub struct AcceptLoop {
     pub max_sessions: usize,
     /// The listeners.
     pub listeners: Vec<Listener>,
+    /// Connections whose proxy has not spoken yet.
+    pub vestibule: Vestibule,
     /// The waiting sessions.
     pub parking: Parking<Session>,
     /// What `ps` shows.
@@ -105,6 +112,11 @@ impl AcceptLoop {
     /// Makes the parking whose tokens do not meet those of listeners.
     pub fn empty_parking() -> Parking<Session> {
         Parking::new(FIRST_SESSION)
+    }
+
+    /// Makes the vestibule whose tokens meet no others.
+    pub fn empty_vestibule() -> Vestibule {
+        Vestibule::new(FIRST_GUEST)
     }
 
     /// Serves until somebody asks for the end, and says how.
@@ -149,7 +161,8 @@ impl AcceptLoop {
             .iter()
             .filter_map(|listener| listener.closed_until)
             .min();
-        [self.parking.next_deadline(), listeners]
+        let guests = self.vestibule.next_deadline();
+        [self.parking.next_deadline(), listeners, guests]
             .into_iter()
             .flatten()
             .min()
@@ -161,6 +174,9 @@ impl AcceptLoop {
         }
         if token.0 < FIRST_SESSION {
             self.accept_from(token.0 - FIRST_LISTENER);
+        } else if self.vestibule.owns(token) {
+            let arrival = self.vestibule.look(self.poll.registry(), token);
+            self.usher(arrival);
         } else if let Some(talk) = self.parking.take(self.poll.registry(), token) {
             self.hand_over(talk, Wake::Ready);
         }
@@ -171,6 +187,59 @@ impl AcceptLoop {
         while let Some(talk) = self.parking.take_overdue(self.poll.registry(), now) {
             self.hand_over(talk, Wake::Deadline);
         }
+        while let Some((guest, why)) = self.vestibule.take_overdue(self.poll.registry(), now) {
+            self.usher(Arrival::Refused(guest, why));
+        }
+    }
+
+    /// Lets a connection in whose proxy has told whose it is.
+    fn usher(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Waits => {}
+            Arrival::Known(mut guest, origin) => {
+                let proxy = peer_address(&guest.stream);
+                let (from, to) = match origin {
+                    Origin::Client { from, to } => (Some(from), Some(to)),
+                    Origin::Proxy => (proxy, local_address(&guest.stream)),
+                };
+                let (Some(from), Some(to)) = (from, to) else {
+                    self.gate.leave(guest.place);
+                    return;
+                };
+                let rates = self.gate.name_client(
+                    &mut guest.place,
+                    from.ip().to_canonical(),
+                    Instant::now(),
+                );
+                let connection = Connection {
+                    rates,
+                    proxy: proxy.filter(|_| origin != Origin::Proxy),
+                    ..Connection::network(from, to, Some(guest.place.port))
+                };
+                self.begin(connection, guest.stream, guest.place);
+            }
+            Arrival::Refused(guest, why) => {
+                let peer = peer_address(&guest.stream);
+                self.turn_away(peer, guest.place.port, &why);
+                self.gate.leave(guest.place);
+            }
+        }
+    }
+
+    /// Notes that a connection to a port of proxies was closed without a word.
+    fn turn_away(&self, peer: Option<SocketAddr>, port: usize, why: &str) {
+        let mta = self.current.get();
+        let ports = &mta.config.options.daemon_ports;
+        let name = ports.get(port).map_or(&b"?"[..], |port| &port.name);
+        let name = String::from_utf8_lossy(name);
+        let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.ip().to_string());
+        let text = format_args!("connection from [{peer}] to daemon {name} closed: {why}");
+        mta.log.syslog(9, Severity::Info, None, text);
+    }
+
+    fn begin(&mut self, connection: Connection, stream: TcpStream, place: Place) {
+        let session = Session::new(self.current.get(), connection);
+        self.hand_over(Talk::new(session, stream, place), Wake::Start);
     }
 
     fn hand_over(&mut self, talk: Talk<Session>, wake: Wake) {
@@ -235,6 +304,11 @@ impl AcceptLoop {
             return;
         };
         let peer = peer_address(&stream);
+        let mta = self.current.get();
+        let port = mta.config.options.daemon_ports.get(listener.port);
+        if let Some(proxies) = port.and_then(|port| port.trusted_proxies.as_ref()) {
+            return self.admit_proxy(stream, listener.port, proxies, now);
+        }
         let place = Place {
             port: listener.port,
             client: peer.map(|peer| peer.ip()),
@@ -250,11 +324,26 @@ impl AcceptLoop {
                 local: None,
                 port: Some(listener.port),
                 kind: crate::server::connection::ConnectionKind::LocalSocket,
+                proxy: None,
                 rates,
             },
         };
-        let session = Session::new(self.current.get(), connection);
-        self.hand_over(Talk::new(session, stream, place), Wake::Start);
+        self.begin(connection, stream, place);
+    }
+
+    /// Lets a proxy into the vestibule; nobody else may connect to its port.
+    fn admit_proxy(&mut self, stream: TcpStream, port: usize, proxies: &Networks, now: Instant) {
+        let peer = peer_address(&stream);
+        if !peer.is_some_and(|peer| proxies.contains(peer.ip())) {
+            return self.turn_away(peer, port, "not a trusted proxy");
+        }
+        let place = Place { port, client: None };
+        self.gate.enter(place, now);
+        let registry = self.poll.registry();
+        if let Err(error) = self.vestibule.receive(registry, stream, place, now) {
+            log::error!("cannot wait for a proxy: {error}");
+            self.gate.leave(place);
+        }
     }
 
     /// Takes a listener out of the poll for a reason, which is told once.

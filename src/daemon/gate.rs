@@ -259,9 +259,19 @@ impl Gate {
         self.sessions += 1;
         *self.by_port.entry(place.port).or_default() += 1;
         self.bucket.take();
-        let Some(client) = place.client else {
-            return Rates::default();
-        };
+        match place.client {
+            Some(client) => self.count_client(client, now),
+            None => Rates::default(),
+        }
+    }
+
+    /// Counts the client of a connection that came in without one; returns its rates.
+    pub fn name_client(&mut self, place: &mut Place, client: IpAddr, now: Instant) -> Rates {
+        place.client = Some(client);
+        self.count_client(client, now)
+    }
+
+    fn count_client(&mut self, client: IpAddr, now: Instant) -> Rates {
         let open = self.by_client.entry(client).or_default();
         *open += 1;
         let client_connections = *open;
@@ -468,6 +478,22 @@ mod tests {
                 .is_some()
         );
         assert_eq!(gate.refusal(0, now + Duration::from_secs(1), || 11.4), None);
+    }
+
+    #[test]
+    fn a_client_may_be_named_later() {
+        let (mut gate, now, _) = gate(limits());
+        let mut place = Place {
+            port: 0,
+            client: None,
+        };
+        assert_eq!(gate.enter(place, now), Rates::default());
+        let ip = IpAddr::from([192, 0, 2, 7]);
+        let rates = gate.name_client(&mut place, ip, now);
+        assert_eq!((rates.client_connections, rates.client_rate), (1, 1));
+        gate.leave(place);
+        assert_eq!(gate.sessions(), 0);
+        assert!(gate.by_client.is_empty());
     }
 
     #[test]

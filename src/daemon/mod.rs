@@ -7,6 +7,7 @@
 //! - [`listeners`]: listening sockets
 //! - [`service_manager`]: sockets from, and words to, whoever started it
 //! - [`accept`]: the accept thread, which waits for everything at once
+//! - [`vestibule`]: connections of proxies that have not told yet whose they are
 //! - [`parking`]: sessions that wait
 //! - [`talk`]: a connection and the conversation on it
 //! - [`worker`]: the session pool
@@ -30,6 +31,7 @@ pub mod run;
 pub mod service;
 pub mod service_manager;
 pub mod talk;
+pub mod vestibule;
 pub mod worker;
 
 use std::sync::Arc;

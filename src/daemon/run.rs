@@ -361,6 +361,7 @@ fn serve(
         current: Arc::clone(&current),
         max_sessions,
         listeners,
+        vestibule: AcceptLoop::empty_vestibule(),
         parking: AcceptLoop::empty_parking(),
         children,
         spare: spare_descriptor(),

@@ -38,7 +38,10 @@ impl Session {
     fn begin_query(&self) -> Option<Query> {
         let patience = self.mta.config.options.timeouts.ident;
         let (peer, local) = (self.connection.peer?, self.connection.local?);
-        if patience.is_zero() || self.connection.kind != ConnectionKind::Network {
+        // Behind a proxy there is nobody to ask: the client does not know us.
+        let is_direct =
+            self.connection.kind == ConnectionKind::Network && self.connection.proxy.is_none();
+        if patience.is_zero() || !is_direct {
             return None;
         }
         let now = self.mta.clock.monotonic();
@@ -72,6 +75,14 @@ impl Session {
             Some(b"NOQUEUE"),
             format_args!("connect from {}", self.client_shown()),
         );
+        if let Some(proxy) = self.connection.proxy {
+            self.mta.log.syslog(
+                10,
+                Severity::Info,
+                Some(b"NOQUEUE"),
+                format_args!("handed over by the proxy [{}]", proxy.ip()),
+            );
+        }
         self.mta.log.syslog(
             10,
             Severity::Warning,

@@ -44,6 +44,8 @@ pub struct Connection {
     pub port: Option<usize>,
     /// What it runs over.
     pub kind: ConnectionKind,
+    /// The proxy that handed it over and told whose it is.
+    pub proxy: Option<SocketAddr>,
     /// Counts for this client.
     pub rates: Rates,
 }
@@ -56,6 +58,7 @@ impl Connection {
             local: Some(local),
             port,
             kind: ConnectionKind::Network,
+            proxy: None,
             rates: Rates::default(),
         }
     }
@@ -67,6 +70,7 @@ impl Connection {
             local: None,
             port: None,
             kind: ConnectionKind::Pipe { user: user.into() },
+            proxy: None,
             rates: Rates::default(),
         }
     }

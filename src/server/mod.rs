@@ -4,6 +4,7 @@
 //! the rooms below for real work. In reading order:
 //!
 //! - [`connection`]: where a connection comes from and who is at its other end.
+//! - [`proxy_header`]: what a proxy tells in front of a connection.
 //! - [`session`]: [`session::Session::step`], input and output of the machine.
 //! - `ident`: who runs the program at the other end.
 //! - `state`: where a session is, and facts of the transaction.
@@ -29,6 +30,7 @@ mod existence;
 pub mod features;
 pub mod guard;
 mod ident;
+pub mod proxy_header;
 mod reply;
 mod rules;
 pub mod session;

@@ -49,6 +49,7 @@ fn connection_of(input: &impl AsFd, login: &[u8]) -> Connection {
         local: local_address(input),
         port: None,
         kind,
+        proxy: None,
         rates: Rates::default(),
     }
 }

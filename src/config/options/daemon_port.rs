@@ -2,6 +2,7 @@
 //!
 //! Source: guide 5.6.
 
+use super::networks::Networks;
 use super::queueing::DeliveryMode;
 
 /// Modifiers in the order in which traces name them. Observed: 8.17.1.9.
@@ -64,6 +65,8 @@ pub struct DaemonPort {
     pub modifiers: Vec<u8>,
     /// `InputMailFilters=`; `None` is the general list.
     pub input_mail_filters: Option<Vec<Vec<u8>>>,
+    /// `TrustedProxies=`, our own: who alone may connect, and tells whose the connections are.
+    pub trusted_proxies: Option<Networks>,
 }
 
 impl DaemonPort {

@@ -13,6 +13,7 @@
 //! - [`headers`]: what is done to header and body text.
 //! - [`security`]: privacy flags, users, TLS and AUTH.
 //! - [`running`]: files, logging, process matters.
+//! - [`networks`]: lists of addresses and networks.
 //! - [`daemon_port`]: `DaemonPortOptions` and `ClientPortOptions`.
 //! - [`milter`]: all of `Milter.*`.
 
@@ -21,6 +22,7 @@ pub mod daemon_port;
 pub mod delivering;
 pub mod headers;
 pub mod milter;
+pub mod networks;
 pub mod parsers;
 pub mod ports;
 pub mod queueing;
@@ -37,6 +39,7 @@ pub use daemon_port::{ClientPort, DaemonPort, PortFamily};
 pub use delivering::Delivering;
 pub use headers::{EightBitMode, HeaderOptions, NoRecipientAction};
 pub use milter::MilterOptions;
+pub use networks::Networks;
 pub use queueing::{DeliveryMode, QueueSortOrder, Queueing, SuperSafe};
 pub use receiving::Receiving;
 pub use running::{ErrorMode, ProbeInterfaces, Running};

@@ -1,8 +1,10 @@
 //! Parsers of DaemonPortOptions and ClientPortOptions.
 //!
-//! Source: guide 5.6; observed: 8.17.1.9 (the first letter of a key decides).
+//! Source: guide 5.6; observed: 8.17.1.9 (the first letter of a key decides; only of our own
+//! key `TrustedProxies` the whole name does).
 
 use super::daemon_port::{ClientPort, DaemonPort, PortFamily};
+use super::networks::Networks;
 use super::parsers::filter_names;
 use super::queueing::DeliveryMode;
 use super::setting::Setting;
@@ -21,6 +23,11 @@ fn port(setting: &mut Setting<'_>) -> DaemonPort {
         };
         let text = text.trim_ascii_start();
         let word = text.trim_ascii();
+        if key.trim_ascii_end().eq_ignore_ascii_case(b"TrustedProxies") {
+            let proxies = trusted_proxies(setting, text);
+            port.trusted_proxies = Some(proxies);
+            continue;
+        }
         match key.first() {
             Some(b'A' | b'a') => port.address = Some(word.to_vec()),
             Some(b'c') => port.max_children = Some(value::count(text)),
@@ -70,7 +77,27 @@ fn port(setting: &mut Setting<'_>) -> DaemonPort {
         }
     }
     look_up(setting, &mut port, service);
+    if port.trusted_proxies.is_some() && port.family == PortFamily::Local {
+        let text = b"TrustedProxies: a local socket has no addresses".to_vec();
+        setting.out.error(text);
+    }
     port
+}
+
+/// Reads addresses and networks; a wrong one trusts nobody.
+fn trusted_proxies(setting: &mut Setting<'_>, text: &[u8]) -> Networks {
+    let mut proxies = Networks::default();
+    for word in text.split(|&byte| byte == b';').map(<[u8]>::trim_ascii) {
+        if !word.is_empty() && !proxies.add(word) {
+            let text = [
+                b"TrustedProxies: \"".as_slice(),
+                word,
+                b"\" is no address or network",
+            ];
+            setting.out.error(text.concat());
+        }
+    }
+    proxies
 }
 
 fn family(word: &[u8]) -> Option<PortFamily> {
