@@ -122,6 +122,9 @@ fn run_with(words: Vec<Vec<u8>>, arguments: Arguments) -> ExitStatus {
         arguments.mode,
         OperationMode::Smtp | OperationMode::Test | OperationMode::Daemon
     );
+    if let Some(status) = start::take_on_user(&config, &arguments) {
+        return status;
+    }
     let status = Program {
         words,
         arguments,
@@ -396,6 +399,7 @@ impl Program {
         let queue = self.queue_runs();
         let command_line = self.words.join(&b' ');
         let workers = config.options.receiving.session_workers;
+        let user = start::run_as_user(&config);
         let jobs = daemon::run::jobs_of(smtp, queue);
         let source = CommandLine::new(self.arguments, self.surroundings, self.listeners, config)
             .with_jobs(jobs);
@@ -404,6 +408,7 @@ impl Program {
             smtp,
             foreground,
             workers,
+            user,
             queue,
             command_line,
             deliver: deliver_for_daemon,

@@ -24,7 +24,7 @@ use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta};
 use crate::smtp::ExitStatus;
 use crate::sys::file::{is_terminal, path_of};
-use crate::sys::identity::{SystemUsers, UserDatabase};
+use crate::sys::identity::{Credentials, SystemUsers, UserDatabase};
 use crate::sys::privilege::{Direct, Privileged, Unprivileged};
 use crate::sys::process::{self, effective_user, real_user};
 use crate::sys::syslog::Syslog;
@@ -206,6 +206,50 @@ fn open_named_file<T>(open: impl FnOnce() -> T) -> T {
     let opened = open();
     process::set_umask(UMASK);
     opened
+}
+
+/// The user and group of RunAsUser, if they are not root's.
+pub fn run_as_user(config: &Config) -> Option<Credentials> {
+    let account = config.options.security.run_as_user.as_ref()?;
+    (account.uid != 0).then(|| Credentials::plain(account.uid, account.gid))
+}
+
+/// Becomes the user of RunAsUser; gives the exit status if that cannot be.
+///
+/// A daemon does it when its ports are open. A submission program run by root must have
+/// such a user. Observed: 8.17.1.9.
+pub fn take_on_user(config: &Config, arguments: &Arguments) -> Option<ExitStatus> {
+    use OperationMode::{Daemon, ForegroundDaemon, Test};
+    let is_submission = config.options.running.use_msp;
+    let is_daemon = matches!(arguments.mode, Daemon | ForegroundDaemon);
+    if arguments.mode == Test {
+        return None;
+    }
+    if is_submission && is_daemon {
+        let text = "Mail submission program cannot be used as daemon";
+        return Some(cannot_run(text, ExitStatus::Usage, arguments));
+    }
+    if effective_user() != 0 {
+        return None;
+    }
+    let Some(user) = run_as_user(config) else {
+        let text = "Mail submission program must have RunAsUser set to non root user";
+        return is_submission.then(|| cannot_run(text, ExitStatus::Config, arguments));
+    };
+    if !is_daemon && let Err(error) = process::become_user(&user) {
+        let text = format!("drop_privileges: {error}");
+        return Some(cannot_run(&text, ExitStatus::OsError, arguments));
+    }
+    None
+}
+
+/// Tells the caller why the program does not run.
+fn cannot_run(text: &str, status: ExitStatus, arguments: &Arguments) -> ExitStatus {
+    match arguments.mode {
+        OperationMode::Daemon | OperationMode::Smtp => print!("550 {text}\r\n"),
+        _ => println!("{text}"),
+    }
+    status
 }
 
 /// Takes the flags of `-d`; what they ask for is printed on standard output.

@@ -35,9 +35,10 @@ use crate::server::session::Session;
 use crate::smtp::ExitStatus;
 use crate::sys::helper::Helper;
 use crate::sys::host::{error_text, processors, runnable_tasks};
-use crate::sys::privilege::{Direct, Privileged};
+use crate::sys::identity::Credentials;
+use crate::sys::privilege::{Direct, Divided, Privileged};
 use crate::sys::process::{
-    Daemonized, ProcessTitle, StartReport, change_directory, daemonize,
+    Daemonized, ProcessTitle, StartReport, become_user, change_directory, daemonize,
     detach_standard_descriptors, effective_user, process_id, raise_descriptor_limit,
 };
 use crate::sys::signal;
@@ -99,6 +100,8 @@ pub struct DaemonPlan {
     ///
     /// A reload does not change it.
     pub workers: usize,
+    /// Who to become when the ports are open (RunAsUser); a reload does not change it.
+    pub user: Option<Credentials>,
     /// When to run the queue (`-q15m`, `-qp`).
     pub queue: Option<QueueRuns>,
     /// The command line, words joined by blanks, for the pid file and the log.
@@ -156,7 +159,7 @@ fn start(plan: &mut DaemonPlan, report: StartReport) -> Result<Started, ExitStat
         report.send(status.number());
         status
     };
-    let privileged: Arc<dyn Privileged> = match privileges() {
+    let privileged: Arc<dyn Privileged> = match privileges(plan.user.as_ref()) {
         Ok(privileged) => privileged,
         Err(error) => {
             let text = format!("cannot start the helper process: {error}");
@@ -199,17 +202,36 @@ fn start(plan: &mut DaemonPlan, report: StartReport) -> Result<Started, ExitStat
     if !plan.foreground {
         let _ = detach_standard_descriptors();
     }
+    let title = ProcessTitle::take();
+    if let Some(user) = plan.user.as_ref().filter(|_| effective_user() == 0)
+        && let Err(error) = become_user(user)
+    {
+        let text = format!("cannot become the user of RunAsUser: {error}");
+        return match report {
+            Some(report) => Err(fail(report, &text, ExitStatus::OsError)),
+            None => {
+                log::error!("{text}");
+                Err(ExitStatus::OsError)
+            }
+        };
+    }
     if let Some(report) = report {
         report.send(0);
     }
-    Ok((mta, listeners, pid_file, ProcessTitle::take()))
+    Ok((mta, listeners, pid_file, title))
 }
 
-fn privileges() -> io::Result<Arc<dyn Privileged>> {
-    if effective_user() == 0 {
-        Ok(Arc::new(Helper::start()?))
-    } else {
-        Ok(Arc::new(Direct))
+fn privileges(user: Option<&Credentials>) -> io::Result<Arc<dyn Privileged>> {
+    if effective_user() != 0 {
+        return Ok(Arc::new(Direct));
+    }
+    let ports = Helper::start()?;
+    match user {
+        None => Ok(Arc::new(ports)),
+        Some(user) => {
+            let work = Helper::start_as(Some(user))?;
+            Ok(Arc::new(Divided { ports, work }))
+        }
     }
 }
 

@@ -13,8 +13,9 @@ use std::time::Instant;
 
 use super::child::{ParentEnds, open_ends};
 use super::helper_process::{DONE, Request, serve};
+use super::identity::Credentials;
 use super::privilege::Privileged;
-use super::process::{Forked, detach_standard_descriptors, fork_background};
+use super::process::{Forked, become_user, detach_standard_descriptors, fork_background};
 use super::safe_open::{OpenError, OpenRequest, Opened};
 use super::socket::{ListenSpec, Readiness, wait_ready};
 use super::spawn::{Ended, Running, SpawnPlan};
@@ -36,13 +37,21 @@ impl Helper {
     /// # Errors
     /// The socket or the fork failed.
     pub fn start() -> io::Result<Helper> {
+        Helper::start_as(None)
+    }
+
+    /// Forks a helper process that becomes somebody else for good before it does anything.
+    ///
+    /// # Errors
+    /// The socket or the fork failed.
+    pub fn start_as(user: Option<&Credentials>) -> io::Result<Helper> {
         let (ours, theirs) = packet_pair()?;
         match fork_background()? {
             Forked::Parent(process) => Ok(Helper {
                 control: ours,
                 process,
             }),
-            Forked::Child => become_helper(theirs),
+            Forked::Child => become_helper(theirs, user),
         }
     }
 
@@ -74,7 +83,7 @@ fn gone() -> io::Error {
 }
 
 /// Turns a fresh child into the helper; never returns.
-fn become_helper(control: OwnedFd) -> ! {
+fn become_helper(control: OwnedFd, user: Option<&Credentials>) -> ! {
     // SAFETY: this process has a single thread and uses none of the descriptors it
     // inherited but the control socket; nothing that owns one of them runs again,
     // because the process ends by _exit.
@@ -101,6 +110,10 @@ fn become_helper(control: OwnedFd) -> ! {
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
         OwnedFd::from_raw_fd(CONTROL)
     };
+    if user.is_some_and(|user| become_user(user).is_err()) {
+        // SAFETY: ends the process without running clean-up that belongs to the daemon.
+        unsafe { libc::_exit(71) }
+    }
     let _ = detach_standard_descriptors();
     let _ = std::env::set_current_dir("/");
     let served = std::panic::catch_unwind(|| serve(&control));
@@ -224,7 +237,6 @@ impl Running for Ward {
 
 #[cfg(test)]
 mod tests {
-    use super::super::identity::Credentials;
     use super::super::safe_open::{Purpose, Unsafe};
     use super::super::spawn::Stdio;
     use super::super::{file::FileFacts, process::effective_user, socket::ListenAddress};

@@ -66,6 +66,39 @@ impl Privileged for Direct {
     }
 }
 
+/// Ports are opened with root's rights, everything else is done by somebody without them.
+///
+/// The way of RunAsUser in a daemon: no request can change an identity any more.
+#[derive(Debug)]
+pub struct Divided<P, W> {
+    /// Opens ports.
+    pub ports: P,
+    /// Does the work.
+    pub work: W,
+}
+
+impl<P: Privileged, W: Privileged> Privileged for Divided<P, W> {
+    fn bind(&self, spec: &ListenSpec) -> io::Result<OwnedFd> {
+        self.ports.bind(spec)
+    }
+
+    fn open_as(&self, request: &OpenRequest) -> Result<Opened, OpenError> {
+        self.work.open_as(&OpenRequest {
+            credentials: None,
+            ..request.clone()
+        })
+    }
+
+    fn spawn(&self, mut plan: SpawnPlan) -> io::Result<Box<dyn Running>> {
+        plan.credentials = None;
+        self.work.spawn(plan)
+    }
+
+    fn give_to(&self, _file: BorrowedFd<'_>, _uid: u32, _gid: u32) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Does everything as the user this process runs as; credentials are ignored.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unprivileged;

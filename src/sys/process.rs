@@ -5,15 +5,22 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use nix::unistd::{ForkResult, Gid, Uid};
 
 use super::identity::Credentials;
 
+/// Who started this process, written once when it becomes somebody else: the kernel forgets it.
+static STARTED_BY: OnceLock<(Uid, Gid)> = OnceLock::new();
+
 /// Returns the user who started this process.
 pub fn real_user() -> u32 {
-    Uid::current().as_raw()
+    let starter = STARTED_BY.get();
+    starter
+        .map_or_else(Uid::current, |(user, _)| *user)
+        .as_raw()
 }
 
 /// Returns the user whose rights this process has.
@@ -23,7 +30,10 @@ pub fn effective_user() -> u32 {
 
 /// Returns the group of the user who started this process.
 pub fn real_group() -> u32 {
-    Gid::current().as_raw()
+    let starter = STARTED_BY.get();
+    starter
+        .map_or_else(Gid::current, |(_, group)| *group)
+        .as_raw()
 }
 
 /// Returns the group whose rights this process has.
@@ -152,6 +162,7 @@ pub fn become_user(credentials: &Credentials) -> io::Result<()> {
         Uid::from_raw(credentials.uid),
         Gid::from_raw(credentials.gid),
     );
+    STARTED_BY.get_or_init(|| (Uid::current(), Gid::current()));
     nix::unistd::setgroups(&groups)?;
     nix::unistd::setresgid(gid, gid, gid)?;
     nix::unistd::setresuid(uid, uid, uid)?;
