@@ -6,16 +6,17 @@
 //! programs rewrites a file in place while it holds a lock, so opening waits for
 //! that lock, and a lookup during which the file changed is done again.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::berkeley::{Database, Fault, Layout};
 use super::class::MapClass;
 use super::definition::MapDefinition;
+use super::file_version::{FileVersion, MAX_RESIDENT_BYTES, RESIDENT_AFTER, SETTLED_AFTER};
 use super::flags::MapFlags;
 use super::lookup::{LookupContext, LookupHost, Map, MapAnswer};
 use super::open::{OpenFault, open_file};
@@ -28,14 +29,6 @@ use crate::text::bytes::printable;
 
 /// How often a lookup is done again because the file changed meanwhile.
 const MAX_TRIES: usize = 5;
-/// Largest file that is kept in memory once it is asked often (octets); others are read page
-/// by page.
-const MAX_RESIDENT_BYTES: u64 = 1_048_576;
-/// After so many lookups a file is asked often. A message asks a map a few times.
-const RESIDENT_AFTER: u32 = 16;
-/// How old the last change of a file must be before its octets are kept: within the grain of
-/// its time a second change would go unseen.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// How long the first pause is while an alias database is incomplete; each one doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// LogLevel from which an outdated alias database is told. Source: guide 2.6.2.
@@ -44,39 +37,10 @@ const AGE_LOG_LEVEL: u8 = 4;
 const PLAIN_KEY: u8 = 1;
 const KEY_WITH_NUL: u8 = 2;
 
-/// Which file a handle belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Version {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    changed: (i64, i64),
-}
-
-impl Version {
-    fn of(facts: &Metadata) -> Version {
-        Version {
-            device: facts.dev(),
-            inode: facts.ino(),
-            bytes: facts.size(),
-            changed: (facts.mtime(), facts.mtime_nsec()),
-        }
-    }
-
-    /// Says whether another change would show in the time of the file.
-    fn is_settled(&self) -> bool {
-        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
-        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.saturating_add(1));
-        SystemTime::now()
-            .duration_since(changed)
-            .is_ok_and(|age| age >= SETTLED_AFTER)
-    }
-}
-
 /// An open file.
 pub(super) struct Handle {
     pub(super) database: Database,
-    pub(super) version: Version,
+    pub(super) version: FileVersion,
     /// Whether all of it lies in memory.
     is_resident: bool,
     /// How often it was asked, while it is not.
@@ -94,6 +58,8 @@ pub struct DatabaseFile {
     handle: RwLock<Arc<Handle>>,
     /// Whether keys are tried without and with a closing NUL; the first hit decides for the other.
     key_forms: AtomicU8,
+    /// How long the file must have been as it is before it is kept in memory.
+    settled_after: Duration,
 }
 
 impl DatabaseFile {
@@ -138,6 +104,7 @@ impl DatabaseFile {
             services: services.clone(),
             handle: RwLock::new(Arc::new(handle)),
             key_forms: AtomicU8::new(forms),
+            settled_after: SETTLED_AFTER,
         })
     }
 
@@ -187,8 +154,8 @@ impl DatabaseFile {
         }))
     }
 
-    fn version_on_disk(&self) -> Option<Version> {
-        version_on_disk(&self.path)
+    fn version_on_disk(&self) -> Option<FileVersion> {
+        FileVersion::on_disk(&self.path)
     }
 
     /// Returns the handle of the file as it is now; of a file that vanished, the last one.
@@ -217,14 +184,14 @@ impl DatabaseFile {
 
     /// Takes a file that is asked often into memory.
     fn kept(&self, handle: &Handle) -> Option<Arc<Handle>> {
-        if handle.is_resident || handle.version.bytes > MAX_RESIDENT_BYTES {
+        if handle.is_resident || handle.version.bytes() > MAX_RESIDENT_BYTES {
             return None;
         }
         if handle.lookups.fetch_add(1, Ordering::Relaxed) < RESIDENT_AFTER {
             return None;
         }
         handle.lookups.store(0, Ordering::Relaxed);
-        if !handle.version.is_settled() {
+        if !handle.version.is_settled(self.settled_after) {
             return None;
         }
         let opened = open_file(&self.services, &self.path).ok()?;
@@ -307,7 +274,7 @@ fn warn_of_age(
     let Ok(text) = std::fs::metadata(path_of(text_file)) else {
         return;
     };
-    if text.mtime() <= handle.version.changed.0 {
+    if text.mtime() <= handle.version.modified_seconds() {
         return;
     }
     host.narrate(
@@ -325,17 +292,11 @@ fn warn_of_age(
         .syslog(AGE_LOG_LEVEL, log::Level::Info, None, line);
 }
 
-/// Returns which file has a name now.
-pub(super) fn version_on_disk(path: &[u8]) -> Option<Version> {
-    let facts = std::fs::metadata(path_of(path)).ok()?;
-    Some(Version::of(&facts))
-}
-
 pub(super) fn read(file: File, class: MapClass) -> Result<Handle, Fault> {
     // Whoever writes in place holds a lock; wait for the end of it.
     let lock = FileLock::shared(file)
         .map_err(|(_, error)| Fault::Io(std::io::Error::other(error.to_string())))?;
-    let version = Version::of(&lock.file().metadata()?);
+    let version = FileVersion::of(&lock.file().metadata()?);
     let database = Database::open(lock.unlock())?;
     let wanted = if class == MapClass::Btree {
         Layout::Btree
@@ -361,8 +322,8 @@ fn read_whole(file: File, known: &Handle) -> Option<Handle> {
         .take(MAX_RESIDENT_BYTES)
         .read_to_end(&mut bytes)
         .ok()?;
-    let version = Version::of(&lock.file().metadata().ok()?);
-    let is_same = version == known.version && version.bytes == bytes.len() as u64;
+    let version = FileVersion::of(&lock.file().metadata().ok()?);
+    let is_same = version == known.version && version.bytes() == bytes.len() as u64;
     let database = Database::from_bytes(bytes).ok().filter(|_| is_same)?;
     Some(Handle {
         database,
@@ -438,21 +399,19 @@ mod tests {
     fn what_is_kept_in_memory_is_given_up_when_the_file_changes_in_place() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("resident.db");
-        let write = |value: &str, age: u64| {
-            std::fs::write(&path, file(value)).unwrap();
-            let changed = SystemTime::now() - Duration::from_secs(age);
-            let written = File::options().write(true).open(&path).unwrap();
-            written.set_modified(changed).unwrap();
-        };
-        write("first", 60);
-        let map = open(&path);
+        std::fs::write(&path, file("first")).unwrap();
+        let mut map = open(&path);
+        map.settled_after = Duration::ZERO;
         for _ in 0..=RESIDENT_AFTER {
             assert!(!is_resident(&map));
             assert_eq!(map.stored(b"key").unwrap().unwrap(), b"first");
         }
         assert!(is_resident(&map));
-        write("other", 30);
-        assert_eq!(map.stored(b"key").unwrap().unwrap(), b"other");
+        std::fs::write(&path, file("other than the first")).unwrap();
+        assert_eq!(
+            map.stored(b"key").unwrap().unwrap(),
+            b"other than the first"
+        );
         assert!(!is_resident(&map));
     }
 
@@ -461,11 +420,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("fresh.db");
         std::fs::write(&path, file("value")).unwrap();
+        let mut map = open(&path);
         // As good as now, however slow this machine is.
-        let changed = SystemTime::now() + Duration::from_secs(60);
-        let written = File::options().write(true).open(&path).unwrap();
-        written.set_modified(changed).unwrap();
-        let map = open(&path);
+        map.settled_after = Duration::MAX;
         for _ in 0..3 * RESIDENT_AFTER {
             assert_eq!(map.stored(b"key").unwrap().unwrap(), b"value");
             assert!(!is_resident(&map));

@@ -1,17 +1,18 @@
-//! Class `text`: a plain file, read from the top for every lookup.
+//! Class `text`: a plain file whose first line with the key counts.
 
 use super::definition::MapDefinition;
 use super::flags::{MapFlags, is_space};
+use super::kept_text::{KeptText, Text};
 use super::lookup::{LookupContext, LookupHost, Map, MapAnswer, STATUS_NOT_FOUND};
 use super::open::{OpenFault, open_file, reason_of_way};
 use super::set::{MapServices, OPENING_TRACE_LEVEL};
-use crate::sys::file::path_of;
 use crate::sys::safe_open::OpenError;
 use crate::text::bytes::parse_decimal;
 
 /// Which file and columns.
 pub(super) struct TextMap {
     path: Vec<u8>,
+    text: KeptText,
     flags: MapFlags,
     key_column: usize,
     value_column: usize,
@@ -75,11 +76,22 @@ impl TextMap {
             host.trace(&[b"text_map_open(", name, b", ", &path, middle, shown, b"\n"].concat());
         }
         Ok(TextMap {
+            text: KeptText::new(path.clone()),
             path,
             flags,
             key_column,
             value_column,
         })
+    }
+}
+
+impl TextMap {
+    /// Returns the key of a line, unless it is a remark.
+    fn key_of<'line>(&self, line: &'line [u8]) -> Option<&'line [u8]> {
+        if line.starts_with(b"#") {
+            return None;
+        }
+        column(line, self.key_column, self.flags.separator)
     }
 }
 
@@ -94,7 +106,7 @@ fn trace_of(error: &OpenError) -> Vec<u8> {
 
 impl Map for TextMap {
     fn lookup(&self, key: &[u8], arguments: &[&[u8]], cx: &mut LookupContext<'_>) -> MapAnswer {
-        let text = match std::fs::read(path_of(&self.path)) {
+        let text = match self.text.now(|line| self.key_of(line)) {
             Ok(text) => text,
             Err(error) => {
                 let reason = crate::sys::host::error_text(&error);
@@ -104,16 +116,17 @@ impl Map for TextMap {
                 return MapAnswer::temporary();
             }
         };
-        let found = text
-            .split(|&octet| octet == b'\n')
-            .filter(|line| !line.starts_with(b"#"))
-            // An empty first column is no key, another one is. Observed: 8.17.1.9.
-            .filter(|_| !key.is_empty() || self.key_column > 0)
-            .find(|line| {
-                column(line, self.key_column, self.flags.separator)
+        // An empty first column is no key, another one is. Observed: 8.17.1.9.
+        let is_key = !key.is_empty() || self.key_column > 0;
+        let line = match &text {
+            _ if !is_key => None,
+            Text::Kept(kept) => kept.line(key),
+            Text::Read(read) => read.split(|&octet| octet == b'\n').find(|line| {
+                self.key_of(line)
                     .is_some_and(|word| word.eq_ignore_ascii_case(key))
-            })
-            .and_then(|line| column(line, self.value_column, self.flags.separator));
+            }),
+        };
+        let found = line.and_then(|line| column(line, self.value_column, self.flags.separator));
         match found {
             Some(stored) => {
                 MapAnswer::found(self.flags.stored_value(key, stored, arguments, cx.mode))

@@ -18,8 +18,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::berkeley::Fault;
 use super::class::MapClass;
-use super::database_file::{Handle, file_name, read, version_on_disk};
+use super::database_file::{Handle, file_name, read};
 use super::definition::MapDefinition;
+use super::file_version::FileVersion;
 use super::flags::MapFlags;
 use super::lookup::{LookupContext, Map, MapAnswer};
 use crate::logging::debug::DebugLog;
@@ -360,7 +361,7 @@ impl UserdbFile {
     /// Returns the handle if it belongs to the file as it is now.
     fn current(&self) -> Option<Arc<Handle>> {
         let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
-        let version = version_on_disk(&self.path);
+        let version = FileVersion::on_disk(&self.path);
         handle
             .as_ref()
             .filter(|handle| version == Some(handle.version))

@@ -1,0 +1,174 @@
+//! A text file that is asked often, kept in memory with an index of its keys.
+//!
+//! The name of the file is looked at before each lookup; the kept octets answer only while it is
+//! the very same state of the same file.
+
+use std::collections::HashMap;
+use std::io::{Read, Result};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::file_version::{FileVersion, MAX_RESIDENT_BYTES, RESIDENT_AFTER, SETTLED_AFTER};
+use crate::sys::file::path_of;
+
+/// What is known of the text behind one name.
+pub(super) struct KeptText {
+    path: Vec<u8>,
+    kept: RwLock<Option<Arc<Indexed>>>,
+    /// How often it was asked while it was not kept.
+    lookups: AtomicU32,
+    /// How long the file must have been as it is before it is kept.
+    settled_after: Duration,
+}
+
+/// One state of the file.
+pub(super) struct Indexed {
+    version: FileVersion,
+    text: Vec<u8>,
+    /// Where the first line of each key lies, keys in lower case.
+    lines: HashMap<Vec<u8>, Range<usize>>,
+}
+
+/// The text of a file as it is now.
+pub(super) enum Text {
+    /// It was read for this one lookup.
+    Read(Vec<u8>),
+    /// It is kept.
+    Kept(Arc<Indexed>),
+}
+
+impl Indexed {
+    /// Returns the first line with a key.
+    pub(super) fn line(&self, key: &[u8]) -> Option<&[u8]> {
+        let range = self.lines.get(&key.to_ascii_lowercase())?;
+        self.text.get(range.clone())
+    }
+}
+
+impl KeptText {
+    /// Keeps nothing yet.
+    pub(super) fn new(path: Vec<u8>) -> KeptText {
+        KeptText {
+            path,
+            kept: RwLock::new(None),
+            lookups: AtomicU32::new(0),
+            settled_after: SETTLED_AFTER,
+        }
+    }
+
+    /// Returns the text; `key_of` finds the key in a line, if it takes part at all.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn now(&self, key_of: impl Fn(&[u8]) -> Option<&[u8]>) -> Result<Text> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let version = match &*kept {
+            None if self.lookups.fetch_add(1, Ordering::Relaxed) < RESIDENT_AFTER => None,
+            _ => FileVersion::on_disk(&self.path),
+        };
+        let Some(version) = version else {
+            drop(kept);
+            return std::fs::read(path_of(&self.path)).map(Text::Read);
+        };
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.version == version) {
+            return Ok(Text::Kept(kept.clone()));
+        }
+        drop(kept);
+        self.forget();
+        if version.bytes() > MAX_RESIDENT_BYTES || !version.is_settled(self.settled_after) {
+            return std::fs::read(path_of(&self.path)).map(Text::Read);
+        }
+        self.read(version, key_of)
+    }
+
+    fn forget(&self) {
+        self.lookups.store(0, Ordering::Relaxed);
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Reads all of the file, and keeps it if it is in the state `wanted`.
+    fn read(&self, wanted: FileVersion, key_of: impl Fn(&[u8]) -> Option<&[u8]>) -> Result<Text> {
+        let mut file = std::fs::File::open(path_of(&self.path))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        let version = FileVersion::of(&file.metadata()?);
+        if version != wanted || version.bytes() != text.len() as u64 {
+            return Ok(Text::Read(text));
+        }
+        let indexed = Arc::new(Indexed {
+            version,
+            lines: index(&text, key_of),
+            text,
+        });
+        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(indexed.clone());
+        Ok(Text::Kept(indexed))
+    }
+}
+
+fn index(text: &[u8], key_of: impl Fn(&[u8]) -> Option<&[u8]>) -> HashMap<Vec<u8>, Range<usize>> {
+    let mut lines = HashMap::new();
+    let mut start = 0;
+    for line in text.split(|&octet| octet == b'\n') {
+        if let Some(key) = key_of(line) {
+            lines
+                .entry(key.to_ascii_lowercase())
+                .or_insert(start..start + line.len());
+        }
+        start += line.len() + 1;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first_word(line: &[u8]) -> Option<&[u8]> {
+        line.split(|&octet| octet == b' ').next()
+    }
+
+    fn ask(text: &KeptText, key: &[u8]) -> (bool, Option<Vec<u8>>) {
+        match text.now(first_word).unwrap() {
+            Text::Kept(kept) => (true, kept.line(key).map(<[u8]>::to_vec)),
+            Text::Read(read) => {
+                let mut lines = read.split(|&octet| octet == b'\n');
+                let line = lines.find(|line| first_word(line) == Some(key));
+                (false, line.map(<[u8]>::to_vec))
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_asked_often_is_kept_until_it_changes() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("often");
+        std::fs::write(&path, "key first\nkey second\nother third").unwrap();
+        let mut text = KeptText::new(path.to_str().unwrap().into());
+        text.settled_after = Duration::ZERO;
+        for _ in 0..RESIDENT_AFTER {
+            assert_eq!(ask(&text, b"key"), (false, Some(b"key first".to_vec())));
+        }
+        assert_eq!(ask(&text, b"key"), (true, Some(b"key first".to_vec())));
+        assert_eq!(ask(&text, b"OTHER"), (true, Some(b"other third".to_vec())));
+        assert_eq!(ask(&text, b"none"), (true, None));
+        std::fs::write(&path, "key changed").unwrap();
+        assert_eq!(ask(&text, b"key").1, Some(b"key changed".to_vec()));
+        std::fs::remove_file(&path).unwrap();
+        assert!(text.now(first_word).is_err());
+    }
+
+    #[test]
+    fn a_text_that_changed_just_now_is_not_kept() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("fresh");
+        std::fs::write(&path, "key value").unwrap();
+        let mut text = KeptText::new(path.to_str().unwrap().into());
+        // As good as now, however slow this machine is.
+        text.settled_after = Duration::MAX;
+        for _ in 0..3 * RESIDENT_AFTER {
+            assert_eq!(ask(&text, b"key"), (false, Some(b"key value".to_vec())));
+        }
+    }
+}
