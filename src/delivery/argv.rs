@@ -48,22 +48,6 @@ fn sender_flag(mailer: &Mailer) -> Option<&'static [u8]> {
     }
 }
 
-/// Removes quotes and the backslashes that quote, as F=s asks for.
-///
-/// Observed: 8.17.1.9 turns `"quo ted"` into `quo ted` and `a\"b` into `a"b`.
-pub fn strip_quotes(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut bytes = text.iter();
-    while let Some(&byte) = bytes.next() {
-        match byte {
-            b'"' => {}
-            b'\\' => plain.extend(bytes.next()),
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
 /// Removes the backslashes in front, as F=B asks for.
 ///
 /// Observed: 8.17.1.9.
@@ -118,11 +102,5 @@ mod tests {
             ["x", "-r", "s@d", "a"]
         );
         assert_eq!(build(b"f", &["x", "$u"], &["a"], None), ["x", "a"]);
-    }
-
-    #[test]
-    fn quotes_are_stripped() {
-        assert_eq!(strip_quotes(b"\"quo ted\""), b"quo ted");
-        assert_eq!(strip_quotes(b"a\\\"b\\"), b"a\"b");
     }
 }

@@ -21,8 +21,9 @@ use crate::smtp::parameter::DeliverBy;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::file::path_buf_of;
 use crate::sys::identity::Credentials;
+use crate::text::quoted::strip_quotes;
 
-use super::argv::{argument_vector, strip_backslashes, strip_quotes};
+use super::argv::{argument_vector, strip_backslashes};
 use super::compat::check_compat;
 use super::controlling::{Controlling, controlling, credentials};
 use super::file;
@@ -234,7 +235,7 @@ impl<'a> Attempt<'a> {
             .filter_map(|recipient| recipient.triple.as_ref())
             .map(|triple| {
                 let user = match self.mailer.has(b's') {
-                    true => strip_quotes(&triple.user),
+                    true => strip_quotes(&triple.user).into_owned(),
                     false if self.mailer.has(b'B') => strip_backslashes(&triple.user),
                     false => triple.user.clone(),
                 };

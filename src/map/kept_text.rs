@@ -3,7 +3,7 @@
 //! The name of the file is looked at before each lookup; the kept octets answer only while it is
 //! the very same state of the same file.
 
-use std::collections::HashMap;
+use std::cmp::Ordering as Order;
 use std::io::{Read, Result};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,8 +27,14 @@ pub(super) struct KeptText {
 pub(super) struct Indexed {
     version: FileVersion,
     text: Vec<u8>,
-    /// Where the first line of each key lies, keys in lower case.
-    lines: HashMap<Vec<u8>, Range<usize>>,
+    /// The first line of each key, sorted by the keys in lower case.
+    lines: Vec<Line>,
+}
+
+/// Where a line and the key in it lie in the text.
+struct Line {
+    key: Range<usize>,
+    whole: Range<usize>,
 }
 
 /// The text of a file as it is now.
@@ -42,8 +48,10 @@ pub(super) enum Text {
 impl Indexed {
     /// Returns the first line with a key.
     pub(super) fn line(&self, key: &[u8]) -> Option<&[u8]> {
-        let range = self.lines.get(&key.to_ascii_lowercase())?;
-        self.text.get(range.clone())
+        let at = self.lines.binary_search_by(|line| {
+            in_lower_case(self.text.get(line.key.clone()).unwrap_or(b""), key)
+        });
+        self.text.get(self.lines.get(at.ok()?)?.whole.clone())
     }
 }
 
@@ -62,7 +70,7 @@ impl KeptText {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(super) fn now(&self, key_of: impl Fn(&[u8]) -> Option<&[u8]>) -> Result<Text> {
+    pub(super) fn now(&self, key_of: impl Fn(&[u8]) -> Option<Range<usize>>) -> Result<Text> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let version = match &*kept {
             None if self.lookups.fetch_add(1, Ordering::Relaxed) < RESIDENT_AFTER => None,
@@ -89,7 +97,11 @@ impl KeptText {
     }
 
     /// Reads all of the file, and keeps it if it is in the state `wanted`.
-    fn read(&self, wanted: FileVersion, key_of: impl Fn(&[u8]) -> Option<&[u8]>) -> Result<Text> {
+    fn read(
+        &self,
+        wanted: FileVersion,
+        key_of: impl Fn(&[u8]) -> Option<Range<usize>>,
+    ) -> Result<Text> {
         let mut file = std::fs::File::open(path_of(&self.path))?;
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
@@ -107,17 +119,27 @@ impl KeptText {
     }
 }
 
-fn index(text: &[u8], key_of: impl Fn(&[u8]) -> Option<&[u8]>) -> HashMap<Vec<u8>, Range<usize>> {
-    let mut lines = HashMap::new();
+/// Compares two keys as if all their letters were small.
+fn in_lower_case(left: &[u8], right: &[u8]) -> Order {
+    let small = |octet: &u8| octet.to_ascii_lowercase();
+    left.iter().map(small).cmp(right.iter().map(small))
+}
+
+fn index(text: &[u8], key_of: impl Fn(&[u8]) -> Option<Range<usize>>) -> Vec<Line> {
+    let mut lines = Vec::new();
     let mut start = 0;
     for line in text.split(|&octet| octet == b'\n') {
+        let whole = start..start + line.len();
         if let Some(key) = key_of(line) {
-            lines
-                .entry(key.to_ascii_lowercase())
-                .or_insert(start..start + line.len());
+            let key = start + key.start..start + key.end;
+            lines.push(Line { key, whole });
         }
         start += line.len() + 1;
     }
+    let key = |line: &Line| text.get(line.key.clone()).unwrap_or(b"");
+    // The sort is stable: of lines with one key the first stays.
+    lines.sort_by(|one, other| in_lower_case(key(one), key(other)));
+    lines.dedup_by(|later, first| key(later).eq_ignore_ascii_case(key(first)));
     lines
 }
 
@@ -125,8 +147,8 @@ fn index(text: &[u8], key_of: impl Fn(&[u8]) -> Option<&[u8]>) -> HashMap<Vec<u8
 mod tests {
     use super::*;
 
-    fn first_word(line: &[u8]) -> Option<&[u8]> {
-        line.split(|&octet| octet == b' ').next()
+    fn first_word(line: &[u8]) -> Option<Range<usize>> {
+        Some(0..line.iter().position(|&octet| octet == b' ')?)
     }
 
     fn ask(text: &KeptText, key: &[u8]) -> (bool, Option<Vec<u8>>) {
@@ -134,7 +156,8 @@ mod tests {
             Text::Kept(kept) => (true, kept.line(key).map(<[u8]>::to_vec)),
             Text::Read(read) => {
                 let mut lines = read.split(|&octet| octet == b'\n');
-                let line = lines.find(|line| first_word(line) == Some(key));
+                let line =
+                    lines.find(|line| first_word(line).is_some_and(|word| &line[word] == key));
                 (false, line.map(<[u8]>::to_vec))
             }
         }

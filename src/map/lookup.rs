@@ -204,8 +204,15 @@ pub enum MapFailure {
 pub struct RuleAnswer {
     /// What the map itself said, for the traces.
     pub raw: MapAnswer,
-    /// The text that takes the place of the key; none: use the default, or the key.
-    pub value: Option<Vec<u8>>,
+    /// What flag `-T` or `-t` puts in the place of what the map said.
+    pub replaced: Option<Vec<u8>>,
     /// The message must wait, although rewriting goes on; the text is the reason the queue shows.
     pub deferred: Option<Vec<u8>>,
+}
+
+impl RuleAnswer {
+    /// Returns the text that takes the place of the key; none: use the default, or the key.
+    pub fn into_value(self) -> Option<Vec<u8>> {
+        self.replaced.or(self.raw.value)
+    }
 }

@@ -7,7 +7,6 @@
 //! Source: guide 5.9; observed: 8.17.1.9.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -26,6 +25,8 @@ use crate::sys::identity::{Credentials, UserDatabase};
 use crate::sys::privilege::Privileged;
 use crate::sys::safe_open::OpenRules;
 use crate::text::bytes::shorten;
+use crate::text::quoted::strip_quotes;
+use crate::token::buffer::{HASH_START, hash_more};
 
 /// Deepest sequence of sequences; the reference has no limit and dies of one that holds itself.
 const MAX_DEPTH: usize = 12;
@@ -148,7 +149,8 @@ struct Entry {
 /// All maps of one configuration, opened on first use.
 pub struct MapSet {
     entries: Vec<Entry>,
-    names: HashMap<Vec<u8>, MapId>,
+    /// A number for each name, so that few names are compared, and the latest map of that name.
+    names: Vec<(u32, MapId)>,
     services: MapServices,
 }
 
@@ -161,7 +163,7 @@ impl MapSet {
         let aliases = services.aliases.clone();
         let mut set = MapSet {
             entries: Vec::new(),
-            names: HashMap::new(),
+            names: Vec::new(),
             services,
         };
         let members: Vec<Vec<u8>> = aliases.iter().map(|map| map.name.clone()).collect();
@@ -189,8 +191,11 @@ impl MapSet {
         let Ok(index) = u16::try_from(self.entries.len()) else {
             return;
         };
-        self.names
-            .insert(definition.name.to_ascii_lowercase(), MapId(index));
+        if let Some(known) = self.find(&definition.name) {
+            self.names.retain(|&(_, id)| id != known);
+        }
+        let number = hash_more(HASH_START, &definition.name);
+        self.names.push((number, MapId(index)));
         self.entries.push(Entry {
             definition,
             found: RwLock::new(None),
@@ -204,7 +209,11 @@ impl MapSet {
 
     /// Finds a map by its name, letter case ignored.
     pub fn find(&self, name: &[u8]) -> Option<MapId> {
-        self.names.get(&name.to_ascii_lowercase()).copied()
+        let number = hash_more(HASH_START, name);
+        let same = |&&(hash, id): &&(u32, MapId)| {
+            hash == number && self.name(id).eq_ignore_ascii_case(name)
+        };
+        self.names.iter().find(same).map(|&(_, id)| id)
     }
 
     /// Returns all maps, built-in ones first, then in the order of their definitions.
@@ -271,26 +280,26 @@ impl MapSet {
         let flags = &self.definition(id).flags;
         let key = match flags.keep_quotes {
             true => Cow::Borrowed(key),
-            false => Cow::Owned(without_quotes(key)),
+            false => strip_quotes(key),
         };
         let raw = if flags.not_when_deferred && cx.mode == LookupMode::Deferred {
             MapAnswer::temporary()
         } else {
             self.ask(id, &key, arguments, cx)
         };
-        let mut value = raw.value.clone();
+        let mut replaced = None;
         let mut deferred = None;
         if raw.is_temporary() {
             if !flags.never_defers {
                 deferred = Some(self.deferral(id, &key));
             }
             if let Some(suffix) = &flags.failure_suffix {
-                value = Some([&key, suffix.as_slice()].concat());
+                replaced = Some([&key, suffix.as_slice()].concat());
             }
         }
         RuleAnswer {
             raw,
-            value,
+            replaced,
             deferred,
         }
     }
@@ -475,20 +484,6 @@ fn built_in(alias_maps: Vec<Vec<u8>>) -> Vec<MapDefinition> {
     ]
 }
 
-/// Strips quotes, and the backslash before what it escapes, as rules do with keys.
-pub fn without_quotes(key: &[u8]) -> Vec<u8> {
-    let mut stripped = Vec::with_capacity(key.len());
-    let mut octets = key.iter().copied();
-    while let Some(octet) = octets.next() {
-        match octet {
-            b'"' => {}
-            b'\\' => stripped.extend(octets.next()),
-            other => stripped.push(other),
-        }
-    }
-    stripped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -547,7 +542,9 @@ mod tests {
 
     fn value(set: &MapSet, name: &str, key: &str) -> Option<String> {
         let answer = ask(set, name, key, &mut Heard::default());
-        answer.value.map(|value| String::from_utf8(value).unwrap())
+        answer
+            .into_value()
+            .map(|value| String::from_utf8(value).unwrap())
     }
 
     #[test]
@@ -600,10 +597,13 @@ mod tests {
             "hash map \"gone\": missing map file /nonexistent/x.db: No such file or directory";
         assert_eq!(heard.0, [text]);
         let answer = ask(&set, "app", "k", &mut heard);
-        assert_eq!(answer.value.as_deref(), Some(b"k<T>".as_slice()));
         assert!(answer.deferred.is_some());
+        assert_eq!(answer.into_value().as_deref(), Some(b"k<T>".as_slice()));
         let answer = ask(&set, "quiet", "k", &mut heard);
-        assert_eq!((answer.value, answer.deferred), (None, None));
+        assert_eq!(
+            (&answer.deferred, answer.clone().into_value()),
+            (&None, None)
+        );
         assert!(!set.open(set.find(b"quiet").unwrap(), &mut heard));
         assert_eq!(ask(&set, "soft", "k", &mut heard).deferred, None);
     }
@@ -617,7 +617,7 @@ mod tests {
             "loop sequence loop".to_owned(),
         ]);
         let mut heard = Heard::default();
-        assert_eq!(ask(&set, "s", "{x}", &mut heard).value.unwrap(), b"");
+        assert_eq!(ask(&set, "s", "{x}", &mut heard).into_value().unwrap(), b"");
         assert_eq!(heard.0, ["{x}=Some(\"one\")"]);
         assert_eq!(value(&set, "u", "Root").as_deref(), Some("root"));
         assert_eq!(value(&set, "a", "1.2.3.4").as_deref(), Some("4.3.2.1."));

@@ -1,5 +1,7 @@
 //! Class `text`: a plain file whose first line with the key counts.
 
+use std::ops::Range;
+
 use super::definition::MapDefinition;
 use super::flags::{MapFlags, is_space};
 use super::kept_text::{KeptText, Text};
@@ -86,8 +88,8 @@ impl TextMap {
 }
 
 impl TextMap {
-    /// Returns the key of a line, unless it is a remark.
-    fn key_of<'line>(&self, line: &'line [u8]) -> Option<&'line [u8]> {
+    /// Says where the key of a line lies, unless it is a remark.
+    fn key_of(&self, line: &[u8]) -> Option<Range<usize>> {
         if line.starts_with(b"#") {
             return None;
         }
@@ -123,10 +125,12 @@ impl Map for TextMap {
             Text::Kept(kept) => kept.line(key),
             Text::Read(read) => read.split(|&octet| octet == b'\n').find(|line| {
                 self.key_of(line)
+                    .and_then(|place| line.get(place))
                     .is_some_and(|word| word.eq_ignore_ascii_case(key))
             }),
         };
-        let found = line.and_then(|line| column(line, self.value_column, self.flags.separator));
+        let found =
+            line.and_then(|line| line.get(column(line, self.value_column, self.flags.separator)?));
         match found {
             Some(stored) => {
                 MapAnswer::found(self.flags.stored_value(key, stored, arguments, cx.mode))
@@ -136,22 +140,26 @@ impl Map for TextMap {
     }
 }
 
-/// Returns one column of a line, counted from 0.
+/// Says where one column of a line lies, counted from 0.
 ///
 /// Without a separator columns are words, and spaces in front do not count.
-fn column(line: &[u8], wanted: usize, separator: Option<u8>) -> Option<&[u8]> {
-    match separator {
-        Some(separator) => {
-            if line.is_empty() {
-                return None;
-            }
-            line.split(|&octet| octet == separator).nth(wanted)
-        }
-        None => line
-            .split(|&octet| is_space(octet))
-            .filter(|word| !word.is_empty())
-            .nth(wanted),
+fn column(line: &[u8], wanted: usize, separator: Option<u8>) -> Option<Range<usize>> {
+    if separator.is_some() && line.is_empty() {
+        return None;
     }
+    let is_end = |octet: u8| match separator {
+        Some(separator) => octet == separator,
+        None => is_space(octet),
+    };
+    let mut start = 0;
+    line.split(|&octet| is_end(octet))
+        .map(|word| {
+            let place = start..start + word.len();
+            start = place.end + 1;
+            place
+        })
+        .filter(|place| separator.is_some() || !place.is_empty())
+        .nth(wanted)
 }
 
 #[cfg(test)]
@@ -160,10 +168,15 @@ mod tests {
 
     #[test]
     fn columns_are_words_or_lie_between_separators() {
-        assert_eq!(column(b"  a b\tc", 1, None), Some(b"b".as_slice()));
-        assert_eq!(column(b"a:b c::d", 1, Some(b':')), Some(b"b c".as_slice()));
-        assert_eq!(column(b"a:b c::d", 2, Some(b':')), Some(b"".as_slice()));
-        assert_eq!(column(b"a b", 2, None), None);
-        assert_eq!(column(b"", 0, Some(b':')), None);
+        for (line, wanted, separator, found) in [
+            ("  a b\tc", 1, None, Some("b")),
+            ("a:b c::d", 1, Some(b':'), Some("b c")),
+            ("a:b c::d", 2, Some(b':'), Some("")),
+            ("a b", 2, None, None),
+            ("", 0, Some(b':'), None),
+        ] {
+            let place = column(line.as_bytes(), wanted, separator);
+            assert_eq!(place.map(|place| &line[place]), found, "{line}");
+        }
     }
 }

@@ -11,8 +11,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::gate::Gate;
-use super::lookup::strip_quotes;
 use crate::macros::{MacroId, MacroNames};
+use crate::text::quoted::strip_quotes;
 use crate::token::print::{MacroNaming, print_symbol, print_word};
 use crate::token::{Mark, RulesetId, Token};
 

@@ -499,13 +499,9 @@ impl RewriteContext<'_> {
 /// Appends a word if all of it can be printed as it is.
 #[inline]
 fn push_printable(word: &[u8], line: &mut Vec<u8>) -> bool {
-    let before = line.len();
-    for &octet in word {
-        if !matches!(octet, b' '..=b'~') {
-            line.truncate(before);
-            return false;
-        }
-        line.push(octet);
+    let is_printable = word.iter().all(|octet| matches!(octet, b' '..=b'~'));
+    if is_printable {
+        line.extend_from_slice(word);
     }
-    true
+    is_printable
 }

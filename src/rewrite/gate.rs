@@ -44,15 +44,12 @@ const BORDER: u32 = 0x5bd1_e995;
 /// A number for a literal token, the same for the same word in other letter case.
 #[inline]
 fn code(token: &Token) -> u32 {
-    match token.mark() {
-        None => token.hash ^ (token.hash >> 16),
-        Some(mark) => u32::from(mark.octet()),
-    }
+    token.hash ^ (token.hash >> 16)
 }
 
 #[inline]
 fn pair(before: u32, after: u32) -> u64 {
-    let mixed = before.wrapping_mul(0x9e37_79b1) ^ after.wrapping_mul(0x85eb_ca77);
+    let mixed = (before.rotate_left(11) ^ after).wrapping_mul(0x9e37_79b1);
     1 << (mixed >> 26)
 }
 

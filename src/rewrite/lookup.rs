@@ -5,6 +5,8 @@
 //!
 //! Source: guide 5.1.2; observed: 8.17.1.9.
 
+use std::borrow::Cow;
+
 use super::book::RuleBook;
 use super::compile::MAX_MAP_ARGUMENTS;
 use super::context::{Host, RewriteContext};
@@ -12,6 +14,7 @@ use super::engine::{Broken, VALUE};
 use super::observer::Question;
 use crate::map::{LookupContext, MapId};
 use crate::smtp::ExitStatus;
+use crate::text::quoted::strip_quotes;
 use crate::token::mark::{self, push_plain};
 use crate::token::tokenizer::MAX_TOKENS;
 use crate::token::{Mark, Reading, RulesetId, Token};
@@ -23,7 +26,8 @@ const MAX_CALLS: usize = 16;
 
 /// One `$( $)` or `$[ $]` as ranges of tokens.
 struct Lookup {
-    map: Vec<u8>,
+    /// The token that names the map; none for `$[ $]`, which asks the map `host`.
+    map: Option<Token>,
     key: std::ops::Range<usize>,
     arguments: Vec<std::ops::Range<usize>>,
     default: Option<std::ops::Range<usize>>,
@@ -31,10 +35,10 @@ struct Lookup {
 }
 
 /// Finds the parts of the lookup that starts at `begin`; `None` if the name of the map is missing.
-fn parts(tokens: &[Token], begin: usize, name: impl Fn(&Token) -> Vec<u8>) -> Option<Lookup> {
+fn parts(tokens: &[Token], begin: usize) -> Option<Lookup> {
     let (closing, map, key_start) = match tokens.get(begin)?.mark()? {
-        Mark::HostBegin => (Mark::HostEnd, b"host".to_vec(), begin + 1),
-        _ => (Mark::LookupEnd, name(tokens.get(begin + 1)?), begin + 2),
+        Mark::HostBegin => (Mark::HostEnd, None, begin + 1),
+        _ => (Mark::LookupEnd, Some(*tokens.get(begin + 1)?), begin + 2),
     };
     let mut lookup = Lookup {
         map,
@@ -68,22 +72,18 @@ fn parts(tokens: &[Token], begin: usize, name: impl Fn(&Token) -> Vec<u8>) -> Op
     Some(lookup)
 }
 
-/// Removes double quotes, and backslashes before what they escape.
-pub(crate) fn strip_quotes(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut octets = text.iter();
-    while let Some(&octet) = octets.next() {
-        match octet {
-            b'\\' => {
-                if let Some(&next) = octets.next() {
-                    out.push(next);
-                }
-            }
-            b'"' => {}
-            _ => out.push(octet),
+impl Lookup {
+    /// Returns the name of the map that is asked, as the rule writes it.
+    fn map_name<'t>(&self, address: &'t [u8], rules: &'t [u8]) -> Cow<'t, [u8]> {
+        match self.map {
+            None => Cow::Borrowed(b"host"),
+            Some(token) => match token.mark() {
+                // A symbol names no map; what is said of it has its code without the high bit.
+                Some(mark) => Cow::Owned(vec![mark.octet() & 0x7f]),
+                None => Cow::Borrowed(token.bytes_in(address, rules)),
+            },
         }
     }
-    out
 }
 
 impl RewriteContext<'_> {
@@ -96,12 +96,7 @@ impl RewriteContext<'_> {
                 at += 1;
                 continue;
             }
-            let found = parts(out, at, |token| match token.mark() {
-                // A symbol names no map; what is said of it has its code without the high bit.
-                Some(mark) => vec![mark.octet() & 0x7f],
-                None => self.word(token).to_vec(),
-            });
-            let Some(lookup) = found else {
+            let Some(lookup) = parts(out, at) else {
                 self.complain(b"554 5.3.0 rewrite: missing mapname".to_vec());
                 return Err(Broken::Fault(ExitStatus::Config));
             };
@@ -136,16 +131,11 @@ impl RewriteContext<'_> {
         answer: &mut Vec<Token>,
     ) -> Result<ExitStatus, Broken> {
         let part = |range: &std::ops::Range<usize>| tokens.get(range.clone()).unwrap_or(&[]);
-        let map = self.maps.find(&lookup.map);
+        let name = lookup.map_name(&self.workspace.text, &self.rules.text);
+        let map = self.maps.find(&name);
         if map.is_none() {
-            self.complain(
-                [
-                    b"554 5.3.0 rewrite: map ".as_slice(),
-                    &lookup.map,
-                    b" not found",
-                ]
-                .concat(),
-            );
+            let head = b"554 5.3.0 rewrite: map ".as_slice();
+            self.complain([head, &name, b" not found"].concat());
         }
         let space = map
             .and_then(|id| self.maps.space_substitute(id))
@@ -162,7 +152,7 @@ impl RewriteContext<'_> {
         };
         if let Some(observer) = self.trace.observer() {
             observer.ask(Question {
-                map: &lookup.map,
+                map: &lookup.map_name(&self.workspace.text, &self.rules.text),
                 key: &key,
                 arguments: &arguments,
                 answer: value.as_deref(),
@@ -207,7 +197,7 @@ impl RewriteContext<'_> {
             host: &mut host,
             mode: self.lookup_mode,
         };
-        let answer = self.maps.lookup(id, key, &arguments, &mut cx);
+        let mut answer = self.maps.lookup(id, key, &arguments, &mut cx);
         if self.trace.level(60) >= 1 {
             let found = answer.raw.value.as_deref().unwrap_or(b"NOT FOUND");
             self.trace.write(found);
@@ -219,19 +209,19 @@ impl RewriteContext<'_> {
                 self.trace.write(&line);
             }
         }
-        match answer.deferred {
-            None => (answer.value, ExitStatus::Ok),
+        match answer.deferred.take() {
+            None => (answer.into_value(), ExitStatus::Ok),
             Some(reason) => {
                 self.trace.defer(reason);
-                (answer.value, ExitStatus::TempFail)
+                (answer.into_value(), ExitStatus::TempFail)
             }
         }
     }
 
     /// Returns the key as the map sees it.
-    fn shown_key(&self, id: MapId, key: &[u8]) -> Vec<u8> {
+    fn shown_key<'k>(&self, id: MapId, key: &'k [u8]) -> Cow<'k, [u8]> {
         if self.maps.keeps_quotes(id) {
-            key.to_vec()
+            Cow::Borrowed(key)
         } else {
             strip_quotes(key)
         }
@@ -241,7 +231,7 @@ impl RewriteContext<'_> {
         let key = self.shown_key(id, key);
         let mut line = [b"map_lookup(".as_slice(), self.maps.name(id), b", ", &key].concat();
         if self.trace.level(60) >= 5 {
-            let all = std::iter::once(key.as_slice()).chain(arguments.iter().copied());
+            let all = std::iter::once(&*key).chain(arguments.iter().copied());
             for (number, argument) in all.enumerate() {
                 line.extend_from_slice(format!(", %{number}=").as_bytes());
                 line.extend_from_slice(argument);
@@ -297,7 +287,7 @@ impl RewriteContext<'_> {
     /// Returns the name behind `$>` as it is written.
     fn called_name(&self, name: &Token) -> Vec<u8> {
         match name.mark() {
-            None => strip_quotes(self.word(name)),
+            None => strip_quotes(self.word(name)).into_owned(),
             Some(_) => self.shown_symbol(name),
         }
     }
@@ -347,16 +337,5 @@ impl RewriteContext<'_> {
     fn shown_symbol(&self, token: &Token) -> Vec<u8> {
         let line = self.shown_line(b"", std::slice::from_ref(token));
         line.trim_ascii().to_vec()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_and_escapes_go() {
-        assert_eq!(strip_quotes(b"\"a \\\"b\" c"), b"a \"b c");
-        assert_eq!(strip_quotes(b"plain"), b"plain");
     }
 }

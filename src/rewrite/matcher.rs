@@ -41,7 +41,11 @@ impl DeadEnds {
         }
     }
 
+    #[inline]
     fn has(&self, rule_at: usize, input_at: usize) -> bool {
+        if self.dead.is_empty() {
+            return false;
+        }
         let place = self.dead.get(rule_at * self.width + input_at);
         place.copied().unwrap_or(false)
     }
@@ -113,7 +117,9 @@ impl Matching<'_> {
                 _ if dead_ends.has(rule_at, input_at) => None,
                 None if input_at == self.input.len() => return true,
                 None => None,
-                Some(token) => self.step(token, rule_at, input_at, bindings),
+                Some(token) => {
+                    self.step(token, pattern.get(rule_at + 1), rule_at, input_at, bindings)
+                }
             };
             match advanced {
                 Some(next) => {
@@ -136,6 +142,7 @@ impl Matching<'_> {
     fn step(
         &self,
         token: &Token,
+        follows: Option<&Token>,
         rule_at: usize,
         at: usize,
         bindings: &mut Bindings,
@@ -144,11 +151,18 @@ impl Matching<'_> {
         match token.mark() {
             None => self.is_same_word(here?, token).then_some(at + 1),
             Some(Mark::AnyTokens) => {
-                bindings.push(rule_at, at, at);
-                Some(at)
+                let last = self.next_place(follows, at)?;
+                bindings.push(rule_at, at, last);
+                Some(last)
             }
             Some(Mark::Host) => Some(at),
-            Some(Mark::SomeTokens | Mark::OneToken) => {
+            Some(Mark::SomeTokens) => {
+                here?;
+                let last = self.next_place(follows, at + 1)?;
+                bindings.push(rule_at, at, last);
+                Some(last)
+            }
+            Some(Mark::OneToken) => {
                 here?;
                 bindings.push(rule_at, at, at + 1);
                 Some(at + 1)

@@ -7,13 +7,13 @@
 //! and messages observed: 8.17.1.9.
 
 use super::context::RewriteContext;
-use super::lookup::strip_quotes;
 use super::mailbox::{MailboxFault, Unfit, check_user};
 use super::rename::{Place, Role};
 use crate::macros::MacroId;
 use crate::mailer::{MailerId, MailerTriple};
 use crate::smtp::{EnhancedStatus, ExitStatus, Reply, ReplyCode};
 use crate::text::balanced::shorten_balanced;
+use crate::text::quoted::strip_quotes;
 use crate::token::{Complaint, Mark, RulesetId, Token, TokenizeOptions};
 
 /// Longest address in octets (MAXNAME less its end mark).
@@ -353,7 +353,7 @@ impl RewriteContext<'_> {
             [] => Vec::new(),
             [name, tail @ ..] => {
                 rest = tail;
-                strip_quotes(self.word(name))
+                strip_quotes(self.word(name)).into_owned()
             }
         };
         let has_host = rest.first().and_then(Token::mark) == Some(Mark::Host);
@@ -586,7 +586,7 @@ pub(crate) fn error_from_rule(host: Option<&[u8]>, user: &[u8]) -> RuleError {
             }
             _ => (number, host_status, rest),
         },
-        None => (553, EnhancedStatus::new(5, 3, 0), text.as_slice()),
+        None => (553, EnhancedStatus::new(5, 3, 0), &*text),
     };
     RuleError {
         exit,

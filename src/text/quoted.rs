@@ -1,4 +1,6 @@
-//! Octets outside of quotes.
+//! Octets outside of quotes, and text without them.
+
+use std::borrow::Cow;
 
 /// The text ends inside of quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,23 @@ pub fn find_unquoted(text: &[u8], wanted: impl Fn(u8) -> bool) -> Result<Option<
     }
 }
 
+/// Removes double quotes, and backslashes before what they escape.
+pub fn strip_quotes(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'"', b'\\', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut stripped = Vec::with_capacity(text.len());
+    let mut octets = text.iter().copied();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'"' => {}
+            b'\\' => stripped.extend(octets.next()),
+            other => stripped.push(other),
+        }
+    }
+    Cow::Owned(stripped)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +64,18 @@ mod tests {
                 place,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn quotes_go_and_what_was_escaped_stays() {
+        for (text, stripped) in [
+            ("plain", "plain"),
+            ("\"quo ted\"", "quo ted"),
+            ("\"a \\\"b\\\" c\"", "a \"b\" c"),
+            ("a\\\"b\\", "a\"b"),
+        ] {
+            assert_eq!(*strip_quotes(text.as_bytes()), *stripped.as_bytes());
         }
     }
 }

@@ -50,7 +50,7 @@ impl Token {
         Token {
             start: 0,
             len: 0,
-            hash: 0,
+            hash: u32::from(mark.octet()),
             argument,
             mark: Some(mark),
         }

@@ -30,7 +30,7 @@ pub fn join<'t>(
         if after_word && is_word {
             out.push(space);
         }
-        out.extend(bytes.iter().copied().filter(|&b| b != QUOTE));
+        push_word(bytes, out);
         after_word = is_word;
     }
 }
@@ -49,30 +49,35 @@ pub fn join_within<'t>(
     let start = out.len();
     let mut after_word = false;
     for token in tokens {
-        let mut text = Vec::new();
-        join(
-            std::slice::from_ref(token),
-            &bytes_of,
-            syntax,
-            space,
-            &mut text,
-        );
-        let is_word = token.mark().is_none()
-            && bytes_of(token)
-                .first()
-                .is_some_and(|&first| syntax.is_atom(first));
+        let word = bytes_of(token);
+        let is_word =
+            token.mark().is_none() && word.first().is_some_and(|&first| syntax.is_atom(first));
         if after_word && is_word {
             out.push(space);
             if out.len() - start > limit {
                 return;
             }
         }
-        let room = limit - (out.len() - start).min(limit);
-        out.extend_from_slice(text.get(..room).unwrap_or(&text));
-        if text.len() > room {
+        let end = start + limit.max(out.len() - start);
+        match token.mark() {
+            None => push_word(word, out),
+            Some(mark) => push_symbol(mark, token.argument(), out),
+        }
+        if out.len() > end {
+            out.truncate(end);
             return;
         }
         after_word = is_word;
+    }
+}
+
+/// Appends a word without the octets that only shield others.
+#[inline]
+fn push_word(word: &[u8], out: &mut Vec<u8>) {
+    if word.contains(&QUOTE) {
+        out.extend(word.iter().copied().filter(|&octet| octet != QUOTE));
+    } else {
+        out.extend_from_slice(word);
     }
 }
 
