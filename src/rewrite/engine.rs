@@ -478,6 +478,8 @@ impl RewriteContext<'_> {
             by_number: &name,
             by_octet: &|octet| self.names.name_of_octet(octet),
         };
+        let length: usize = tokens.iter().map(|token| token.len as usize + 1).sum();
+        line.reserve(length + 1);
         for token in tokens {
             line.push(b' ');
             let word = self.word(token);
@@ -499,9 +501,13 @@ impl RewriteContext<'_> {
 /// Appends a word if all of it can be printed as it is.
 #[inline]
 fn push_printable(word: &[u8], line: &mut Vec<u8>) -> bool {
-    let is_printable = word.iter().all(|octet| matches!(octet, b' '..=b'~'));
-    if is_printable {
-        line.extend_from_slice(word);
+    let before = line.len();
+    for &octet in word {
+        if !matches!(octet, b' '..=b'~') {
+            line.truncate(before);
+            return false;
+        }
+        line.push(octet);
     }
-    is_printable
+    true
 }

@@ -217,7 +217,7 @@ impl Matching<'_> {
 
     /// Finds where a wildcard that reaches to `from` or further may end: there what
     /// `follows` in the pattern must begin. The next word or symbol is looked for at once.
-    #[inline]
+    #[inline(always)]
     fn next_place(&self, follows: Option<&Token>, from: usize) -> Option<usize> {
         let Some(follows) = follows else {
             return Some(self.input.len());
