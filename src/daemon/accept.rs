@@ -6,7 +6,7 @@
 //! the configuration at a reload) and never sleeps.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ use super::worker::{Outcome, Ready};
 use crate::config::options::Networks;
 use crate::logging::record::Severity;
 use crate::mta::Mta;
-use crate::server::connection::Connection;
+use crate::server::connection::{Connection, ConnectionKind, Rates};
 use crate::server::proxy_header::Origin;
 use crate::server::session::Session;
 use crate::sys::descriptors::open_descriptors;
@@ -42,6 +42,8 @@ const FIRST_LISTENER: usize = 1;
 const FIRST_SESSION: usize = 1_000;
 /// Tokens from here on belong to connections whose proxy has not spoken yet.
 const FIRST_GUEST: usize = 1 << (usize::BITS - 2);
+/// Those who come by a local socket are counted as one client; no peer has this address.
+const LOCAL_CLIENTS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// How long no connection is accepted after the descriptors ran out.
 const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 /// How often a refusal is told at most.
@@ -311,7 +313,7 @@ impl AcceptLoop {
         }
         let place = Place {
             port: listener.port,
-            client: peer.map(|peer| peer.ip()),
+            client: Some(peer.map_or(LOCAL_CLIENTS, |peer| peer.ip())),
         };
         let rates = self.gate.enter(place, now);
         let connection = match (peer, local_address(&stream)) {
@@ -323,9 +325,13 @@ impl AcceptLoop {
                 peer: None,
                 local: None,
                 port: Some(listener.port),
-                kind: crate::server::connection::ConnectionKind::LocalSocket,
+                kind: ConnectionKind::LocalSocket,
                 proxy: None,
-                rates,
+                // Observed: 8.17.1.9 counts them and tells no rate.
+                rates: Rates {
+                    client_rate: 0,
+                    ..rates
+                },
             },
         };
         self.begin(connection, stream, place);

@@ -19,14 +19,15 @@ use std::time::{Duration, Instant};
 use super::control::{Control, Current, Way};
 use crate::macros::MacroId;
 use crate::mta::Mta;
-use crate::sys::host::{free_blocks, load_average};
+use crate::server::help_file;
+use crate::sys::host::{free_space, load_average};
 use crate::sys::process::process_id;
 use crate::sys::socket::{ListenAddress, ListenSpec, accept};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest question, in bytes.
-const MAX_QUESTION: usize = 256;
+const MAX_QUESTION: usize = 2_048;
 /// Stack of the thread, in bytes.
 const STACK: usize = 256 * 1024;
 
@@ -105,14 +106,17 @@ fn answer_one(
     ask: &impl Fn(Control) -> bool,
 ) -> io::Result<()> {
     client.set_write_timeout(Some(PATIENCE))?;
-    let line = read_line(&mut client)?;
+    // Whoever asks nothing gets no answer. Observed: 8.17.1.9.
+    let Some(line) = read_line(&mut client)? else {
+        return Ok(());
+    };
     let question = line.trim_ascii();
     let word = question
         .split(u8::is_ascii_whitespace)
         .next()
         .unwrap_or_default();
     match word.to_ascii_lowercase().as_slice() {
-        b"help" => client.write_all(help(state).as_bytes()),
+        b"help" => client.write_all(&help(&state.current.get())),
         b"status" => client.write_all(status(state).as_bytes()),
         b"mstat" => client.write_all(machine_status(state).as_bytes()),
         b"memdump" => client.write_all(
@@ -129,13 +133,14 @@ fn answer_one(
             Ok(())
         }
         _ => {
-            let shown = crate::text::bytes::printable(question);
+            let shown = crate::text::bytes::printable(word);
             client.write_all(format!("Bad command ({shown})\r\n").as_bytes())
         }
     }
 }
 
-fn read_line(client: &mut UnixStream) -> io::Result<Vec<u8>> {
+/// Reads up to the end of the line, which is not returned; `None` if there is nothing at all.
+fn read_line(client: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
     let deadline = Instant::now() + PATIENCE;
     let mut line = Vec::new();
     let mut buffer = [0_u8; MAX_QUESTION];
@@ -148,15 +153,18 @@ fn read_line(client: &mut UnixStream) -> io::Result<Vec<u8>> {
             length => line.extend_from_slice(buffer.get(..length).unwrap_or_default()),
         }
     }
+    if line.is_empty() {
+        return Ok(None);
+    }
     let end = line
         .iter()
         .position(|&byte| byte == b'\n')
         .unwrap_or(line.len());
     line.truncate(end);
-    Ok(line)
+    Ok(Some(line))
 }
 
-/// Children, most children, free blocks, load: as the reference counts them.
+/// Children, most children, free kilobytes, load: as the reference counts them.
 fn numbers(state: &State) -> (usize, u32, i64, i64) {
     let config = &state.current.get().config;
     let queue = config
@@ -165,44 +173,60 @@ fn numbers(state: &State) -> (usize, u32, i64, i64) {
         .queue_directory
         .as_deref()
         .unwrap_or(b"/");
-    let blocks = free_blocks(crate::sys::file::path_of(queue));
-    let blocks = blocks
+    let kilobytes = free_space(crate::sys::file::path_of(queue))
         .ok()
-        .and_then(|blocks| i64::try_from(blocks).ok())
+        .and_then(|space| i64::try_from(space.blocks.saturating_mul(space.block_size) / 1_024).ok())
         .unwrap_or(-1);
     let load = load_average().unwrap_or(-1.0).round().clamp(-1.0, 1e6) as i64;
     let children = state.children.load(Ordering::Relaxed);
     (
         children,
         config.options.receiving.max_daemon_children,
-        blocks,
+        kilobytes,
         load,
     )
 }
 
 fn status(state: &State) -> String {
-    let (children, max, blocks, load) = numbers(state);
+    let (children, max, kilobytes, load) = numbers(state);
     format!(
-        "{children}/{max}/{blocks}/{load}\r\n{} accepting connections\r\n",
+        "{children}/{max}/{kilobytes}/{load}\r\n{} accepting connections\r\n",
         process_id()
     )
 }
 
 fn machine_status(state: &State) -> String {
-    let (children, max, blocks, load) = numbers(state);
+    let (children, max, kilobytes, load) = numbers(state);
     format!(
-        "C:{children}\r\nM:{max}\r\nL:{load}\r\nQ:NOTCONFIGURED:-1\r\nD:0/./{blocks}\r\n\
+        "C:{children}\r\nM:{max}\r\nL:{load}\r\nQ:NOTCONFIGURED:-1\r\nD:0/./{kilobytes}\r\n\
          P:{} accepting connections\r\n",
         process_id()
     )
 }
 
-fn help(state: &State) -> String {
-    let version = state.current.get().config.expanded_macro(MacroId::V);
-    format!(
-        "Sendmail {} -- HELP not implemented\n",
-        String::from_utf8_lossy(&version)
-    )
+/// The lines of topic `control`, whatever was asked about. Observed: 8.17.1.9.
+fn help(mta: &Mta) -> Vec<u8> {
+    let config = &mta.config;
+    let path = config.options.running.help_file.as_deref();
+    let Some(lines) = path.and_then(help_file::read) else {
+        let version = config.expanded_macro(MacroId::V);
+        let text = [
+            b"502 5.3.0 Sendmail ",
+            version.as_slice(),
+            b" -- HELP not implemented\r\n",
+        ];
+        return text.concat();
+    };
+    let found = help_file::topic_lines(&lines, b"control", <[u8]>::to_vec);
+    if found.is_empty() {
+        return b"504 5.3.0 HELP topic \"control\" unknown\r\n".to_vec();
+    }
+    let mut text = Vec::new();
+    for line in found {
+        text.extend_from_slice(&[b"214-2.0.0 ", line.as_slice(), b"\r\n"].concat());
+    }
+    text.extend_from_slice(b"214 2.0.0 End of HELP info\r\n");
+    text
 }
 
 #[cfg(test)]
@@ -211,11 +235,13 @@ mod tests {
 
     #[test]
     fn a_line_ends_at_its_newline_at_the_end_or_when_it_is_too_long() {
-        let long = vec![b'x'; 1_000];
+        let long = vec![b'x'; 4_000];
         for (sent, read) in [
-            (&b"status\r\nmore"[..], b"status\r".to_vec()),
-            (b"status", b"status".to_vec()),
-            (&long, long[..MAX_QUESTION].to_vec()),
+            (&b"status\r\nmore"[..], Some(b"status\r".to_vec())),
+            (b"status", Some(b"status".to_vec())),
+            (b"\n", Some(Vec::new())),
+            (b"", None),
+            (&long, Some(long[..MAX_QUESTION].to_vec())),
         ] {
             let (mut ours, mut theirs) = UnixStream::pair().unwrap();
             theirs.write_all(sent).unwrap();

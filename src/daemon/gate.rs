@@ -121,7 +121,7 @@ impl fmt::Display for Refusal {
 pub struct Place {
     /// Index of the port.
     pub port: usize,
-    /// The client; `None` on a local socket.
+    /// The client; `None` while a proxy has not told who it is.
     pub client: Option<IpAddr>,
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Source: guide 5.1.4; order and texts observed: 8.17.1.9.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::connection::{Client, ConnectionKind, address_text};
@@ -13,7 +14,7 @@ use super::ident::{Progress, Query};
 use super::session::{Call, Interest, Session, Step};
 use super::state::{State, Transaction};
 use super::wording;
-use crate::config::options::PortFamily;
+use crate::config::options::{DaemonPort, PortFamily};
 use crate::envelope::Envelope;
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
@@ -260,13 +261,19 @@ impl Session {
         let mut set = |id: MacroId, value: &[u8]| self.macros.set_text(id, value);
         set(MacroId::UNDERSCORE, &client.shown);
         set(MacroId::CLIENT_ADDR, &client.address);
-        set(MacroId::CLIENT_RESOLVE, client.check.as_macro());
         set(MacroId::CLIENT_PORT, peer_port.to_string().as_bytes());
         if !is_pipe {
             set(MacroId::CLIENT_NAME, &client.name);
             set(MacroId::CLIENT_PTR, &client.pointer);
         }
         if is_network {
+            let is_local = self.connection.kind == ConnectionKind::LocalSocket;
+            let resolved = if is_local {
+                b"OK"
+            } else {
+                client.check.as_macro()
+            };
+            set(MacroId::CLIENT_RESOLVE, resolved);
             let (connections, rate) = (rates.client_connections, rates.client_rate);
             set(
                 MacroId::CLIENT_CONNECTIONS,
@@ -306,19 +313,30 @@ impl Session {
             PortFamily::Local => b"local",
         };
         self.macros.set_text(MacroId::DAEMON_FAMILY, family);
-        let configured = port.address.clone();
+        let mut set = |id: MacroId, value: &[u8]| self.macros.set_text(id, value);
         if let Some(local) = self.connection.local {
             let ip = local.ip().to_canonical();
-            let address = configured.unwrap_or_else(|| address_text(ip));
-            self.macros.set_text(MacroId::DAEMON_ADDR, &address);
-            self.macros
-                .set_text(MacroId::DAEMON_PORT, local.port().to_string().as_bytes());
+            set(
+                MacroId::DAEMON_ADDR,
+                &address_text(listening_address(port, ip)),
+            );
+            set(MacroId::DAEMON_PORT, local.port().to_string().as_bytes());
             self.set_interface_macros(ip);
+        } else if port.family == PortFamily::Local {
+            let path = port.address.as_deref().unwrap_or(b"");
+            let shown = [b"[UNIX: ", path, b"]"].concat();
+            set(MacroId::DAEMON_ADDR, &shown);
+            // Observed: 8.17.1.9 gives the port it would have had on a network.
+            let number = port.port.unwrap_or(SMTP_PORT).to_string();
+            set(MacroId::DAEMON_PORT, number.as_bytes());
+            set(MacroId::IF_NAME, &[b"[", shown.as_slice(), b"]"].concat());
+            set(MacroId::IF_ADDR, &shown);
+            set(MacroId::IF_FAMILY, b"1");
         }
     }
 
     /// Sets `${if_name}` and its kin; of the loopback interface only the name is told.
-    fn set_interface_macros(&mut self, ip: std::net::IpAddr) {
+    fn set_interface_macros(&mut self, ip: IpAddr) {
         let name = self
             .mta
             .resolver
@@ -326,7 +344,8 @@ impl Session {
             .unwrap_or_else(|_| [b"[", address_text(ip).as_slice(), b"]"].concat());
         self.macros.set_text(MacroId::IF_NAME, &name);
         if !ip.is_loopback() {
-            let family: &[u8] = if ip.is_ipv4() { b"inet" } else { b"inet6" };
+            // The system's numbers of the families. Observed: 8.17.1.9.
+            let family: &[u8] = if ip.is_ipv4() { b"2" } else { b"10" };
             self.macros.set_text(MacroId::IF_ADDR, &address_text(ip));
             self.macros.set_text(MacroId::IF_FAMILY, family);
         }
@@ -402,6 +421,22 @@ impl Session {
         self.did_something = true;
     }
 }
+
+/// The address a port listens on, as `${daemon_addr}` tells it; `own` is our end of a connection.
+fn listening_address(port: &DaemonPort, own: IpAddr) -> IpAddr {
+    match port.address.as_deref().map(std::str::from_utf8) {
+        None if port.family == PortFamily::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
+        None => Ipv4Addr::UNSPECIFIED.into(),
+        // A name stands for the address the connection came to.
+        Some(text) => text
+            .ok()
+            .and_then(|text| text.trim_start_matches("IPv6:").parse().ok())
+            .unwrap_or(own),
+    }
+}
+
+/// The port of a local socket that names none.
+const SMTP_PORT: u16 = 25;
 
 /// Longest pause before the greeting.
 ///

@@ -6,6 +6,7 @@
 //! - [`connection`]: where a connection comes from and who is at its other end.
 //! - [`proxy_header`]: what a proxy tells in front of a connection.
 //! - [`session`]: [`session::Session::step`], input and output of the machine.
+//! - [`help_file`]: what HELP tells.
 //! - `ident`: who runs the program at the other end.
 //! - `state`: where a session is, and facts of the transaction.
 //! - `access`: connect, greeting, and the beginning and end of envelopes.
@@ -29,6 +30,7 @@ pub mod connection;
 mod existence;
 pub mod features;
 pub mod guard;
+pub mod help_file;
 mod ident;
 pub mod proxy_header;
 mod reply;
