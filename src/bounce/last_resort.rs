@@ -6,11 +6,19 @@
 //! Source: guide 5.6; observed: 8.17.1.9.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
+use super::from_quoter::FromQuoter;
 use crate::envelope::Envelope;
+use crate::logging::narrator::{Narrator, Stdout};
+use crate::macros::MacroId;
+use crate::mta::{Mta, Workspace};
 use crate::sys::clock::Timestamp;
+use crate::sys::safe_open::{OpenRequest, OpenRules, Purpose};
 use crate::text::date::ctime_date;
+
+/// How much of a body is copied at once, in bytes.
+const PIECE_BYTES: usize = 16_384;
 
 /// A file opened for appending, by whoever has the right to.
 #[derive(Debug)]
@@ -47,9 +55,49 @@ fn write(letter: &DeadLetter, envelope: &Envelope, now: Timestamp) -> io::Result
         }
     }
     out.write_all(b"\n")?;
-    io::copy(&mut envelope.body.reader(), &mut out)?;
+    let mut sink = |bytes: &[u8]| out.write_all(bytes);
+    let mut quoter = FromQuoter::new(&mut sink);
+    let (mut reader, mut piece) = (envelope.body.reader(), vec![0; PIECE_BYTES]);
+    loop {
+        match reader.read(&mut piece)? {
+            0 => break,
+            length => quoter.write(piece.get(..length).unwrap_or_default())?,
+        }
+    }
+    quoter.finish()?;
     out.write_all(b"\n")?;
     out.flush()
+}
+
+/// Appends a message nobody can be told of to the file of DeadLetterDrop; tells whether it did.
+pub fn drop_letter(mta: &Mta, workspace: &Workspace, envelope: &Envelope) -> bool {
+    let Some(path) = &mta.config.options.delivering.dead_letter_drop else {
+        return false;
+    };
+    let request = OpenRequest::read(path)
+        .purpose(Purpose::AppendDelivery {
+            create_mode: Some(mta.config.options.queueing.temp_file_mode),
+        })
+        .rules(
+            OpenRules::REGULAR_ONLY
+                | OpenRules::NO_FINAL_LINK
+                | OpenRules::NO_HARD_LINKS
+                | OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY,
+        );
+    let Ok(opened) = mta.privileged.open_as(&request) else {
+        return false;
+    };
+    let letter = DeadLetter { file: opened.file };
+    if save_dead_letter(&letter, envelope, mta.clock.now()).is_err() {
+        return false;
+    }
+    if workspace.tells_caller {
+        let path = path.display();
+        let to = mta.config.expanded_macro(MacroId::N);
+        let line = [&to[..], format!("... Saved message in {path}").as_bytes()].concat();
+        Stdout.say(&line);
+    }
+    true
 }
 
 #[cfg(test)]
@@ -63,7 +111,7 @@ mod tests {
         let file = File::options().append(true).open(path.path()).unwrap();
         let letter = DeadLetter { file };
         let mut envelope = Envelope {
-            body: Body::Memory(b"body\n".to_vec()),
+            body: Body::Memory(b"From a\nbody\n".to_vec()),
             ..Envelope::default()
         };
         envelope.headers.push(HeaderField::new(b"Subject", b" x"));
@@ -71,7 +119,7 @@ mod tests {
             save_dead_letter(&letter, &envelope, Timestamp::from_seconds(0)).unwrap();
         }
         let text = std::fs::read_to_string(path.path()).unwrap();
-        assert_eq!(text.matches("Subject: x\n\nbody\n\n").count(), 2);
+        assert_eq!(text.matches("Subject: x\n\n>From a\nbody\n\n").count(), 2);
         assert_eq!(text.matches("From <> ").count(), 2);
     }
 }

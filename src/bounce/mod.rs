@@ -24,6 +24,6 @@ mod report;
 mod wording;
 
 pub use expire::{Expiry, QueueTimes, expire, expire_deadline};
-pub use last_resort::{DeadLetter, save_dead_letter};
+pub use last_resort::{DeadLetter, drop_letter, save_dead_letter};
 pub use notify::{Notice, NoticeKind, NoticeRules, notices_for};
 pub use post::{Fate, Posted, send_notices};

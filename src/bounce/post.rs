@@ -11,6 +11,7 @@ use std::io;
 
 use super::compose::{Draft, REPORT_ALLOWANCE, boundary, sender_of_reports};
 use super::expire::{Expiry, QueueTimes};
+use super::last_resort::drop_letter;
 use super::notify::{Notice, NoticeKind, NoticeRules, double_bounce, notices_for};
 use super::report::ReportView;
 use crate::alias::expand::Expansion;
@@ -212,6 +213,9 @@ impl Post<'_> {
     fn lose(&self, mut message: LockedEnvelope) -> Result<(), CommitError> {
         // Nobody split what goes to nobody; observed: 8.17.1.9.
         message.envelope.flags.remove(EnvelopeFlags::SPLIT);
+        if drop_letter(self.mta, self.workspace, &message.envelope) {
+            return message.entry.remove();
+        }
         message.entry.rewrite(&message.envelope)?;
         let id = message.envelope.id_for_log().to_vec();
         let log = &self.mta.log;

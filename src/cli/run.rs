@@ -299,6 +299,7 @@ impl Program {
             Err(status) => return status,
         };
         let mut workspace = self.workspace(&mta);
+        workspace.tells_caller = true;
         let submission = submission(&self.arguments, &self.surroundings, &mta.config);
         let accepted = submit_message(&mta, &mut workspace, &submission, &mut io::stdin().lock());
         let error_mode = mta.config.options.running.error_mode;
@@ -454,6 +455,7 @@ impl Program {
         let mut workspace = self.workspace(&mta);
         if in_foreground {
             workspace.complaints = Box::new(Stdout);
+            workspace.tells_caller = true;
         }
         let selection = self.selection();
         let summary = queue_runner::run_once(

@@ -56,7 +56,11 @@ fn save(mta: &Mta, envelope: &Envelope) -> bool {
         .purpose(Purpose::AppendDelivery {
             create_mode: Some(mta.config.options.queueing.temp_file_mode),
         })
-        .rules(OpenRules::REGULAR_ONLY | OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY);
+        .rules(
+            OpenRules::REGULAR_ONLY
+                | OpenRules::NO_FINAL_LINK
+                | OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY,
+        );
     if effective_user() == 0 && user != 0 {
         request = request.as_user(Credentials::plain(user, sender.gid));
     }

@@ -7,6 +7,7 @@
 //!
 //! Source: guide 4.3 and 4.4.
 
+use crate::bounce;
 use crate::envelope::Envelope;
 use crate::logging::record::Severity;
 use crate::mta::{Mta, Workspace};
@@ -72,7 +73,7 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
     match reports::write_reports(mta, workspace, &mut envelope) {
         Ok(written) => {
             finish.reports = written.made;
-            if written.is_lost {
+            if written.is_lost && !bounce::drop_letter(mta, workspace, &envelope) {
                 lose(mta, &envelope, entry);
                 return finish;
             }

@@ -159,6 +159,8 @@ pub struct Workspace {
     pub narrator: Box<dyn Narrator>,
     /// Whom errors of addresses met during delivery are told to (`-qf`).
     pub complaints: Box<dyn Narrator>,
+    /// Whether standard output is for a caller who is to hear where a message was saved.
+    pub tells_caller: bool,
     /// Open sessions and failed hosts.
     pub memory: Memory,
     /// Buffers of rewriting.
@@ -180,6 +182,7 @@ impl Workspace {
         Workspace {
             narrator,
             complaints: Box::new(Silent),
+            tells_caller: false,
             memory: Memory::new(options),
             rewrite: RewriteWorkspace::new(),
             error_mode: ErrorMode::Mail,
