@@ -6,6 +6,9 @@ use super::diagnostics::Diagnostics;
 use crate::macros::{ClassId, Classes, MacroId, MacroNames};
 use crate::token::mark::{Mark, Unit, unit_at};
 
+/// Told of a `$=` without a name. Observed: 8.17.1.9.
+pub const NAMELESS: &str = "Name required for macro/class";
+
 /// Classes being filled; tells of each word when that is asked for (`-d37.8`).
 pub struct ClassSink<'a> {
     /// The classes.
@@ -29,10 +32,7 @@ impl ClassSink<'_> {
     /// Adds the members of another class.
     fn copy(&mut self, source: ClassId, class: ClassId) {
         if self.out.traces(37, 8) {
-            // Both names are that of the class that grows (observed: 8.17.1.9).
-            let name = [b"$=".as_slice(), &self.names.name(class.0)].concat();
-            let line = addition_line(self.names, class, &name);
-            self.out.trace(line);
+            self.out.trace(copy_line(self.names, source, class));
         }
         self.classes.copy(source, class);
     }
@@ -44,22 +44,48 @@ pub fn addition_line(names: &MacroNames, class: ClassId, word: &[u8]) -> Vec<u8>
     [b"setclass(".as_slice(), &name, b", ", word, b")"].concat()
 }
 
-/// Adds the words of marked text to a class; `$=x` adds the members of class x.
-pub fn add_words(classes: &mut ClassSink<'_>, class: ClassId, marked: &[u8]) {
-    let mut word = Vec::new();
+/// Gives the line that tells of a class whose members are put into another one.
+///
+/// Observed: 8.17.1.9 writes both names into the same place if both are one letter.
+pub fn copy_line(names: &MacroNames, source: ClassId, class: ClassId) -> Vec<u8> {
+    let shown = [source, class].map(|id| names.name(id.0));
+    let name = match &shown {
+        [source, class] if source.len() == 1 && class.len() == 1 => class,
+        [source, _] => source,
+    };
+    addition_line(names, class, &[b"$=".as_slice(), name].concat())
+}
+
+/// What one word of a C line adds to a class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addition {
+    /// Itself.
+    Word(Vec<u8>),
+    /// The members of this class: `$=x`.
+    Members(ClassId),
+    /// Nothing: no class is named behind `$=`. That is told of once more.
+    Nameless,
+}
+
+/// Cuts marked text into what it adds to a class.
+pub fn additions(marked: &[u8]) -> Vec<Addition> {
+    let (mut all, mut word) = (Vec::new(), Vec::new());
     let mut copied = false;
     let mut at = 0;
     while let Some((unit, next)) = unit_at(marked, at) {
         at = next;
         match unit {
             Unit::Octet(byte) if byte.is_ascii_whitespace() || byte == 0x0b => {
-                finish(classes, class, &mut word);
+                finish(&mut all, &mut word);
                 copied = false;
             }
             // What follows a copied class in one word is dropped.
             _ if copied => {}
             Unit::Symbol(Mark::InClass, source) if word.is_empty() => {
-                classes.copy(ClassId(MacroId::from_number(source)), class);
+                all.push(match source {
+                    0 => Addition::Nameless,
+                    _ => Addition::Members(ClassId(MacroId::from_number(source))),
+                });
                 copied = true;
             }
             Unit::Octet(byte) => word.push(byte),
@@ -71,13 +97,26 @@ pub fn add_words(classes: &mut ClassSink<'_>, class: ClassId, marked: &[u8]) {
             }
         }
     }
-    finish(classes, class, &mut word);
+    finish(&mut all, &mut word);
+    all
 }
 
-fn finish(classes: &mut ClassSink<'_>, class: ClassId, word: &mut Vec<u8>) {
+fn finish(all: &mut Vec<Addition>, word: &mut Vec<u8>) {
     if !word.is_empty() {
-        classes.insert(class, word);
-        word.clear();
+        all.push(Addition::Word(std::mem::take(word)));
+    }
+}
+
+/// Adds the words of marked text to a class.
+pub fn add_words(classes: &mut ClassSink<'_>, class: ClassId, marked: &[u8]) {
+    for addition in additions(marked) {
+        match addition {
+            Addition::Word(word) => {
+                classes.insert(class, &word);
+            }
+            Addition::Members(source) => classes.copy(source, class),
+            Addition::Nameless => classes.out.error(NAMELESS),
+        }
     }
 }
 

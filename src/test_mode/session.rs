@@ -10,7 +10,7 @@ use super::command::{Command, split_word};
 use super::printed::Printed;
 use crate::alias::judge::{judge_resolved, resolve_name};
 use crate::config::Config;
-use crate::config::class_line::addition_line;
+use crate::config::class_line::{Addition, NAMELESS, addition_line, additions, copy_line};
 use crate::config::startup::VERSION;
 use crate::dns::{Patience, Resolver};
 use crate::logging::debug::DebugLog;
@@ -23,7 +23,7 @@ use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role, RuleError, T
 use crate::smtp::ExitStatus;
 use crate::sys::clock::SystemClock;
 use crate::sys::process::process_id;
-use crate::text::bytes::{is_space, skip_spaces};
+use crate::text::bytes::skip_spaces;
 use crate::token::{Faults, Parentheses, Reading, TokenizeOptions};
 
 /// First level of configuration files in which parentheses are tokens.
@@ -263,16 +263,33 @@ impl<'a> TestMode<'a> {
         let Some(id) = id else {
             return;
         };
-        let words = words.expanded(&Macros::new(&mut self.macros, None, &self.config.macros));
-        for word in words.split(is_space) {
-            if word.is_empty() {
-                continue;
+        let mut marked = Vec::new();
+        let macros = Macros::new(&mut self.macros, None, &self.config.macros);
+        if let Err(error) = words.expand_marked(&macros, &mut marked) {
+            self.printed.fault(error.to_string().as_bytes());
+        }
+        let (class, is_told) = (ClassId(id), self.printed.debug.is_on(37, 8));
+        for addition in additions(&marked) {
+            let names = &self.config.names;
+            let mut line = match &addition {
+                Addition::Word(word) => addition_line(names, class, word),
+                Addition::Members(source) => copy_line(names, *source, class),
+                Addition::Nameless => {
+                    self.printed.fault(NAMELESS.as_bytes());
+                    continue;
+                }
+            };
+            if is_told {
+                line.push(b'\n');
+                self.printed.write(&line);
             }
-            if self.printed.debug.is_on(37, 8) {
-                let line = addition_line(&self.config.names, ClassId(id), word);
-                self.printed.write(&[&line, b"\n".as_slice()].concat());
+            match addition {
+                Addition::Word(word) => {
+                    self.config.classes.insert(class, &word);
+                }
+                Addition::Members(source) => self.config.classes.copy(source, class),
+                Addition::Nameless => {}
             }
-            self.config.classes.insert(ClassId(id), word);
         }
     }
 

@@ -311,7 +311,8 @@ class Asker:
                           "/try %s %s" % (rng.choice(["local", "esmtp", "odd"]), address)]),
             (6, lambda: self.ask_map(address)),
             (1, lambda: [".D%s%s" % (rng.choice(LATE_NAMES[:4]), c.text(0, 3))]),
-            (1, lambda: [".C%s %s" % (rng.choice(CLASS_NAMES), c.phrase())]),
+            (1, lambda: [".C%s%s%s" % (rng.choice(CLASS_NAMES), rng.choice([" ", " ", "$=" + rng.choice(CLASS_NAMES) + " "]),
+                                      c.phrase())]),
             (1, lambda: ["$" + rng.choice(MACRO_NAMES + LATE_NAMES)]))
         return [line.encode("latin-1") for line in lines]
 
