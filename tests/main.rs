@@ -91,6 +91,7 @@ scenarios! {
     a_port_of_proxies_believes_their_headers_and_nobody_elses: "proxies";
     the_clients_machine_is_asked_who_talks_to_us: "ident";
     every_limit_on_clients_holds_for_many_at_once_and_lets_go: "limits_under_load";
+    binary_mail_goes_in_chunks_or_in_lines: "chunks";
     addresses_beyond_ascii_go_where_they_are_known: "beyond_ascii";
     five_hundred_clients_and_slow_hosts_lose_nothing: "bursts";
     the_end_of_a_message_waits_for_no_acknowledgement: "end_of_data";

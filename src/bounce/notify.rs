@@ -9,6 +9,7 @@
 
 use crate::envelope::receipt::{Receipt, receipt_of};
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
+use crate::message::BodyType;
 use crate::smtp::ExitStatus;
 
 /// What kind of report it is: subject, flags and text follow from it.
@@ -153,7 +154,9 @@ pub(super) fn double_bounce(envelope: &Envelope, rules: &NoticeRules) -> Notice 
 fn returns_body(envelope: &Envelope, rules: &NoticeRules) -> bool {
     let headers_only = envelope.flags.contains(EnvelopeFlags::NO_BODY_RETURN)
         || envelope.dsn.ret == Some(crate::envelope::Return::Headers)
-        || envelope.class < 0;
+        || envelope.class < 0
+        // A report is text.
+        || envelope.body_type == Some(BodyType::Binary);
     !headers_only && !rules.never_returns_body
 }
 

@@ -53,6 +53,8 @@ pub(super) enum Addresses {
 /// The body as far as the dialogue cares.
 #[derive(Clone, Debug, Default)]
 pub struct BodyRequest {
+    /// It is BINARYMIME (RFC 3030): sent in chunks as it is, or converted to lines of seven bits.
+    pub is_binary: bool,
     /// The body type the sender declared, `8BITMIME` or `7BIT`.
     pub declared: Option<Vec<u8>>,
     /// It has octets above 127.
@@ -82,6 +84,8 @@ pub enum Conversion {
     AsIs,
     /// Convert it to seven bits (RFC 6152 section 3).
     ToSevenBit,
+    /// Send it octet by octet, in chunks (RFC 3030 section 3).
+    Binary,
 }
 
 /// MAIL as one server gets it.
@@ -161,6 +165,14 @@ impl MailCommand {
         host: &[u8],
     ) -> Result<(Option<Vec<u8>>, Conversion), Box<Unfit>> {
         let body = &self.body;
+        if body.is_binary {
+            let takes_it = offers.chunking && offers.binary_mime;
+            return Ok(if takes_it {
+                (Some(b"BINARYMIME".to_vec()), Conversion::Binary)
+            } else {
+                (None, Conversion::ToSevenBit)
+            });
+        }
         if offers.eight_bit_mime {
             let declared = body
                 .declared

@@ -5,12 +5,14 @@
 //! - [`session`]: from the greeting to a session that waits for MAIL;
 //! - [`mail_command`]: MAIL for one server, or why the message is not for it;
 //! - [`transaction`]: one message through a session;
+//! - `chunks`: the message itself in chunks;
 //! - [`dialogue`]: commands out, replies in; [`answer`]: one reply; [`stream`]: the octets;
 //! - [`connect`]: addresses of a host and connections to them;
 //! - [`crowd`]: how many sessions with one host at a time;
 //! - [`connections`]: sessions kept for the next message.
 
 pub mod answer;
+mod chunks;
 pub mod connect;
 pub mod connections;
 pub mod crowd;

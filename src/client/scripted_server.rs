@@ -5,7 +5,7 @@
 //! again. `DROP` closes the connection. What the client sends is kept.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -114,6 +114,11 @@ fn serve(
             })
             .cloned();
         let reply = reply_to(special.as_deref().unwrap_or(&verb), script);
+        if verb == "BDAT" {
+            let length = text.split(' ').nth(1).and_then(|word| word.parse().ok());
+            let mut octets = vec![0; length.unwrap_or(0)];
+            input.read_exact(&mut octets)?;
+        }
         in_data = verb == "DATA" && reply.starts_with('3');
         if !say(reply, &mut stream)? || verb == "QUIT" {
             return Ok(());

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::client::answer::Answer;
+use crate::client::chunks::{ChunkFault, ChunkSink};
 use crate::client::dialogue::{deadline_in, lost_by};
 use crate::client::mail_command::{Addresses, Conversion, needs_utf8, without_utf8};
 use crate::client::outcome::{Lost, Outcome, Phase, status};
@@ -94,7 +95,8 @@ impl Transaction {
         write_message: &mut MessageWriter<'_>,
         witness: &mut dyn Witness,
     ) -> Finished {
-        let pipelined = self.ready.offers.pipelining;
+        let is_chunked = self.conversion == Conversion::Binary;
+        let pipelined = self.ready.offers.pipelining && !is_chunked;
         self.ready.dialogue.phase("client RCPT");
         let mut progress = Progress::default();
         if self.addresses == Addresses::Ascii {
@@ -133,6 +135,9 @@ impl Transaction {
         }
         if progress.accepted.is_empty() && !pipelined {
             return self.reset(None, progress, false, witness);
+        }
+        if is_chunked {
+            return self.chunks(progress, write_message, witness);
         }
         self.data(pipelined, progress, write_message, witness)
     }
@@ -330,6 +335,44 @@ impl Transaction {
                 let mut outcome = Outcome::lost(Phase::DataFinal, lost, &host);
                 outcome.message = Some([b"timeout writing message to ", host.as_slice()].concat());
                 self.over(End::Lost, outcome, progress, witness)
+            }
+        }
+    }
+
+    /// BDAT as often as needed, and the reply to the last one.
+    fn chunks(
+        mut self,
+        progress: Progress,
+        write_message: &mut MessageWriter<'_>,
+        witness: &mut dyn Witness,
+    ) -> Finished {
+        let host = self.host();
+        let conversion = self.conversion;
+        self.ready.dialogue.phase("client BDAT");
+        let mut sink = ChunkSink::new(&mut self.ready.dialogue, &self.ready.timeouts, witness);
+        let written = write_message(&mut sink, conversion);
+        let sent = sink.finish(written);
+        match sent {
+            Ok(()) => match self.ready.protocol {
+                Protocol::Smtp => self.one_reply(progress, witness),
+                Protocol::Lmtp => self.reply_for_each(progress, witness),
+            },
+            Err(ChunkFault::Source) => {
+                // Without the last chunk the server has no message.
+                let outcome = Outcome::new(ExitStatus::IoError, status(4, 3, 0));
+                self.over(End::Lost, outcome, progress, witness)
+            }
+            Err(ChunkFault::Lost(lost)) => {
+                let outcome = Outcome::lost(Phase::DataFinal, lost, &host);
+                self.over(End::Lost, outcome, progress, witness)
+            }
+            Err(ChunkFault::Refused(answer)) => {
+                let outcome = Outcome::of_refusal(Phase::DataFinal, &answer, &host)
+                    .unwrap_or_else(|| Outcome::new(ExitStatus::Protocol, status(5, 5, 1)));
+                if answer.code == 421 {
+                    return self.over(End::Closing, outcome, progress, witness);
+                }
+                self.reset(Some(outcome), progress, true, witness)
             }
         }
     }

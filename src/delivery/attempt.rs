@@ -14,6 +14,7 @@ use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
 use crate::mailer::{Invocation, Mailer};
 use crate::map::Userdb;
+use crate::message::BodyType;
 use crate::message::mime::{ConversionStamp, MimeClasses};
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::{Place, RewriteWorkspace, Role, Traced, rename_for_mailer};
@@ -30,7 +31,7 @@ use super::file;
 use super::header_view::RulesetView;
 use super::ledger::{Ledger, Listeners, first_failure};
 use super::network::{self, Call as NetworkCall, Telling};
-use super::output::{Outgoing, OutputForm, write_message};
+use super::output::{Conversion, Outgoing, OutputForm, write_message};
 use super::plan::Transaction;
 use super::program::{self, Call as ProgramCall};
 use super::response::status_of_exit;
@@ -487,6 +488,7 @@ impl<'a> Attempt<'a> {
             sender: self.reverse_path(),
             size: envelope.size,
             body: BodyRequest {
+                is_binary: envelope.body_type == Some(BodyType::Binary),
                 declared: envelope
                     .body_type
                     .map(|kind| kind.name().as_bytes().to_vec()),
@@ -578,8 +580,14 @@ impl<'a> Attempt<'a> {
         buffers: &mut RewriteWorkspace,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let takes_eight_bit = wanted == crate::client::Conversion::AsIs;
-        let form = OutputForm::for_server(self.envelope, self.mailer, takes_eight_bit);
+        use crate::client::Conversion as Wanted;
+        let form = match wanted {
+            Wanted::Binary => OutputForm::for_binary(Conversion::Raw),
+            Wanted::AsIs | Wanted::ToSevenBit => {
+                let takes_eight_bit = wanted == Wanted::AsIs;
+                OutputForm::for_server(self.envelope, self.mailer, takes_eight_bit)
+            }
+        };
         self.write(&form, buffers, out)
     }
 

@@ -6,7 +6,7 @@ use super::network::{Call, Telling, deliver};
 use crate::client::Conversion;
 use crate::client::scripted_server::ScriptedServer;
 use crate::client::witness::tests::Notebook;
-use crate::client::{MailCommand, Outcome, RcptCommand, Witness};
+use crate::client::{BodyRequest, MailCommand, Outcome, RcptCommand, Witness};
 use crate::config::options::Options;
 use crate::dns::FixedResolver;
 use crate::logging::counting::Counting;
@@ -84,6 +84,19 @@ fn run(host: &str, port: u16, recipients: &[&str], flags: &[u8]) -> Desk {
 }
 
 fn run_with(memory: &mut Memory, host: &str, port: u16, recipients: &[&str], flags: &[u8]) -> Desk {
+    let text = b"Subject: x\r\n\r\nbody\r\n";
+    let body = BodyRequest::default();
+    run_message(memory, (host, port), recipients, flags, body, text)
+}
+
+fn run_message(
+    memory: &mut Memory,
+    (host, port): (&str, u16),
+    recipients: &[&str],
+    flags: &[u8],
+    body: BodyRequest,
+    text: &[u8],
+) -> Desk {
     let address = |last: u8| IpAddr::from([127, 0, 0, last]);
     let resolver = FixedResolver::new()
         .with_host("mx.test", address(1))
@@ -105,6 +118,7 @@ fn run_with(memory: &mut Memory, host: &str, port: u16, recipients: &[&str], fla
     let mail = MailCommand {
         sender: b"ann@me.test".to_vec(),
         size: 20,
+        body,
         ..MailCommand::default()
     };
     let recipients: Vec<RcptCommand> = recipients
@@ -129,8 +143,7 @@ fn run_with(memory: &mut Memory, host: &str, port: u16, recipients: &[&str], fla
         recipients: &recipients,
     };
     let mut desk = Desk::default();
-    let mut write =
-        |out: &mut dyn std::io::Write, _: Conversion| out.write_all(b"Subject: x\r\n\r\nbody\r\n");
+    let mut write = |out: &mut dyn std::io::Write, _: Conversion| out.write_all(text);
     deliver(&call, memory, &mut write, &mut desk);
     desk
 }
@@ -154,6 +167,40 @@ fn a_message_goes_through_in_one_pipelined_session() {
         ]
     );
     assert_eq!(heard.last().unwrap(), "QUIT");
+}
+
+#[test]
+fn binary_mail_goes_in_chunks() {
+    const HELLO: &str = "250-sink.test\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 BINARYMIME";
+    let send = |replies: &[&str], text: &[u8]| {
+        let mut script = vec![("EHLO", HELLO)];
+        script.extend(replies.iter().map(|reply| ("BDAT", *reply)));
+        let server = ScriptedServer::start(&script);
+        let mut memory = Memory::new(&Options::default());
+        let body = BodyRequest {
+            is_binary: true,
+            ..BodyRequest::default()
+        };
+        let to = ("mx.test", server.port);
+        let mut desk = run_message(&mut memory, to, &["a@far.test"], b"am", body, text);
+        memory.connections.close_all(&mut desk);
+        (desk.fates(), server.heard().split_off(2))
+    };
+    let mail = "MAIL From:<ann@me.test> BODY=BINARYMIME";
+    let rcpt = "RCPT To:<a@far.test>";
+    let large = vec![b'\n'; 300_000];
+    let (fates, heard) = send(&["250 2.0.0 more", "250 2.0.0 stored"], &large);
+    assert_eq!(fates, ["[0] 0 2.0.0"]);
+    assert_eq!(
+        heard,
+        [mail, rcpt, "BDAT 262144", "BDAT 37856 LAST", "QUIT"]
+    );
+    let (fates, heard) = send(&["552 5.2.3 too much"], &large);
+    assert_eq!(fates, ["[0] 69 5.2.2"]);
+    assert_eq!(heard, [mail, rcpt, "BDAT 262144", "RSET", "QUIT"]);
+    let (fates, heard) = send(&["451 4.3.0 later"], b".\r\n");
+    assert_eq!(fates, ["[0] 75 4.3.0"]);
+    assert_eq!(heard, [mail, rcpt, "BDAT 3 LAST", "QUIT"]);
 }
 
 #[test]

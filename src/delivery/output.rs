@@ -9,7 +9,7 @@
 //!
 //! Source: guide sections 5.4 (flags), 5.5 and 6.3.1; observed: 8.17.1.9 for the order.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use crate::config::options::{EightBitMode, HeaderOptions};
 use crate::envelope::{Envelope, EnvelopeFlags};
@@ -23,6 +23,9 @@ use crate::message::mime::to_eight::{Encoded, encoded_text, write_eight_bit};
 use crate::message::mime::to_seven::{Parts, SevenBitContext, write_seven_bit};
 use crate::message::mime::{ConversionStamp, MimeClasses};
 use crate::message::{BodyType, HeaderField, HeaderTraits, Headers};
+
+/// How much of a body is copied at once.
+const RAW_PIECE: usize = 65_536;
 
 /// Longest line of a mailer with F=L that sets no L=.
 const DEFAULT_LINE_LIMIT: usize = 990;
@@ -63,6 +66,10 @@ pub enum Conversion {
     EightToSeven,
     /// 7 to 8 bit: the one encoded text is decoded.
     SevenToEight(Encoded),
+    /// Binary to lines of seven bits.
+    FromBinary,
+    /// The body goes out octet by octet, in chunks (RFC 3030).
+    Raw,
 }
 
 /// How the message is to look, besides what the mailer says.
@@ -86,9 +93,21 @@ impl OutputForm {
         }
     }
 
+    /// Decides for the body of a BINARYMIME message: as it is, or in lines.
+    pub fn for_binary(conversion: Conversion) -> Self {
+        OutputForm {
+            from_line: false,
+            conversion,
+            seven_bit: false,
+        }
+    }
+
     /// Decides for a server; `takes_eight_bit` says that it offers 8BITMIME or that
     /// 8-bit text is just sent to it (F=8).
     pub fn for_server(envelope: &Envelope, mailer: &Mailer, takes_eight_bit: bool) -> Self {
+        if envelope.body_type == Some(BodyType::Binary) {
+            return Self::for_binary(Conversion::FromBinary);
+        }
         let declared_seven = envelope.body_type == Some(BodyType::SevenBit);
         let has_eight_bit = envelope.flags.contains(EnvelopeFlags::HAS_8BIT);
         let is_unfit = !takes_eight_bit || mailer.has(b'7');
@@ -106,6 +125,9 @@ impl OutputForm {
 }
 
 fn conversion_for_program(envelope: &Envelope, mailer: &Mailer) -> Conversion {
+    if envelope.body_type == Some(BodyType::Binary) {
+        return Conversion::FromBinary;
+    }
     let declared_seven = envelope.body_type == Some(BodyType::SevenBit);
     if mailer.has(b'7') && !declared_seven && envelope.flags.contains(EnvelopeFlags::HAS_8BIT) {
         return Conversion::EightToSeven;
@@ -189,7 +211,8 @@ fn header_text(
     view: &mut dyn HeaderView,
 ) -> Option<Vec<u8>> {
     let traits = field.traits();
-    if traits.has(HeaderTraits::TRANSFER_ENCODING) && conversion != Conversion::None {
+    let is_as_it_is = matches!(conversion, Conversion::None | Conversion::Raw);
+    if traits.has(HeaderTraits::TRANSFER_ENCODING) && !is_as_it_is {
         return None;
     }
     if !is_wanted(message.mailer, field, view) {
@@ -262,7 +285,10 @@ fn declare_eight_bit(
     headers: &Headers,
     writer: &mut LineWriter<'_>,
 ) -> io::Result<()> {
-    let convert = form.conversion == Conversion::EightToSeven;
+    let convert = matches!(
+        form.conversion,
+        Conversion::EightToSeven | Conversion::FromBinary
+    );
     let declare = form.conversion == Conversion::None
         && message.options.eight_bit_mode == EightBitMode::Mime
         && message.envelope.flags.contains(EnvelopeFlags::HAS_8BIT)
@@ -322,6 +348,28 @@ fn write_body(
             };
             write_seven_bit(&envelope.headers, &envelope.body, &cx, writer)
         }
+        Conversion::FromBinary => {
+            let cx = SevenBitContext {
+                classes: message.classes,
+                stamp: &message.stamp,
+                escape_from: message.mailer.has(b'E'),
+                ebcdic_safe: false,
+                parts: Parts::FromBinary,
+            };
+            write_seven_bit(&envelope.headers, &envelope.body, &cx, writer)
+        }
+        Conversion::Raw => {
+            writer.end()?;
+            let mut reader = envelope.body.reader();
+            let mut piece = vec![0; RAW_PIECE];
+            loop {
+                let length = reader.read(&mut piece)?;
+                match piece.get(..length) {
+                    Some(octets) if length > 0 => writer.bytes(octets)?,
+                    _ => return Ok(()),
+                }
+            }
+        }
         Conversion::SevenToEight(encoded) => {
             let headers = &envelope.headers;
             write_eight_bit(encoded, headers, &envelope.body, &message.stamp, writer)
@@ -377,12 +425,13 @@ fn line_limit(mailer: &Mailer) -> Option<usize> {
 
 /// Returns how a mailer wants its lines.
 pub fn line_form(mailer: &Mailer, form: &OutputForm) -> LineForm {
+    let is_raw = form.conversion == Conversion::Raw;
     LineForm {
         end_of_line: mailer.end_of_line.clone(),
-        limit: line_limit(mailer),
+        limit: line_limit(mailer).filter(|_| !is_raw),
         seven_bit: form.seven_bit,
-        double_dots: mailer.has(b'X'),
-        escape_from: mailer.has(b'E'),
+        double_dots: mailer.has(b'X') && !is_raw,
+        escape_from: mailer.has(b'E') && !is_raw,
     }
 }
 

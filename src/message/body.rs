@@ -16,6 +16,8 @@ pub enum BodyType {
     SevenBit,
     /// `8BITMIME`: lines of any bytes.
     EightBitMime,
+    /// `BINARYMIME` (RFC 3030): any bytes; the body is kept with the line ends it came with.
+    Binary,
 }
 
 impl BodyType {
@@ -30,11 +32,20 @@ impl BodyType {
         }
     }
 
+    /// Reads what a queue file says.
+    pub fn parse_stored(text: &[u8]) -> Option<Self> {
+        if text.eq_ignore_ascii_case(b"binarymime") {
+            return Some(BodyType::Binary);
+        }
+        BodyType::parse(text)
+    }
+
     /// Returns the name used on the wire and in queue files.
     pub fn name(self) -> &'static str {
         match self {
             BodyType::SevenBit => "7BIT",
             BodyType::EightBitMime => "8BITMIME",
+            BodyType::Binary => "BINARYMIME",
         }
     }
 }

@@ -415,7 +415,7 @@ impl<'f> Reading<'f> {
             }
             b'N' => envelope.attempts = u32::try_from(number(value)).unwrap_or(0),
             b'P' => envelope.priority = number(value),
-            b'B' => match BodyType::parse(value) {
+            b'B' => match BodyType::parse_stored(value) {
                 Some(body_type) => envelope.body_type = Some(body_type),
                 None => return Err(bogus(record)),
             },

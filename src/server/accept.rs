@@ -175,7 +175,12 @@ impl Session {
         }
     }
 
-    fn fault_reply(&self, fault: Option<CollectFault>, size: u64, has_nul: bool) -> Option<Reply> {
+    pub(super) fn fault_reply(
+        &self,
+        fault: Option<CollectFault>,
+        size: u64,
+        has_nul: bool,
+    ) -> Option<Reply> {
         let options = &self.mta.config.options;
         match fault {
             Some(CollectFault::MessageTooLarge) => {
@@ -197,7 +202,12 @@ impl Session {
                 Some(wording::reply(text.as_bytes()))
             }
             Some(CollectFault::Queue(error)) => Some(self.queue_refusal(&error)),
-            None if has_nul && options.receiving.reject_nul => {
+            Some(CollectFault::Bare(octet)) => {
+                let text = ["554 5.6.0 ", bare_text(octet)].concat();
+                Some(wording::reply(text.as_bytes()))
+            }
+            // What is declared to be binary may be.
+            None if has_nul && options.receiving.reject_nul && !self.is_binary() => {
                 Some(Reply::of("554 5.6.0 NUL characters are not allowed."))
             }
             None if self.is_undeclared_eight_bit() => {
@@ -205,6 +215,10 @@ impl Session {
             }
             None => self.has_disk_space(size.min(DISK_CHECK)).err(),
         }
+    }
+
+    fn is_binary(&self) -> bool {
+        self.envelope.body_type == Some(BodyType::Binary)
     }
 
     /// Tells whether the message has 8-bit text that neither MAIL nor its header declares, where
@@ -243,7 +257,8 @@ impl Session {
         // A body without eight bits is what it is, whatever the client declared.
         let is_utf8 = envelope.flags.contains(EnvelopeFlags::UTF8) && envelope.has_utf8_addresses();
         let needs_eight_bits = is_utf8 || envelope.flags.contains(EnvelopeFlags::HAS_8BIT);
-        if envelope.body_type.is_some() && !needs_eight_bits {
+        let is_binary = envelope.body_type == Some(BodyType::Binary);
+        if envelope.body_type.is_some() && !needs_eight_bits && !is_binary {
             envelope.body_type = Some(BodyType::SevenBit);
         }
         if let Some(kind) = envelope.body_type {
@@ -407,13 +422,8 @@ impl Session {
     }
 
     /// Gives up on a client that went away or fell silent inside a message.
-    pub(super) fn lose_collection(
-        &mut self,
-        collector: &Collector,
-        why: &[u8],
-        call: &mut Call<'_>,
-    ) {
-        self.envelope.size = collector.size();
+    pub(super) fn lose_collection(&mut self, size: u64, why: &[u8], call: &mut Call<'_>) {
+        self.envelope.size = size;
         let client = escape_for_display(&self.client.name);
         let sender = escape_for_display(&self.envelope.sender.address);
         let why = escape_for_display(why);
@@ -439,10 +449,7 @@ impl Session {
         call: &mut Call<'_>,
     ) {
         self.envelope.size = collector.size();
-        let what = match octet {
-            BareOctet::CarriageReturn => "Bare carriage return (CR) not allowed",
-            BareOctet::LineFeed => "Bare linefeed (LF) not allowed",
-        };
+        let what = bare_text(octet);
         let place = if collector.is_in_header() {
             "header"
         } else {
@@ -458,6 +465,13 @@ impl Session {
                 escape_for_display(&self.envelope.sender.address)
             ),
         );
+    }
+}
+
+fn bare_text(octet: BareOctet) -> &'static str {
+    match octet {
+        BareOctet::CarriageReturn => "Bare carriage return (CR) not allowed",
+        BareOctet::LineFeed => "Bare linefeed (LF) not allowed",
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::message::{HeaderCollector, Headers, LineUse};
 use crate::queue::{CommitError, NewEntry};
-use crate::smtp::dot::{BareOctet, DotDecoder, LineEnds, Progress};
+use crate::smtp::dot::{BareOctet, DotDecoder, LineDecoder, LineEnds, Progress};
 
 /// Header octets kept when MaxHeadersLength is off.
 const HARD_HEADER_LIMIT: u64 = 1_048_576;
@@ -34,6 +34,8 @@ pub(super) struct CollectLimits {
     pub seven_bits: bool,
     /// Whether a leading `From ` line is kept.
     pub keeps_from_line: bool,
+    /// Whether the body is kept octet by octet (BINARYMIME).
+    pub is_binary: bool,
 }
 
 /// What feeding led to.
@@ -56,12 +58,15 @@ pub(super) enum CollectFault {
     HeadersTooLarge,
     /// The queue could not take it.
     Queue(CommitError),
+    /// A lone CR or LF in a chunk, where it may not be there.
+    Bare(BareOctet),
 }
 
 /// A message being read.
 #[derive(Debug)]
 pub(super) struct Collector {
     decoder: DotDecoder,
+    chunk_lines: LineDecoder,
     limits: CollectLimits,
     header: Option<HeaderCollector>,
     headers: Headers,
@@ -96,6 +101,12 @@ pub(super) struct CollectedMessage {
     pub fault: Option<CollectFault>,
 }
 
+/// Tells whether so many octets are too few for the time since they were asked for.
+pub(super) fn is_too_slow(since: Instant, octets: u64, now: Instant) -> bool {
+    let elapsed = now.saturating_duration_since(since);
+    elapsed > RATE_GRACE && octets < elapsed.as_secs().saturating_mul(MIN_RATE)
+}
+
 impl Collector {
     /// Makes a collector; `now` is when the client was told to go ahead.
     pub fn new(entry: NewEntry, limits: CollectLimits, now: Instant) -> Self {
@@ -106,6 +117,7 @@ impl Collector {
         };
         Self {
             decoder: DotDecoder::new(limits.line_ends),
+            chunk_lines: LineDecoder::default(),
             limits,
             header: Some(header),
             headers: Headers::new(),
@@ -144,10 +156,38 @@ impl Collector {
         }
     }
 
+    /// Takes octets of a chunk: no dot ends it or is dropped.
+    ///
+    /// Source: RFC 3030 section 2. What is wrong with the text is told at its end.
+    pub fn feed_chunk(&mut self, octets: &[u8]) {
+        let mut text = Vec::with_capacity(octets.len());
+        if self.limits.is_binary {
+            text.extend_from_slice(octets);
+        } else if let Some(octet) =
+            self.chunk_lines
+                .decode(octets, self.limits.line_ends, &mut text)
+        {
+            self.fault.get_or_insert(CollectFault::Bare(octet));
+        }
+        self.take_text(&mut text);
+    }
+
+    /// Ends the last chunk.
+    pub fn end_chunks(&mut self) {
+        if self.chunk_lines.has_open_cr() {
+            self.fault
+                .get_or_insert(CollectFault::Bare(BareOctet::CarriageReturn));
+        }
+    }
+
+    /// Tells whether the text is refused already.
+    pub fn has_fault(&self) -> bool {
+        self.fault.is_some()
+    }
+
     /// Tells whether the client has been too slow since it was told to go ahead.
     pub fn is_too_slow(&self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.since);
-        elapsed > RATE_GRACE && self.octets < elapsed.as_secs().saturating_mul(MIN_RATE)
+        is_too_slow(self.since, self.octets, now)
     }
 
     /// Returns the octets counted so far.
@@ -236,7 +276,9 @@ impl Collector {
         let Some(mut header) = self.header.take() else {
             return;
         };
-        match header.push_line(line) {
+        // A header is text, also in front of a binary body.
+        let text = line.strip_suffix(b"\r").filter(|_| self.limits.is_binary);
+        match header.push_line(text.unwrap_or(line)) {
             LineUse::Header => self.header = Some(header),
             LineUse::Separator => self.end_header(header),
             LineUse::Body => {

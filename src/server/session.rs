@@ -156,10 +156,10 @@ pub struct Session {
     pub(super) tells_delay_from: Option<Instant>,
     pub(super) exit: ExitStatus,
     lines: LineReader,
-    input: Vec<u8>,
-    input_ended: bool,
+    pub(super) input: Vec<u8>,
+    pub(super) input_ended: bool,
     pause: Option<Pause>,
-    deadline: Instant,
+    pub(super) deadline: Instant,
     line_begun: bool,
 }
 
@@ -294,11 +294,16 @@ impl Session {
                         return step;
                     }
                 }
+                State::Chunk(_) => {
+                    if let Some(step) = self.take_chunk(call) {
+                        return step;
+                    }
+                }
             }
         }
     }
 
-    fn follow(&mut self, flow: Flow, call: &mut Call<'_>) {
+    pub(super) fn follow(&mut self, flow: Flow, call: &mut Call<'_>) {
         match flow {
             Flow::Next => {}
             Flow::NextAfter(delay) => self.hold_replies(delay, call),
@@ -346,7 +351,7 @@ impl Session {
         Step::Park { interest, deadline }
     }
 
-    fn close(&mut self) -> Step {
+    pub(super) fn close(&mut self) -> Step {
         if !matches!(self.state, State::Fresh) {
             self.finish();
         }
@@ -418,7 +423,7 @@ impl Session {
         self.input.drain(..taken);
         match progress {
             Collected::More if self.input_ended => {
-                self.lose_collection(&collector, b"unexpected close", call);
+                self.lose_collection(collector.size(), b"unexpected close", call);
                 Some(self.close())
             }
             Collected::More => {
@@ -427,7 +432,7 @@ impl Session {
                 }
                 let deadline = self.deadline;
                 if collector.is_too_slow(now) {
-                    self.lose_collection(&collector, b"read timeout", call);
+                    self.lose_collection(collector.size(), b"read timeout", call);
                     return Some(self.close());
                 }
                 self.state = State::Collecting(collector);
@@ -460,7 +465,11 @@ impl Session {
         }
         match std::mem::replace(&mut self.state, State::Commands) {
             State::Collecting(collector) => {
-                self.lose_collection(&collector, b"read timeout", call);
+                self.lose_collection(collector.size(), b"read timeout", call);
+            }
+            State::Chunk(chunk) => {
+                let size = chunk.announced.saturating_sub(chunk.left);
+                self.lose_collection(size, b"read timeout", call);
             }
             State::Commands => {
                 self.log(

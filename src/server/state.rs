@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::collect::Collector;
 use super::ident::Query;
+use crate::smtp::Reply;
 use crate::smtp::parameter::MailParameters;
 
 /// Where the session is.
@@ -30,6 +31,8 @@ pub(super) enum State {
     Commands,
     /// Reading the text of a message.
     Collecting(Box<Collector>),
+    /// Reading the octets of one BDAT.
+    Chunk(Box<Chunk>),
     /// Over.
     Closed,
 }
@@ -66,8 +69,44 @@ pub(super) struct Transaction {
     ///
     /// VRFY and EXPN count too (observed: 8.17.1.9).
     pub counted_recipients: usize,
+    /// What BDAT has brought.
+    pub chunks: Chunks,
     /// Whether the VRFY or EXPN at hand asked for SMTPUTF8.
     pub asked_in_utf8: bool,
+}
+
+/// One BDAT whose octets are being read.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    /// Octets the client announced.
+    pub announced: u64,
+    /// Octets that have not come yet.
+    pub left: u64,
+    /// Whether the message ends with it.
+    pub is_last: bool,
+    /// What it is refused with when all its octets have been read and thrown away.
+    pub refusal: Option<Reply>,
+    /// When its first octet was waited for.
+    pub since: Instant,
+}
+
+/// What BDAT commands have brought of a message so far.
+#[derive(Debug, Default)]
+pub(super) enum Chunks {
+    /// There was none.
+    #[default]
+    None,
+    /// Its text up to here.
+    Text(Box<Collector>),
+    /// One was refused: so are all until the transaction is over.
+    Refused(Reply),
+}
+
+impl Chunks {
+    /// Tells whether there was a BDAT.
+    pub fn is_begun(&self) -> bool {
+        !matches!(self, Chunks::None)
+    }
 }
 
 impl Transaction {

@@ -10,6 +10,8 @@
 pub enum Verb {
     /// AUTH (RFC 4954).
     Auth,
+    /// BDAT (RFC 3030), where chunks are offered.
+    Bdat,
     /// DATA.
     Data,
     /// EHLO.
@@ -51,6 +53,7 @@ const VERBS: &[(&[u8], Verb)] = &[
     (b"mail", Verb::Mail),
     (b"rcpt", Verb::Rcpt),
     (b"data", Verb::Data),
+    (b"bdat", Verb::Bdat),
     (b"ehlo", Verb::Ehlo),
     (b"helo", Verb::Helo),
     (b"rset", Verb::Rset),

@@ -179,6 +179,65 @@ impl DotDecoder {
     }
 }
 
+/// Decodes text that is counted, not ended by a dot: CRLF becomes LF.
+#[derive(Debug, Clone, Default)]
+pub struct LineDecoder {
+    after_cr: bool,
+}
+
+impl LineDecoder {
+    /// Decodes all of `input`; returns the first lone CR or LF that may not be there.
+    pub fn decode(&mut self, input: &[u8], ends: LineEnds, out: &mut Vec<u8>) -> Option<BareOctet> {
+        let mut fault = None;
+        let mut rest = input;
+        loop {
+            if !self.after_cr {
+                let plain = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+                let (text, tail) = rest.split_at(plain);
+                out.extend_from_slice(text);
+                rest = tail;
+            }
+            let Some((&octet, tail)) = rest.split_first() else {
+                return fault;
+            };
+            let lone = match (std::mem::take(&mut self.after_cr), octet) {
+                (true, b'\n') => {
+                    out.push(b'\n');
+                    rest = tail;
+                    continue;
+                }
+                (false, b'\r') => {
+                    self.after_cr = true;
+                    rest = tail;
+                    continue;
+                }
+                // What stands behind a lone CR is looked at again.
+                (true, _) => BareOctet::CarriageReturn,
+                (false, _) => {
+                    rest = tail;
+                    BareOctet::LineFeed
+                }
+            };
+            let (rule, itself) = match lone {
+                BareOctet::CarriageReturn => (ends.bare_cr, b'\r'),
+                BareOctet::LineFeed => (ends.bare_lf, b'\n'),
+            };
+            match rule {
+                Bare::Refuse => {
+                    fault.get_or_insert(lone);
+                }
+                Bare::Space => out.push(b' '),
+                Bare::Take => out.push(itself),
+            }
+        }
+    }
+
+    /// Tells whether a CR waits for its LF.
+    pub fn has_open_cr(&self) -> bool {
+        self.after_cr
+    }
+}
+
 /// Appends a message to `out` in the form of DATA: CRLF line ends, dots stuffed, final dot.
 ///
 /// `message` has LF line ends; a last line without one is completed.

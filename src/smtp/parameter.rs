@@ -74,6 +74,8 @@ pub struct ParameterPolicy {
     pub deliver_by_minimum: Option<i64>,
     /// Whether SMTPUTF8 is offered.
     pub allows_utf8: bool,
+    /// Whether BINARYMIME is offered.
+    pub allows_binary: bool,
 }
 
 /// The BODY parameter.
@@ -83,6 +85,8 @@ pub enum BodyParameter {
     SevenBit,
     /// `8BITMIME`.
     EightBitMime,
+    /// `BINARYMIME` (RFC 3030).
+    Binary,
 }
 
 /// The RET parameter.
@@ -153,7 +157,7 @@ impl MailParameters {
     pub fn add(&mut self, parameter: Parameter<'_>, policy: ParameterPolicy) -> Result<(), Reply> {
         match parameter.keyword.to_ascii_lowercase().as_slice() {
             b"size" => self.size = Some(parse_size(parameter.value)?),
-            b"body" => self.body = Some(parse_body(parameter.value)?),
+            b"body" => self.body = Some(parse_body(parameter.value, policy)?),
             b"envid" => self.add_envid(parameter.value, policy)?,
             b"ret" => self.add_ret(parameter.value, policy)?,
             b"auth" => self.add_auth(parameter.value)?,
@@ -324,11 +328,12 @@ fn parse_size(value: Option<&[u8]>) -> Result<u64, Reply> {
     Ok(size)
 }
 
-fn parse_body(value: Option<&[u8]>) -> Result<BodyParameter, Reply> {
+fn parse_body(value: Option<&[u8]>, policy: ParameterPolicy) -> Result<BodyParameter, Reply> {
     let value = value.ok_or_else(|| Reply::of("501 5.5.2 BODY requires a value"))?;
     match value.to_ascii_lowercase().as_slice() {
         b"7bit" => Ok(BodyParameter::SevenBit),
         b"8bitmime" => Ok(BodyParameter::EightBitMime),
+        b"binarymime" if policy.allows_binary => Ok(BodyParameter::Binary),
         _ => Err(refusal(501, b"5.5.4 Unknown BODY type ", value, b"")),
     }
 }
@@ -412,6 +417,7 @@ mod tests {
         allows_dsn: true,
         deliver_by_minimum: Some(0),
         allows_utf8: false,
+        allows_binary: false,
     };
 
     fn mail(text: &str) -> Result<MailParameters, String> {

@@ -49,6 +49,8 @@ pub struct Receiving {
     pub reject_log_interval: Duration,
     /// Speak SMTPUTF8 (RFC 6531), as server and as client, and take addresses beyond ASCII.
     pub smtp_utf8: bool,
+    /// Offer CHUNKING and BINARYMIME (RFC 3030), our own option Chunking.
+    pub chunking: bool,
     /// Do not take a lone dot as the end of input (command line only).
     pub ignore_dots: bool,
     /// Modifiers for mail from the command line, as in `Modifiers=`.
@@ -75,6 +77,7 @@ impl Default for Receiving {
             reject_nul: false,
             reject_log_interval: Duration::from_secs(3 * 60 * 60),
             smtp_utf8: false,
+            chunking: false,
             ignore_dots: false,
             direct_submission_modifiers: Vec::new(),
         }

@@ -496,6 +496,7 @@ pub const LETTERS_ONLY: &[OptionSpec] = &[letter(b'g', "", default_group)];
 pub const OWN_OPTIONS: &[OptionSpec] = &[
     AUTO_REBUILD_ALIASES,
     option(0, "SessionWorkers", parsers::session_workers),
+    option(0, "Chunking", |s| s.options.receiving.chunking = s.truth()),
 ];
 
 /// Option of old releases that the reference refuses by name since 8.12 and passes over by letter.

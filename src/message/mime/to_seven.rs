@@ -50,7 +50,13 @@ pub enum Parts {
     Encoded,
     /// They go out as they are; only what stands between them is put in order.
     AsTheyAre,
+    /// The body is what a client sent as BINARYMIME (RFC 3030), line ends and all: parts that are
+    /// not plain lines of seven bits are encoded in base64.
+    FromBinary,
 }
+
+/// Longest line that goes out as it is. Source: RFC 5322 section 2.1.1.
+const MAX_TEXT_LINE: usize = 998;
 
 /// The boundary of a multipart that names none. Observed: 8.17.1.9.
 const NO_BOUNDARY: &[u8] = b"---";
@@ -69,6 +75,7 @@ pub fn write_seven_bit(
     let mut converter = Converter {
         lines,
         piece: Piece::default(),
+        owes_cr: false,
         frames: Vec::new(),
         cx,
         out,
@@ -92,6 +99,8 @@ enum PartEnd {
 struct Converter<'a, 'b, 'c> {
     lines: BodyLines<'a>,
     piece: Piece,
+    /// The line end that was read last had a CR.
+    owes_cr: bool,
     frames: Vec<Frame>,
     cx: &'a SevenBitContext<'b>,
     out: &'a mut LineWriter<'c>,
@@ -140,6 +149,10 @@ impl Converter<'_, '_, '_> {
                     .is_some_and(|word| !self.cx.classes.contains(b'e', word));
             let is_deep = self.frames.len() + enclosing >= MAX_DEPTH;
             let is_walk = self.cx.parts == Parts::AsTheyAre;
+            let as_it_is = match self.cx.parts {
+                Parts::FromBinary => encoding.as_deref().is_some_and(|word| !is_plain(word)),
+                Parts::Encoded | Parts::AsTheyAre => as_it_is,
+            };
             let as_it_is = as_it_is || is_deep;
             if kind.is(b"multipart", b"") && (!as_it_is || is_walk && !is_deep) {
                 let boundary = kind.boundary.unwrap_or_else(|| NO_BOUNDARY.to_vec());
@@ -170,6 +183,9 @@ impl Converter<'_, '_, '_> {
         encoding: Option<&[u8]>,
         as_it_is: bool,
     ) -> io::Result<PartEnd> {
+        if self.cx.parts == Parts::FromBinary && !as_it_is {
+            return self.binary_leaf(encoding);
+        }
         let (bytes, high) = if as_it_is { (0, 0) } else { self.sample()? };
         if high == 0 {
             self.end_header(encoding)?;
@@ -191,13 +207,46 @@ impl Converter<'_, '_, '_> {
         self.encode(encoder)
     }
 
+    fn binary_leaf(&mut self, encoding: Option<&[u8]>) -> io::Result<PartEnd> {
+        if self.is_text()? {
+            self.end_header(encoding)?;
+            return self.copy(false);
+        }
+        let from = encoding.unwrap_or(b"binary");
+        let line = b"Content-Transfer-Encoding: base64";
+        self.out.line(line, LineRole::Header)?;
+        self.out
+            .header_lines(&self.cx.stamp.field(from, b"base64"))?;
+        self.out.end()?;
+        self.encode(Encoder::Base64(Base64Encoder::default()))
+    }
+
+    /// Tells whether a part is lines of seven bits that end in CRLF.
+    fn is_text(&mut self) -> io::Result<bool> {
+        let mut ahead = self.lines.fork();
+        while ahead.read(&mut self.piece)? && self.boundary().is_none() {
+            let text = self.piece.bytes.strip_suffix(b"\r");
+            let is_ended = text.is_some() || self.piece.is_unfinished;
+            let text = text.unwrap_or(&self.piece.bytes);
+            let is_odd = |byte: &u8| matches!(byte, 0 | b'\r' | 0x80..);
+            if !self.piece.ends
+                || !is_ended
+                || text.len() > MAX_TEXT_LINE
+                || text.iter().any(is_odd)
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn encode(&mut self, mut encoder: Encoder) -> io::Result<PartEnd> {
         let mut owed_newline = false;
         let end = loop {
             if !self.lines.read(&mut self.piece)? {
                 // Only a line end that stands before a boundary belongs to the boundary.
                 if owed_newline {
-                    encoder.newline(self.out)?;
+                    self.encode_newline(&mut encoder)?;
                 }
                 break PartEnd::EndOfBody;
             }
@@ -205,13 +254,28 @@ impl Converter<'_, '_, '_> {
                 break end;
             }
             if std::mem::take(&mut owed_newline) {
-                encoder.newline(self.out)?;
+                self.encode_newline(&mut encoder)?;
+            }
+            owed_newline = self.piece.ends;
+            if self.cx.parts == Parts::FromBinary {
+                owed_newline &= !self.piece.is_unfinished;
+                // A CR before the line feed belongs to the line end, so maybe to a boundary.
+                self.owes_cr =
+                    owed_newline && self.piece.bytes.pop_if(|byte| *byte == b'\r').is_some();
             }
             encoder.text(&self.piece.bytes, self.out)?;
-            owed_newline = self.piece.ends;
         };
         encoder.finish(!self.frames.is_empty(), self.out)?;
         Ok(end)
+    }
+
+    /// Encodes the line end before the piece at hand: of binary text as it was.
+    fn encode_newline(&mut self, encoder: &mut Encoder) -> io::Result<()> {
+        match (self.cx.parts, std::mem::take(&mut self.owes_cr)) {
+            (Parts::FromBinary, true) => encoder.text(b"\r\n", self.out),
+            (Parts::FromBinary, false) => encoder.text(b"\n", self.out),
+            (Parts::Encoded | Parts::AsTheyAre, _) => encoder.newline(self.out),
+        }
     }
 
     /// Counts the bytes of a part, and those above 127 among them.
@@ -242,6 +306,9 @@ impl Converter<'_, '_, '_> {
             if strip || self.out.form().seven_bit {
                 self.piece.bytes.iter_mut().for_each(|byte| *byte &= 0x7f);
             }
+            if self.cx.parts == Parts::FromBinary {
+                make_text(&mut self.piece);
+            }
             self.out
                 .piece(&self.piece.bytes, self.piece.starts, self.piece.ends)?;
         }
@@ -259,6 +326,9 @@ impl Converter<'_, '_, '_> {
             let misfit = self.boundary().is_some()
                 || !self.piece.ends
                 || collector.bytes() > MAX_PART_HEADER_BYTES;
+            if self.cx.parts == Parts::FromBinary && !misfit {
+                make_text(&mut self.piece);
+            }
             let line_use = if misfit {
                 LineUse::Body
             } else {
@@ -286,7 +356,13 @@ impl Converter<'_, '_, '_> {
     }
 
     fn end_header(&mut self, encoding: Option<&[u8]>) -> io::Result<()> {
-        if let Some(encoding) = encoding.filter(|_| self.cx.parts == Parts::Encoded) {
+        let is_told = |word: &&[u8]| match self.cx.parts {
+            Parts::Encoded => true,
+            Parts::AsTheyAre => false,
+            // Seven bits are what is meant by nothing.
+            Parts::FromBinary => !is_plain(word),
+        };
+        if let Some(encoding) = encoding.filter(is_told) {
             let word = &encoding[..encoding.len().min(200)];
             self.out.line(
                 &[b"Content-Transfer-Encoding: ", word].concat(),
@@ -308,6 +384,25 @@ impl Converter<'_, '_, '_> {
         }
         let frame = found(line.strip_suffix(b"--")?)?;
         Some(PartEnd::Boundary { frame, last: true })
+    }
+}
+
+/// Tells whether a transfer encoding is none.
+fn is_plain(word: &[u8]) -> bool {
+    let names: [&[u8]; 3] = [b"7bit", b"8bit", b"binary"];
+    names.iter().any(|name| word.eq_ignore_ascii_case(name))
+}
+
+/// Takes the CR of the line end away, and makes a blank of one that stands alone: a server that
+/// takes it for a line end must not see another message than we do.
+fn make_text(piece: &mut Piece) {
+    if piece.ends {
+        piece.bytes.pop_if(|byte| *byte == b'\r');
+    }
+    for byte in &mut piece.bytes {
+        if *byte == b'\r' {
+            *byte = b' ';
+        }
     }
 }
 
@@ -383,5 +478,36 @@ mod tests {
         }
         message.extend_from_slice(b"\n\xe9\n");
         assert!(converted(&message).is_ascii());
+    }
+
+    #[test]
+    fn binary_parts_become_base64_and_texts_lines() {
+        let message = b"Content-Type: multipart/mixed; boundary=x\n\n\
+            --x\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+            a\r\n.b\r\n\r\n--x\r\nContent-Transfer-Encoding: binary\r\n\r\n\
+            \r\n.\r\n\n\r\0\xff\r\n--x--\r\nend\r.\r\n";
+        let out = String::from_utf8(walked(message, Parts::FromBinary)).unwrap();
+        let expected = "\n--x\nContent-Type: text/plain\n\na\n.b\n\n--x\n\
+            Content-Transfer-Encoding: base64\n\
+            X-MIME-Autoconverted: from binary to base64 by h id Q\n\n\
+            DQouDQoKDQD/\n--x--\nend .\n";
+        assert!(out.ends_with(expected), "{out}");
+    }
+
+    #[test]
+    fn a_binary_body_is_encoded_to_its_last_octet() {
+        for (body, expected) in [
+            ("\n", "Cg=="),
+            ("\r\n\n", "DQoK"),
+            ("a\rb", "YQ1i"),
+            ("\0\r", "AA0="),
+        ] {
+            let message = format!("Content-Type: a/b\n\n{body}");
+            let out = String::from_utf8(walked(message.as_bytes(), Parts::FromBinary)).unwrap();
+            assert!(
+                out.ends_with(&format!("\n\n{expected}\n")),
+                "{body:?}: {out}"
+            );
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::super::collect::{CollectLimits, Collector};
 use super::super::session::{Call, Flow, Session};
 use super::super::state::State;
+use super::super::wording;
 use crate::message::BodyType;
 use crate::queue::NewEntry;
 use crate::smtp::dot::LineEnds;
@@ -15,20 +16,13 @@ impl Session {
             self.say_text(call, "503 5.0.0 Need MAIL command");
             return Flow::Next;
         }
-        let recipients = self.open_recipients();
-        if recipients == 0 {
-            self.say_text(call, "503 5.0.0 Need RCPT (recipient)");
+        if let Some(text) = self.must_be_chunked() {
+            self.say_text(call, text);
             return Flow::Next;
         }
-        let count = recipients.to_string();
-        match self.check("check_data", &[count.as_bytes()], call) {
-            Verdict::Accept => {}
-            Verdict::Discard => self.transaction.discards = true,
-            Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
-            Verdict::Reject(reply) | Verdict::Defer(reply) => {
-                self.say(call, &reply);
-                return Flow::Next;
-            }
+        if let Err(refusal) = self.may_send(call) {
+            self.say(call, &refusal);
+            return Flow::Next;
         }
         self.last_verb = "data";
         if call.more_input && self.features.refuses_early_traffic {
@@ -39,11 +33,25 @@ impl Session {
             return Flow::Close;
         }
         self.say_go_ahead(call);
-        // The text is written where its first recipient's mail waits.
-        let mta = std::sync::Arc::clone(&self.mta);
-        mta.settle_queue_group(&mut self.envelope, &mut call.workspace.rewrite);
-        self.begin_collecting();
+        let collector = self.collector(call);
+        self.state = State::Collecting(Box::new(collector));
         Flow::Collect
+    }
+
+    /// Tells whether the text may follow: there are recipients, and no rule is against it.
+    pub(super) fn may_send(&mut self, call: &mut Call<'_>) -> Result<(), Reply> {
+        let recipients = self.open_recipients();
+        if recipients == 0 {
+            return Err(wording::reply(b"503 5.0.0 Need RCPT (recipient)"));
+        }
+        let count = recipients.to_string();
+        match self.check("check_data", &[count.as_bytes()], call) {
+            Verdict::Accept => {}
+            Verdict::Discard => self.transaction.discards = true,
+            Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply),
+        }
+        Ok(())
     }
 
     fn say_go_ahead(&mut self, call: &mut Call<'_>) {
@@ -52,7 +60,11 @@ impl Session {
         }
     }
 
-    fn begin_collecting(&mut self) {
+    /// Makes the collector of the text at hand.
+    pub(super) fn collector(&mut self, call: &mut Call<'_>) -> Collector {
+        // The text is written where its first recipient's mail waits.
+        let mta = std::sync::Arc::clone(&self.mta);
+        mta.settle_queue_group(&mut self.envelope, &mut call.workspace.rewrite);
         let clock = self.mta.clock.as_ref();
         let directory = self
             .mta
@@ -63,8 +75,7 @@ impl Session {
             None => self.mta.lifetime.queue_ids.next(clock),
         };
         let entry = NewEntry::create(directory, id);
-        let collector = Collector::new(entry, self.collect_limits(), clock.monotonic());
-        self.state = State::Collecting(Box::new(collector));
+        Collector::new(entry, self.collect_limits(), clock.monotonic())
     }
 
     fn collect_limits(&self) -> CollectLimits {
@@ -81,6 +92,7 @@ impl Session {
                 Some(declared) => declared == BodyType::SevenBit,
                 None => options.headers.seven_bit_input,
             },
+            is_binary: self.envelope.body_type == Some(BodyType::Binary),
             keeps_from_line: options.headers.save_from_line,
         }
     }

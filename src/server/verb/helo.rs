@@ -131,6 +131,7 @@ impl Session {
             .map(|minimum| (!minimum.is_zero()).then_some(minimum.as_secs()));
         let mut offer = self.features.extensions(size, deliver_by);
         offer.smtp_utf8 = receiving.smtp_utf8;
+        (offer.chunking, offer.binary_mime) = (receiving.chunking, receiving.chunking);
         offer.lines()
     }
 }

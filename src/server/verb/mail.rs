@@ -201,6 +201,7 @@ impl Session {
                 BodyParameter::SevenBit if parameters.smtp_utf8 => BodyType::EightBitMime,
                 BodyParameter::SevenBit => BodyType::SevenBit,
                 BodyParameter::EightBitMime => BodyType::EightBitMime,
+                BodyParameter::Binary => BodyType::Binary,
             };
             envelope.body_type = Some(kind);
         }
@@ -241,6 +242,7 @@ impl Session {
         let minimum = self.mta.config.options.receiving.deliver_by_min;
         ParameterPolicy {
             allows_dsn: self.features.dsn,
+            allows_binary: self.mta.config.options.receiving.chunking,
             allows_utf8: self.mta.config.options.receiving.smtp_utf8,
             deliver_by_minimum: minimum
                 .map(|least| i64::try_from(least.as_secs()).unwrap_or(i64::MAX)),

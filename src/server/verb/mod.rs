@@ -1,5 +1,6 @@
 //! The verbs, one file per family, and the way from a command line to its verb.
 
+mod bdat;
 mod data;
 mod etrn;
 mod helo;
@@ -89,6 +90,8 @@ impl Session {
             Verb::Verb => "VERB",
             Verb::StartTls => "STARTTLS",
             Verb::Auth => "AUTH",
+            // Its octets come in their own time.
+            Verb::Bdat => return None,
             Verb::Rset | Verb::Quit | Verb::NotImplemented | Verb::Unknown | Verb::Foreign => {
                 return None;
             }
@@ -127,6 +130,7 @@ impl Session {
             Verb::Mail => self.mail(argument, call),
             Verb::Rcpt => self.rcpt(argument, call),
             Verb::Data => self.data(call),
+            Verb::Bdat if self.offers_chunks() => self.bdat(argument, call),
             Verb::Rset => self.rset(call),
             Verb::Vrfy => self.vrfy(argument, call),
             Verb::Expn => self.expn(argument, call),
@@ -138,7 +142,7 @@ impl Session {
             Verb::StartTls => self.start_tls(argument, call),
             Verb::Auth => self.auth(call),
             Verb::NotImplemented => self.not_implemented(command, call),
-            Verb::Unknown | Verb::Foreign => self.unknown(command, call),
+            Verb::Bdat | Verb::Unknown | Verb::Foreign => self.unknown(command, call),
         }
     }
 
@@ -153,6 +157,8 @@ impl Session {
             | Verb::Quit
             | Verb::Unknown
             | Verb::Foreign => None,
+            // Its octets must not be taken for commands.
+            Verb::Bdat => None,
             Verb::Mail
             | Verb::Rcpt
             | Verb::Data

@@ -43,6 +43,10 @@ impl Session {
             self.say_text(call, "503 5.0.0 Need MAIL before RCPT");
             return Flow::Next;
         }
+        if self.transaction.chunks.is_begun() {
+            self.say_text(call, "503 5.5.1 RCPT after BDAT");
+            return Flow::Next;
+        }
         self.last_verb = "rcpt";
         let after = match self.brake(call) {
             Ok(after) => after,
