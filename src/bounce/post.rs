@@ -415,6 +415,7 @@ impl Post<'_> {
         };
         let mut front = MacroTable::new();
         front.set_text(MacroId::G, &sender_of_reports(config));
+        front.set_text(MacroId::F, &config.expanded_macro(MacroId::N));
         let macros = Macros::new(&mut front, None, &config.macros);
         let mut names = config.names.clone();
         let mut expanded = Vec::new();

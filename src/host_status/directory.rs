@@ -139,15 +139,10 @@ impl HostStatusDirectory {
 
     /// The file of a host; `None` for a name that must not become a path.
     fn file_of(&self, host: &[u8]) -> Option<PathBuf> {
-        let (labels, keeps_order) = labels_of(host)?;
+        let labels = labels_of(host)?;
         let mut path = self.path.clone();
         let last = labels.len().checked_sub(1)?;
-        let ordered: Vec<&[u8]> = if keeps_order {
-            labels
-        } else {
-            labels.into_iter().rev().collect()
-        };
-        for (at, label) in ordered.iter().enumerate() {
+        for (at, label) in labels.iter().rev().enumerate() {
             if at == last {
                 path.push(path_of(label));
             } else {
@@ -187,7 +182,8 @@ impl HostStatusDirectory {
     }
 }
 
-fn labels_of(host: &[u8]) -> Option<(Vec<&[u8]>, bool)> {
+/// The labels of a host; those of an address in brackets are its numbers.
+fn labels_of(host: &[u8]) -> Option<Vec<&[u8]>> {
     let host = host.strip_suffix(b".").unwrap_or(host);
     let literal = host
         .strip_prefix(b"[")
@@ -201,7 +197,7 @@ fn labels_of(host: &[u8]) -> Option<(Vec<&[u8]>, bool)> {
     if labels.iter().any(|label| label.is_empty()) {
         return None;
     }
-    Some((labels, literal.is_some()))
+    Some(labels)
 }
 
 fn read_record(file: &File) -> Option<HostRecord> {
@@ -231,12 +227,6 @@ fn walk(entries: fs::ReadDir, labels: &mut Vec<Vec<u8>>, visit: &mut dyn FnMut(&
 }
 
 fn host_of(folders: &[Vec<u8>], name: &[u8]) -> Vec<u8> {
-    let is_octet = |label: &[u8]| label.iter().all(u8::is_ascii_digit);
-    if folders.len() == 3 && folders.iter().all(|label| is_octet(label)) && is_octet(name) {
-        let mut octets: Vec<&[u8]> = folders.iter().map(Vec::as_slice).collect();
-        octets.push(name);
-        return [b"[", octets.join(&b'.').as_slice(), b"]"].concat();
-    }
     let mut labels: Vec<&[u8]> = vec![name];
     labels.extend(folders.iter().rev().map(Vec::as_slice));
     labels.join(&b'.')
@@ -272,7 +262,7 @@ mod tests {
         hosts.sort();
         assert_eq!(
             hosts,
-            ["[127.0.0.1]", "closed.test", "localhost", "mx1.far.test"]
+            ["127.0.0.1", "closed.test", "localhost", "mx1.far.test"]
         );
     }
 

@@ -292,6 +292,9 @@ impl<'a> Desk<'a> {
                 self.complain(Some(given), complaint);
             }
         }
+        if let Some(exit) = resolved.exit.filter(|exit| !exit.is_temporary()) {
+            self.summary.exit.get_or_insert(exit);
+        }
         let macros = &mut self.envelope.macros;
         macros.set_text(MacroId::F, &resolved.canonical);
         if let Some(name) = &resolved.sender.full_name {

@@ -9,7 +9,9 @@ use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable};
 use crate::mailer::MailerTriple;
 use crate::mta::{Mta, Workspace};
+use crate::rewrite::resolve::ErrorSource;
 use crate::rewrite::{Kept, Resolution, Role, resolve_address};
+use crate::smtp::ExitStatus;
 use crate::text::bytes::escape_for_display;
 
 /// A sender with what follows from him.
@@ -23,6 +25,8 @@ pub struct ResolvedSender {
     pub auth: Option<Vec<u8>>,
     /// What was wrong with the address that was given, with its reply code.
     pub complaints: Vec<Vec<u8>>,
+    /// The status of a rule that refused the sender given.
+    pub exit: Option<ExitStatus>,
 }
 
 /// Resolves the sender; one that cannot be taken is replaced by the submitter himself.
@@ -39,22 +43,25 @@ pub fn resolve_sender(
         mta.debug.line(&[b"setsender(", &given[..], b")"].concat());
     }
     let mut complaints = Vec::new();
+    let mut exit = None;
     let (address, triple) = match resolve(&given, macros, mta, workspace, &mut complaints) {
-        Some(triple) => (given, triple),
-        None => {
+        Ok(triple) => (given, triple),
+        Err(refused) => {
+            exit = refused;
             log_bad_sender(&given, macros, mta);
             let mut ignored = Vec::new();
             let own = submitter.name.clone();
             let triple = resolve(&own, macros, mta, workspace, &mut ignored);
             match triple {
-                Some(triple) => (own, triple),
-                None => return postmaster(macros, mta, workspace, complaints),
+                Ok(triple) => (own, triple),
+                Err(_) => return postmaster(macros, mta, workspace, complaints),
             }
         }
     };
-    finish(
+    let resolved = finish(
         address, triple, full_name, submitter, macros, mta, workspace, complaints,
-    )
+    );
+    ResolvedSender { exit, ..resolved }
 }
 
 /// Logs a sender that cannot be taken.
@@ -80,7 +87,7 @@ fn postmaster(
     complaints: Vec<Vec<u8>>,
 ) -> ResolvedSender {
     let address = mta.config.expanded_macro(MacroId::N);
-    let triple = resolve(&address, macros, mta, workspace, &mut Vec::new());
+    let triple = resolve(&address, macros, mta, workspace, &mut Vec::new()).ok();
     let sender = Sender {
         address: address.clone(),
         triple,
@@ -91,6 +98,7 @@ fn postmaster(
         canonical: address,
         auth: None,
         complaints,
+        exit: None,
     }
 }
 
@@ -167,6 +175,7 @@ fn finish(
         canonical,
         auth,
         complaints,
+        exit: None,
     }
 }
 
@@ -195,7 +204,7 @@ fn resolve(
     mta: &Mta,
     workspace: &mut Workspace,
     complaints: &mut Vec<Vec<u8>>,
-) -> Option<MailerTriple> {
+) -> Result<MailerTriple, Option<ExitStatus>> {
     let mut trace = Kept::traced(&mta.debug);
     let mut cx = mta.rewrite_context(macros, None, &mut trace, &mut workspace.rewrite);
     let resolution = resolve_address(address, Role::Sender, &mut cx);
@@ -206,13 +215,16 @@ fn resolve(
     complaints.extend(trace.complaints.into_iter().map(|complaint| complaint.text));
     let triple = match resolution {
         Resolution::Mailer(triple) | Resolution::Deferred(triple) => triple,
-        Resolution::Error(_) => return None,
+        Resolution::Error(error) => {
+            let is_refused = matches!(error.source, ErrorSource::Mailer { .. });
+            return Err(is_refused.then_some(error.exit));
+        }
     };
     let mailers = &mta.config.mailers;
     let special = [mailers.program(), mailers.file(), mailers.include()];
     if special.contains(&Some(triple.mailer)) {
         complaints.push(b"553 5.1.7 Invalid sender address".to_vec());
-        return None;
+        return Err(None);
     }
-    Some(triple)
+    Ok(triple)
 }

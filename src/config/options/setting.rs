@@ -56,6 +56,21 @@ impl Setting<'_> {
         (!self.value.is_empty()).then(|| self.text())
     }
 
+    /// The value as a text with macros, or the path of one; `None` when it is empty.
+    ///
+    /// The command line has no macros: what looks like one is kept as it is.
+    pub fn some_text_or_file(&self) -> Option<Vec<u8>> {
+        let text = self.some_text()?;
+        if self.origin == Origin::File || text.starts_with(b"/") {
+            return Some(text);
+        }
+        let kept = text.iter().flat_map(|byte| match byte {
+            b'$' => &b"$$"[..],
+            other => std::slice::from_ref(other),
+        });
+        Some(kept.copied().collect())
+    }
+
     /// The value as a path, `None` when it is empty.
     pub fn path(&self) -> Option<PathBuf> {
         self.some_text().map(path_buf_of)

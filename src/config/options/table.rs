@@ -89,7 +89,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     })),
     safe(letter(b'd', "DeliveryMode", parsers::delivery_mode)),
     letter(b'E', "ErrorHeader", |s| {
-        s.options.delivering.error_header = s.some_text()
+        s.options.delivering.error_header = s.some_text_or_file()
     }),
     safe(letter(b'e', "ErrorMode", |s| {
         let letter = s.value.first().copied();

@@ -97,7 +97,7 @@ impl<'a> Entry<'a> {
             Ok(file) => file,
             Err(error) => {
                 let reason = match error.kind() {
-                    io::ErrorKind::PermissionDenied => "(permission denied)".to_owned(),
+                    io::ErrorKind::PermissionDenied => "(Permission denied)".to_owned(),
                     io::ErrorKind::NotFound => "(job completed)".to_owned(),
                     _ => format!("({})", system_text(&error)),
                 };
