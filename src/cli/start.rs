@@ -32,7 +32,7 @@ use crate::sys::syslog::Syslog;
 use super::arguments::{Arguments, ConfigurationChoice};
 use super::complaints;
 use super::mode::OperationMode;
-use crate::daemon::service_manager::VARIABLES;
+use crate::daemon::service_manager::{VARIABLES, handed_over};
 
 /// The configuration of the daemon, and of everybody without a submit.cf.
 pub(super) const MAIN_CONFIG: &str = "/etc/mail/sendmail.cf";
@@ -61,6 +61,8 @@ pub struct Surroundings {
 /// # Errors
 /// Rights could not be given up, or `/dev/null` is missing.
 pub fn prepare_process(arguments: &Arguments) -> io::Result<Surroundings> {
+    // Whoever started us may wait for the end of what it left open.
+    process::close_inherited_descriptors(handed_over());
     process::fill_standard_descriptors()?;
     // Children whose end the caller ignores would be lost to us.
     crate::sys::signal::reset_dispositions();

@@ -21,6 +21,13 @@ pub const VARIABLES: [&str; 4] = [
     "LISTEN_FDNAMES",
 ];
 
+/// Returns how many descriptors behind the standard ones were handed over to this process.
+pub fn handed_over() -> u32 {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let is_for_us = number("LISTEN_PID") == Some(process_id());
+    number("LISTEN_FDS").filter(|_| is_for_us).unwrap_or(0)
+}
+
 /// Says that the daemon serves.
 pub fn tell_ready() {
     tell(&[NotifyState::Ready, NotifyState::MainPid(process_id())]);

@@ -233,10 +233,12 @@ pub fn detach_standard_descriptors() -> io::Result<()> {
     Ok(())
 }
 
-/// Closes every descriptor from 3 up that was inherited; before anything is opened.
-pub fn close_inherited_descriptors() {
+/// Closes what was inherited but the standard descriptors and the next `kept` ones; to be called
+/// before anything is opened.
+pub fn close_inherited_descriptors(kept: u32) {
+    let first = 3_u32.saturating_add(kept);
     // SAFETY: called first thing in main, when no value of this program owns a descriptor.
-    unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0_u32) };
 }
 
 /// Lifts the limits a caller may have set to make us fail half-way: file size and processor time.
