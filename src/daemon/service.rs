@@ -58,7 +58,14 @@ pub struct MailJob {
 impl Job for MailJob {
     type Name = EntryName;
 
-    fn let_go(self) -> EntryName {
+    fn let_go(mut self) -> EntryName {
+        let LockedEnvelope { envelope, entry } = &mut self.message;
+        // What was only in memory (SuperSafe) would be gone with it.
+        if entry.is_in_memory()
+            && let Err(error) = entry.rewrite(envelope)
+        {
+            log::error!("{}: {error}", envelope.id_for_log().escape_ascii());
+        }
         // Dropping the message unlocks its entry.
         self.message.entry.name()
     }

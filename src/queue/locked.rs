@@ -76,6 +76,11 @@ pub(super) enum MemoryBody {
 }
 
 impl LockedEntry {
+    /// Tells whether there are no files yet: dropping the entry would lose the message.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.stored, Stored::Memory(_))
+    }
+
     /// Puts an entry together.
     pub(super) fn new(name: EntryName, stored: Stored) -> Self {
         let EntryName {
