@@ -77,6 +77,7 @@ scenarios! {
     the_service_manager_is_told_when_the_daemon_serves: "service_manager";
     sessions_and_mailers_have_the_rights_of_run_as_user: "run_as_user";
     deliverers_and_runners_lose_nothing_that_waits: "runners";
+    the_stock_rules_let_in_whom_they_should_and_relay_to_one_host: "stock_rules";
     limits_of_the_daemon_hold_and_free_places_are_used_at_once: "limits";
     the_sandbox_shows_a_message_delivered_and_leaves_nothing_behind: "sandbox";
     what_is_checked_and_explained_stays_as_it_was: "inspection";
