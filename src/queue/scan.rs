@@ -263,27 +263,12 @@ impl Scan {
         let mut buffer = Vec::new();
         let wanted = selection.wants(order);
         for directory in directories {
-            let complaints = &mut scan.complaints;
-            let mut other = |kind, id: &QueueId| {
-                if kind == selection.kind {
-                    complaints.push(irregular(directory, kind, id));
-                }
-            };
-            for (kind, id) in directory.entries_and_others(&mut other)? {
-                if kind != selection.kind {
-                    continue;
-                }
+            for name in names(directory, selection, &mut scan.complaints)? {
                 scan.found += 1;
                 if limits.are_reached(scan.candidates.len()) {
                     scan.is_cut = true;
                     continue;
                 }
-                let directory = Arc::clone(directory);
-                let name = EntryName {
-                    directory,
-                    id,
-                    kind,
-                };
                 // A file that cannot be read now is somebody else's work or damage: the one
                 // who takes it finds out.
                 let summary = Summary::read(&name, wanted, &mut buffer).unwrap_or_default();
@@ -302,10 +287,33 @@ impl Scan {
     }
 }
 
-/// Words that something with the name of an entry is none. Observed: 8.17.1.9.
-pub(super) fn irregular(directory: &QueueDirectory, kind: FileKind, id: &QueueId) -> Complaint {
-    let path = directory.path_of(kind, id);
-    Complaint::General(format!("gatherq: {} is not a regular file", path.display()))
+/// Lists the entries of a directory that a selection may be about, as the system lists them.
+///
+/// What has the name of one and is no file is told. Observed: 8.17.1.9.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub(super) fn names(
+    directory: &Arc<QueueDirectory>,
+    selection: &Selection,
+    complaints: &mut Vec<Complaint>,
+) -> io::Result<impl Iterator<Item = EntryName> + use<>> {
+    let wanted = selection.kind;
+    let mut other = |kind, id: &QueueId| {
+        if kind == wanted {
+            let path = directory.path_of(kind, id);
+            let text = format!("gatherq: {} is not a regular file", path.display());
+            complaints.push(Complaint::General(text));
+        }
+    };
+    let entries = directory.entries_and_others(&mut other)?;
+    let directory = Arc::clone(directory);
+    let of_kind = entries.into_iter().filter(move |(kind, _)| *kind == wanted);
+    Ok(of_kind.map(move |(kind, id)| EntryName {
+        directory: Arc::clone(&directory),
+        id,
+        kind,
+    }))
 }
 
 /// Mixes an identifier with a random number (FNV-1a).

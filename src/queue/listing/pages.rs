@@ -14,7 +14,7 @@ use super::{ListingOptions, ListingReport};
 use crate::envelope::QueueId;
 use crate::queue::directory::QueueDirectory;
 use crate::queue::entry::EntryName;
-use crate::queue::scan::{Rank, Ranked, irregular, sort};
+use crate::queue::scan::{Rank, Ranked, names, sort};
 use crate::queue::summary::{Summary, read_on};
 use crate::queue::take::Complaint;
 
@@ -79,34 +79,20 @@ impl<'a> Pages<'a> {
     ) -> io::Result<()> {
         let options = self.options;
         let wanted = options.selection.wants(options.order);
-        let mut others = Vec::new();
-        let mut other = |kind, id: &QueueId| {
-            if kind == options.selection.kind {
-                others.push(irregular(directory, kind, id));
-            }
-        };
-        let entries = directory.entries_and_others(&mut other)?;
-        for complaint in others {
+        let mut complaints = Vec::new();
+        let names = names(directory, &options.selection, &mut complaints)?;
+        for complaint in complaints {
             if let Complaint::General(text) = &complaint {
                 writeln!(out, "{text}")?;
             }
             report.complaints.push(complaint);
         }
-        for (kind, id) in entries {
-            if kind != options.selection.kind {
-                continue;
-            }
+        for name in names {
             self.found += 1;
             if options.limits.are_reached(self.entries.len()) {
                 self.is_cut = true;
                 continue;
             }
-            let directory = Arc::clone(directory);
-            let name = EntryName {
-                directory,
-                id,
-                kind,
-            };
             let opened = self.read(&name);
             let summary = match &opened {
                 Ok(_) => Summary::of_text(&self.buffer, wanted),
