@@ -1,4 +1,4 @@
-"""Addresses beyond ASCII (SMTPUTF8) through two of our daemons, and what older servers get instead.
+"""Addresses beyond ASCII (SMTPUTF8) through two of our daemons and Postfix, and what older servers get.
 
 RFC 6531, 6532, 6533. The option SmtpUTF8 is off unless it is named; the real program is
 built without it, so there is nothing to compare with here.
@@ -6,12 +6,14 @@ built without it, so there is nothing to compare with here.
 import smtplib
 import subprocess
 
+import servers
 from sink import Sink
 from stage import write
 from tools import wait_until
 
 UTF8 = "127.0.1.1"
 OLD = "127.0.1.2"
+POSTFIX = "127.0.1.10"
 KEEP = 'cat >/tmp/got/"$1"\n'
 
 # The server beyond: everything is local there.
@@ -80,6 +82,9 @@ def run(stage):
         stage.zone[domain] = [("MX", 10, "mx.old.test")]
     stage.zone["mx.old.test"] = [("A", OLD)]
     old = Sink(OLD)
+    beyond = Sink("127.0.2.10", ehlo="250-sink.test\n250-SMTPUTF8\n250-8BITMIME\n250 SIZE")
+    servers.add_accounts()
+    servers.Postfix(stage, POSTFIX, "127.0.2.10")
     stage.daemon("-C/etc/beyond.cf", address=UTF8)
     stage.daemon("-OSmtpUTF8=True")
 
@@ -129,6 +134,17 @@ def run(stage):
         stage.expect_message("bob", "alias")
         assert "bob" in client.say("EXPN übermut SMTPUTF8", 250)
         client.say("EXPN übermut", 553)
+
+        # To Postfix, which asks the host beyond it for SMTPUTF8, and from it.
+        client.message("änn@stage.test", ["käthe@postfix.test"], "Subject: Grüße\n\nx\n")
+        wait_until("Postfix has handed it on", lambda: beyond.messages)
+        sender, recipients, _, raw = beyond.messages[0]
+        assert "SMTPUTF8" in sender and recipients[0].encode("latin-1").decode() == "<käthe@postfix.test>", beyond.messages
+        assert "Subject: Grüße\r\n".encode() in raw, raw
+    with Client(POSTFIX, 25, timeout=60) as client:
+        client.ehlo("client.test")
+        client.message("ann@stage.test", ["übermut@stage.test"], "Subject: back\n\nx\n")
+        stage.expect_message("bob", "back")
 
     # From the command line: with -U the header is what it is, without it as ever.
     flags = ["sendmail", "-Am", "-OSmtpUTF8=True", "-odi", "-oi", "-t", "-fann@stage.test"]
