@@ -16,6 +16,7 @@ const LETTERS: &[(EnvelopeFlags, u8)] = &[
     (EnvelopeFlags::NO_BODY_RETURN, b'n'),
     (EnvelopeFlags::SPLIT, b's'),
     (EnvelopeFlags::UTF8, b'e'),
+    (EnvelopeFlags::BINARY, b'i'),
 ];
 
 impl EnvelopeFlags {
@@ -40,6 +41,9 @@ impl EnvelopeFlags {
 
     /// `e`: whoever sent it asked for SMTPUTF8; ours.
     pub const UTF8: Self = Self(256);
+
+    /// `i`: the body is BINARYMIME; ours, and in queue files only, where its type says 8BITMIME.
+    pub const BINARY: Self = Self(512);
 
     /// Tells whether all of `other` are set.
     pub fn contains(self, other: Self) -> bool {

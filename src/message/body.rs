@@ -32,15 +32,7 @@ impl BodyType {
         }
     }
 
-    /// Reads what a queue file says.
-    pub fn parse_stored(text: &[u8]) -> Option<Self> {
-        if text.eq_ignore_ascii_case(b"binarymime") {
-            return Some(BodyType::Binary);
-        }
-        BodyType::parse(text)
-    }
-
-    /// Returns the name used on the wire and in queue files.
+    /// Returns the name used on the wire.
     pub fn name(self) -> &'static str {
         match self {
             BodyType::SevenBit => "7BIT",

@@ -166,7 +166,12 @@ impl ControlFileFormat {
             out.record(b'd', folder.as_os_str().as_encoded_bytes());
         }
         if let Some(body_type) = envelope.body_type {
-            out.record(b'B', body_type.name().as_bytes());
+            // The reference throws a file away whose type it does not know; a flag it passes over.
+            let known = match body_type {
+                BodyType::Binary => BodyType::EightBitMime,
+                other => other,
+            };
+            out.record(b'B', known.name().as_bytes());
         }
         out.optional(b'M', envelope.message_status.as_deref());
         out.record(b'F', &written_flags(envelope).to_letters());
@@ -218,6 +223,9 @@ impl ControlFileFormat {
 /// Adds the flags that follow from other fields.
 fn written_flags(envelope: &Envelope) -> EnvelopeFlags {
     let mut flags = envelope.flags;
+    if envelope.body_type == Some(BodyType::Binary) {
+        flags.insert(EnvelopeFlags::BINARY);
+    }
     if let Some(ret) = envelope.dsn.ret {
         flags.insert(EnvelopeFlags::RET_GIVEN);
         if ret == Return::Headers {
@@ -415,7 +423,7 @@ impl<'f> Reading<'f> {
             }
             b'N' => envelope.attempts = u32::try_from(number(value)).unwrap_or(0),
             b'P' => envelope.priority = number(value),
-            b'B' => match BodyType::parse_stored(value) {
+            b'B' => match BodyType::parse(value) {
                 Some(body_type) => envelope.body_type = Some(body_type),
                 None => return Err(bogus(record)),
             },
@@ -520,6 +528,10 @@ impl<'f> Reading<'f> {
 
     fn finish(self) -> ParsedControlFile {
         let mut envelope = self.envelope;
+        if envelope.flags.contains(EnvelopeFlags::BINARY) {
+            envelope.flags.remove(EnvelopeFlags::BINARY);
+            envelope.body_type = Some(BodyType::Binary);
+        }
         envelope.hop_count = envelope.headers.hop_count();
         ParsedControlFile {
             envelope,

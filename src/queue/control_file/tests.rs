@@ -211,3 +211,14 @@ fn never_panics_on_mutated_files() {
         }
     }
 }
+
+#[test]
+fn a_binary_body_is_told_by_a_flag_that_others_pass_over() {
+    let mut envelope = parse(FROM_LIST).unwrap().envelope;
+    envelope.body_type = Some(BodyType::Binary);
+    let text = ControlFileFormat::default().write(&envelope, BodyPlace::default());
+    assert!(String::from_utf8_lossy(&text).contains("\nB8BITMIME\n"));
+    let again = parse(&text).unwrap().envelope;
+    assert_eq!(again.body_type, Some(BodyType::Binary));
+    assert!(!again.flags.contains(EnvelopeFlags::BINARY));
+}
