@@ -160,6 +160,17 @@ mod tests {
     }
 
     #[test]
+    fn each_letter_sets_its_own_field() {
+        let mut out = Diagnostics::default();
+        let line = b"x, P=/p, F=f, N=5, I=7, R=2, J=9, r=3";
+        let group = read(line, Some(b"/q"), &mut out).unwrap();
+        assert_eq!((&group.path[..], &group.flags[..]), (&b"/p"[..], &b"f"[..]));
+        assert_eq!(group.interval, Some(Duration::from_secs(7 * 60)));
+        assert_eq!((group.nice, group.runners), (5, 2));
+        assert_eq!((group.max_jobs, group.max_recipients), (9, 3));
+    }
+
+    #[test]
     fn the_default_group_has_its_place_among_fifty() {
         let lines: String = (0..60).map(|n| format!("Qq{n}, P=/q\n")).collect();
         for (first, groups) in [("", 50), ("Qmqueue, P=/m\n", 50)] {

@@ -1,4 +1,6 @@
 """A queue written by the real program is delivered by ours, and the other way round."""
+import os
+
 from tools import QUEUE, REAL_MAKEMAP, REAL_SENDMAIL, wait_until
 
 ALIASES = """postmaster: root
@@ -20,6 +22,8 @@ def run(stage):
         names = stage.queue_files()
         # The list has an owner: two envelopes, one body shared by both.
         assert [n[:2] for n in names] == ["df", "df", "qf", "qf"], names
+        bodies = {os.stat(QUEUE + "/" + n).st_ino for n in names if n[:2] == "df"}
+        assert len(bodies) == 1, "the body was copied"
         stage.run([runner, "-Am", "-q"], check=0)
         for user in ("ann", "bob", "u1"):
             message = stage.expect_message(user, subject)

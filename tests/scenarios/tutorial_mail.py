@@ -318,15 +318,15 @@ def queue_kinds(stage):                                                         
 
 
 def selection(stage):                                                               # E7
-    for user in ("ann", "bob", "cid"):
-        sendmail(stage, "-odq", "-f", "from" + user, user, check=0)
+    for user, sender in (("ann", "fromcid"), ("bob", "fromann"), ("cid", "frombob")):
+        sendmail(stage, "-odq", "-f", sender, user, check=0)
     def run_reaches(argument, *users):
         sendmail(stage, argument)       # goes on in the background
         wanted = ["-d " + user for user in users]
         wait_until(argument, lambda: sorted(argv for argv, _ in outgoing()) == wanted and
                    len(stage.queue_files()) == 2 * (3 - len(wanted)))
     run_reaches("-qRANN", "ann")
-    run_reaches("-qSfrombob", "ann", "bob")
+    run_reaches("-qSfromann", "ann", "bob")
     (name,) = [n for n in stage.queue_files() if n[:2] == "qf"]
     run_reaches("-qI" + name[2:], "ann", "bob", "cid")
 
