@@ -89,6 +89,7 @@ scenarios! {
     mail_waits_or_returns_as_the_name_servers_answer: "name_servers";
     readers_of_the_log_count_what_they_count_in_the_real_programs: "log_readers";
     a_thousand_idle_sessions_cost_little_and_keep_nobody_waiting: "idle_sessions", "1000";
+    signals_tell_the_state_start_again_and_end: "signals";
     ports_of_all_families_bs_and_the_control_socket_are_as_known: "listeners";
     a_port_of_proxies_believes_their_headers_and_nobody_elses: "proxies";
     the_clients_machine_is_asked_who_talks_to_us: "ident";
