@@ -72,7 +72,7 @@ class Slow:
 
 def run(stage):
     stage.maildir("bob")
-    write("/etc/slow", "cat >/dev/null; sleep 1; echo x >>/tmp/slow.done\n")
+    write("/etc/slow", "cat >/dev/null; sleep 2; echo x >>/tmp/slow.done\n")
     features = "define(`confCONNECTION_RATE_THROTTLE', `0')dnl\ndefine(`confMAX_DAEMON_CHILDREN', `0')dnl"
     stage.zone["far.test"] = [("A", "127.0.1.1")]
     stage.zone["near.test"] = [("A", "127.0.1.2")]
@@ -163,7 +163,9 @@ def programs(stage):
             return not stage.queue_files()
         wait_until("all went to the program", is_done, 40)
     print("delivery threads beside busy processors: %(busy)d, beside idle ones: %(idle)d" % most)
-    assert most["busy"] <= 40 < most["idle"], most
+    # Forty are there at once; the first who are brought in are half as many again. A few more
+    # of the name may be seen for a moment: threads have their parent's name until they have their own.
+    assert most["busy"] < 60 <= most["idle"], most
     with open("/tmp/slow.done") as f:
         assert len(f.readlines()) == 2 * MESSAGES
     stage.end_child(daemon)

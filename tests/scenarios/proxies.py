@@ -146,12 +146,13 @@ def not_believed(stage):
     client = Client(b"PROXY TCP4 203.0")
     assert client.hear() == "" and 4 < time.monotonic() - began < 8
     client.close()
-    assert stage.log.having("daemon behind closed: no PROXY header in time")
+    wait_until("it is logged", lambda: stage.log.having("daemon behind closed: no PROXY header in time"))
     for header in (v1("203.0.113.9"), b""):
         client = Client(header, source="127.0.2.7")
         assert client.hear() == ""
         client.close()
-    assert len(stage.log.having("[127.0.2.7] to daemon behind closed: not a trusted proxy")) == 2
+    stranger = "[127.0.2.7] to daemon behind closed: not a trusted proxy"
+    wait_until("strangers are logged", lambda: len(stage.log.having(stranger)) == 2)
     # A port that names no proxies takes the header for what it is: a command nobody knows.
     client = Client(b"", to=("127.0.0.1", 25))
     client.hear()

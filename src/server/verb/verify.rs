@@ -180,7 +180,10 @@ impl Session {
         let Some(triple) = &recipient.triple else {
             return [b"<", bare, b">"].concat();
         };
-        if !self.mta.config.mailers.get(triple.mailer).has(b'l') {
+        let mailers = &self.mta.config.mailers;
+        let special = [mailers.program(), mailers.file(), mailers.include()];
+        let is_user = !special.contains(&Some(triple.mailer));
+        if !is_user || !mailers.get(triple.mailer).has(b'l') {
             return [b"<", bare, b">"].concat();
         }
         let name = self
