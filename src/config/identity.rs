@@ -28,6 +28,41 @@ pub const FEATURES: &[&str] = &[
     "USERDB",
 ];
 
+/// Parts of the reference in its order. What this program lacks is not shown, but lines break as if
+/// it were: what both have stands on the same line in both.
+const FEATURES_OF_REFERENCE: &[&str] = &[
+    "DNSMAP",
+    "IPV6_FULL",
+    "LDAPMAP",
+    "LDAP_NETWORK_TIMEOUT",
+    "LDAP_REFERRALS",
+    "LOG",
+    "MAP_REGEX",
+    "MATCHGECOS",
+    "MAXDAEMONS=64",
+    "MILTER",
+    "MIME7TO8",
+    "MIME8TO7",
+    "NAMED_BIND",
+    "NETINET",
+    "NETINET6",
+    "NETUNIX",
+    "NEWDB=5.3",
+    "NIS",
+    "NISPLUS",
+    "PIPELINING",
+    "SASLv2",
+    "SCANF",
+    "SOCKETMAP",
+    "STARTTLS",
+    "TCPWRAPPERS",
+    "TLS_EC",
+    "TLS_VRFY_PER_CTX",
+    "USERDB",
+    "USE_LDAP_INIT",
+    "XDEBUG",
+];
+
 /// Most characters of a line, its title or first tab counted.
 /// Observed: 8.17.1.9.
 const LINE_WIDTH: usize = 71;
@@ -70,6 +105,44 @@ const SYSTEM_FEATURES: &[&str] = &[
     "USESETEUID",
 ];
 
+/// What the system's C library offers, in the words of the library the reference is built on.
+const LIBRARY_FEATURES: &[&str] = &[
+    "SM_CONF_LONGLONG",
+    "SM_CONF_MEMCHR",
+    "SM_CONF_MSG",
+    "SM_CONF_SEM",
+    "SM_CONF_SIGSETJMP",
+    "SM_CONF_SHM",
+    "SM_CONF_SSIZE_T",
+    "SM_CONF_STDBOOL_H",
+    "SM_CONF_STDDEF_H",
+    "SM_CONF_SYS_CDEFS_H",
+    "SM_CONF_UID_GID",
+    "SM_OS=sm_os_linux",
+    "SM_VA_STD",
+];
+
+/// All that the reference names there, in its order; shown as [`FEATURES_OF_REFERENCE`].
+const LIBRARY_FEATURES_OF_REFERENCE: &[&str] = &[
+    "SM_CONF_LDAP_INITIALIZE",
+    "SM_CONF_LDAP_MEMFREE",
+    "SM_CONF_LONGLONG",
+    "SM_CONF_MEMCHR",
+    "SM_CONF_MSG",
+    "SM_CONF_SEM",
+    "SM_CONF_SIGSETJMP",
+    "SM_CONF_SHM",
+    "SM_CONF_SSIZE_T",
+    "SM_CONF_STDBOOL_H",
+    "SM_CONF_STDDEF_H",
+    "SM_CONF_SYS_CDEFS_H",
+    "SM_CONF_UID_GID",
+    "DO_NOT_USE_STRCPY",
+    "SM_HEAP_CHECK",
+    "SM_OS=sm_os_linux",
+    "SM_VA_STD",
+];
+
 /// Default places of files.
 const DEFAULT_PLACES: &str = "\
 Kernel symbols:\t/boot/vmlinux
@@ -80,28 +153,37 @@ Kernel symbols:\t/boot/vmlinux
 /// Gives version and parts of the program, without the last line end.
 pub fn version(debug: &DebugFlags) -> String {
     let mut text = format!("Version {VERSION}\n");
-    text += &folded(" Compiled with:", FEATURES);
+    text += &folded(" Compiled with:", FEATURES_OF_REFERENCE, FEATURES);
     if debug.is_on(0, 10) {
-        text += &folded("    OS Defines:", SYSTEM_FEATURES);
+        text += &folded("    OS Defines:", SYSTEM_FEATURES, SYSTEM_FEATURES);
         text += DEFAULT_PLACES;
+    }
+    if debug.is_on(0, 12) {
+        let all = LIBRARY_FEATURES_OF_REFERENCE;
+        text += &folded(" libsm Defines:", all, LIBRARY_FEATURES);
     }
     text.pop();
     text
 }
 
-/// Folds a list behind its title.
-fn folded(title: &str, words: &[&str]) -> String {
+/// Folds the list `all` behind its title and shows what of it is `here`.
+fn folded(title: &str, all: &[&str], here: &[&str]) -> String {
     let mut text = title.to_owned();
     let mut column = TITLE;
-    for feature in words {
+    for feature in all {
+        let is_here = here.contains(feature);
         if column + 1 + feature.len() > LINE_WIDTH {
             text.push_str("\n\t\t");
             column = INDENTATION;
         } else {
-            text.push(' ');
+            if is_here && !text.ends_with('\t') {
+                text.push(' ');
+            }
             column += 1;
         }
-        text.push_str(feature);
+        if is_here {
+            text.push_str(feature);
+        }
         column += feature.len();
     }
     text.push('\n');
@@ -155,5 +237,22 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= LINE_WIDTH));
         assert!(text.contains("\n\t\t") && text.ends_with("USERDB"));
         assert!(version(&DebugFlags::parse(b"0.10")).contains(" HASFLOCK"));
+    }
+
+    #[test]
+    fn what_the_reference_has_more_is_not_shown_but_breaks_lines() {
+        let text = version(&DebugFlags::parse(b"0.15"));
+        for line in [
+            "\n Compiled with: DNSMAP IPV6_FULL\n",
+            "\n\t\tLOG MAP_REGEX MATCHGECOS MAXDAEMONS=64\n",
+            "\n\t\tMIME7TO8 MIME8TO7 NAMED_BIND NETINET NETINET6 NETUNIX NEWDB=5.3\n",
+            "\n\t\tPIPELINING SCANF SOCKETMAP\n",
+            "\n\t\tSM_CONF_STDDEF_H SM_CONF_SYS_CDEFS_H SM_CONF_UID_GID\n",
+        ] {
+            assert!(text.contains(line), "{line:?}");
+        }
+        for feature in FEATURES {
+            assert!(FEATURES_OF_REFERENCE.contains(feature), "{feature}");
+        }
     }
 }

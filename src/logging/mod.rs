@@ -30,8 +30,9 @@
 //! What differs from the reference, and why:
 //!
 //! - `Compiled with:` names what this program has (no LDAPMAP, NIS, TCPWRAPPERS ...: people
-//!   and scripts decide by it); the words of libsm, of features for future releases and of
-//!   OpenSSL say nothing about it and are left out. Own version where the reference has its.
+//!   and scripts decide by it), each on the line where the reference has it; `libsm Defines:`
+//!   what the system has. Features for future releases and OpenSSL say nothing about this
+//!   program and are left out. Own version where the reference has its.
 //! - Addresses of memory and the bits of recipients: there are none. `parseaddr-->` shows a
 //!   fixed one; lists of recipients (13.x, 25.x, 26.x, `send to` of 10.1, 29.x) and of
 //!   connections (`MCI@` of 11.x, 42.x) are not told. `-v`, 27.1 and 10.1 say the same in words.

@@ -107,7 +107,7 @@ impl Default for Running {
             log_level: 9,
             verbose: false,
             error_mode: ErrorMode::Print,
-            pid_file: Template::plain(b"/var/run/sendmail.pid"),
+            pid_file: Template::plain(b"/var/run/sendmail/mta/sendmail.pid"),
             process_title_prefix: None,
             help_file: None,
             status_file: None,
