@@ -374,9 +374,8 @@ impl Program {
             resolver: &*resolver,
             debug: Arc::clone(&self.listeners.debug),
         };
-        let mut session = TestMode::new(config, surroundings);
-        let mut output = io::stdout().lock();
-        let status = match session.run(&mut io::stdin().lock(), &mut output) {
+        let mut session = TestMode::new(config, surroundings, Box::new(io::stdout()));
+        let status = match session.run(&mut io::stdin().lock()) {
             Ok(status) => status,
             Err(_) => ExitStatus::IoError,
         };

@@ -1,5 +1,6 @@
 //! The listener that prints traces and messages.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::logging::debug::{DebugFlags, DebugLog};
@@ -14,8 +15,11 @@ const ABOUT_ADDRESS: [&[u8]; 6] = [b"050", b"250", b"252", b"450", b"550", b"553
 /// Longest address shown in front of a message; longer ones lose their middle.
 const MAX_SHOWN: usize = 203;
 
+/// Most octets that wait to be printed. Rulesets that call each other twice say something for
+/// hours (observed: 8.17.1.9 too); what they say must not wait for their end.
+const MAX_WAITING: usize = 1 << 16;
+
 /// Collects what is to be printed, and the exit status the session will leave with.
-#[derive(Debug, Clone)]
 pub struct Printed {
     /// The `-d` flags in force.
     pub debug: DebugFlags,
@@ -27,24 +31,54 @@ pub struct Printed {
     pub exit: ExitStatus,
     /// File and line that messages are about, with what separates them from the text.
     pub place: Vec<u8>,
+    /// Where all of it goes, and what went wrong there while a command was carried out.
+    output: Box<dyn Write>,
+    fault: Option<io::Error>,
 }
 
 impl Printed {
     /// Makes a listener that has nothing to print yet.
-    pub fn new(log: Arc<DebugLog>) -> Printed {
+    pub fn new(log: Arc<DebugLog>, output: Box<dyn Write>) -> Printed {
         Printed {
             debug: log.flags().clone(),
             log,
             out: Vec::new(),
             exit: ExitStatus::Ok,
             place: Vec::new(),
+            output,
+            fault: None,
         }
+    }
+
+    /// Hands everything on.
+    ///
+    /// # Errors
+    /// When the output fails, or failed before.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if let Some(error) = self.fault.take() {
+            return Err(error);
+        }
+        self.output.write_all(&self.out)?;
+        self.out.clear();
+        self.output.flush()
+    }
+
+    /// Hands on what waits if it is much.
+    pub fn make_room(&mut self) {
+        if self.out.len() <= MAX_WAITING {
+            return;
+        }
+        if self.fault.is_none() {
+            self.fault = self.output.write_all(&self.out).err();
+        }
+        self.out.clear();
     }
 
     /// Prints a line.
     pub fn line(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
         self.out.push(b'\n');
+        self.make_room();
     }
 
     /// Keeps the first status that is no success; a temporary one gives way to others.
@@ -81,10 +115,12 @@ impl Trace for Printed {
             true => self.log.write(text),
             false => self.out.extend_from_slice(text),
         }
+        self.make_room();
     }
 
     fn show_pass(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
+        self.make_room();
     }
 
     fn complain_of_system(&mut self, text: &[u8]) {
@@ -140,7 +176,7 @@ mod tests {
     use super::*;
 
     fn printed(about: &str, text: &str) -> (String, ExitStatus) {
-        let mut printed = Printed::new(Arc::default());
+        let mut printed = Printed::new(Arc::default(), Box::new(io::sink()));
         printed.complain(Complaint {
             about: about.as_bytes().to_vec(),
             text: text.as_bytes().to_vec(),
@@ -150,10 +186,27 @@ mod tests {
 
     #[test]
     fn a_file_that_is_missing_is_told_with_the_place() {
-        let mut printed = Printed::new(Arc::default());
+        let mut printed = Printed::new(Arc::default(), Box::new(io::sink()));
         printed.place = b"aliases: line 1: ".to_vec();
         printed.complain_of_system(b"no file");
         assert_eq!(printed.out, b"aliases: line 1: no file\n");
+    }
+
+    #[test]
+    fn much_is_handed_on_before_the_command_ends() {
+        let mut printed = Printed::new(Arc::default(), Box::new(io::sink()));
+        for _ in 0..3_000 {
+            printed.show_pass(&[b'x'; 100]);
+        }
+        assert!(printed.out.len() <= MAX_WAITING + 100);
+        assert!(printed.flush().is_ok() && printed.out.is_empty());
+    }
+
+    #[test]
+    fn an_output_that_failed_is_told_at_the_next_line() {
+        let mut printed = Printed::new(Arc::default(), Box::new(&mut [][..]));
+        printed.line(&vec![b'x'; MAX_WAITING]);
+        assert!(printed.flush().is_err());
     }
 
     #[test]

@@ -65,9 +65,13 @@ pub struct TestMode<'a> {
 }
 
 impl<'a> TestMode<'a> {
-    /// Makes a session on `config`, which its commands may change.
-    pub fn new(config: Config, surroundings: Surroundings<'a>) -> TestMode<'a> {
-        let printed = Printed::new(Arc::clone(&surroundings.debug));
+    /// Makes a session on `config`, which its commands may change, that prints to `output`.
+    pub fn new(
+        config: Config,
+        surroundings: Surroundings<'a>,
+        output: Box<dyn Write>,
+    ) -> TestMode<'a> {
+        let printed = Printed::new(Arc::clone(&surroundings.debug), output);
         let mut session = TestMode {
             config,
             surroundings,
@@ -118,7 +122,7 @@ impl<'a> TestMode<'a> {
     ///
     /// # Errors
     /// When input or output fail.
-    pub fn run(&mut self, input: &mut dyn Read, output: &mut dyn Write) -> io::Result<ExitStatus> {
+    pub fn run(&mut self, input: &mut dyn Read) -> io::Result<ExitStatus> {
         let mut input = BufReader::new(input);
         self.printed
             .line(b"ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)");
@@ -130,13 +134,8 @@ impl<'a> TestMode<'a> {
             if !is_verbose {
                 self.printed.out.extend_from_slice(b"> ");
             }
-            let is_idle = input.buffer().is_empty();
-            if is_idle || self.printed.out.len() > 1 << 16 {
-                output.write_all(&self.printed.out)?;
-                self.printed.out.clear();
-            }
-            if is_idle {
-                output.flush()?;
+            if input.buffer().is_empty() {
+                self.printed.flush()?;
             }
             line.clear();
             if read_line(&mut input, &mut line)? == 0 {
@@ -153,9 +152,7 @@ impl<'a> TestMode<'a> {
             }
             self.obey(command);
         }
-        output.write_all(&self.printed.out)?;
-        self.printed.out.clear();
-        output.flush()?;
+        self.printed.flush()?;
         // What may go better another time is no failure of the session.
         Ok(match self.printed.exit {
             ExitStatus::TempFail => ExitStatus::Ok,
