@@ -24,7 +24,11 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Prints what was said while the configuration was read, and logs the faults.
 pub fn tell(diagnostics: &Diagnostics, arguments: &Arguments, log_level: u8, debug: &DebugLog) {
-    let is_talkative = arguments.verbose || arguments.mode == OperationMode::Test;
+    let is_talkative = arguments.verbose
+        || matches!(
+            arguments.mode,
+            OperationMode::Test | OperationMode::RebuildAliases
+        );
     let speaks_smtp = arguments.mode.speaks_smtp();
     diagnostics.tell(speaks_smtp, is_talkative, debug, |text| {
         let mut stdout = io::stdout().lock();

@@ -210,7 +210,7 @@ impl Builder<'_> {
                 &full,
                 b") is not qualified; see cf/README: WHO AM I?",
             ];
-            self.out.note(text.concat());
+            self.out.hint(text.concat());
         }
     }
 
