@@ -11,6 +11,7 @@ use crate::client::{
 };
 use crate::config::options::EightBitMode;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
+use crate::logging::record::Severity;
 use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
 use crate::mailer::{Invocation, Mailer};
 use crate::map::Userdb;
@@ -570,6 +571,11 @@ impl<'a> Attempt<'a> {
                 queue_id: self.envelope.id_for_log().to_vec(),
             },
             hides_receipts: self.mta.config.options.delivering.rrt_implies_dsn,
+            log: &|text| {
+                let id = self.envelope.id_for_log();
+                // Whatever the LogLevel is. Observed: 8.17.1.9.
+                self.mta.log.syslog(0, Severity::Alert, Some(id), text);
+            },
         };
         write_message(&outgoing, form, &mut view, out).map(|_| ())
     }

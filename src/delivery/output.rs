@@ -9,6 +9,7 @@
 //!
 //! Source: guide sections 5.4 (flags), 5.5 and 6.3.1; observed: 8.17.1.9 for the order.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 
 use crate::config::options::{EightBitMode, HeaderOptions};
@@ -155,6 +156,8 @@ pub struct Outgoing<'a> {
     pub stamp: ConversionStamp,
     /// `Return-Receipt-To:` is left out (RrtImpliesDsn).
     pub hides_receipts: bool,
+    /// Takes what is told of header fields made to harm.
+    pub log: &'a dyn Fn(fmt::Arguments<'_>),
 }
 
 /// Writes a message for a mailer and returns the number of bytes.
@@ -235,7 +238,7 @@ fn header_text(
     };
     if !traits.holds_addresses() {
         let value = if message.options.max_mime_header_length > 0 {
-            super::mime_limits::shortened_field(&field.name, &value, message.options)
+            super::mime_limits::shortened_field(&field.name, &value, message.options, message.log)
         } else {
             value
         };
@@ -493,6 +496,7 @@ mod tests {
             classes: &BuiltInClasses,
             stamp: ConversionStamp::default(),
             hides_receipts: false,
+            log: &|_| (),
         };
         let form = OutputForm::for_program(envelope, &mailer);
         let mut out = Vec::new();

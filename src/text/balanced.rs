@@ -66,6 +66,17 @@ pub fn shorten_balanced(text: &[u8], limit: usize) -> Vec<u8> {
     short
 }
 
+/// Splits a text at an octet outside of quotes and comments.
+pub fn split_balanced(text: &[u8], separator: u8) -> Vec<&[u8]> {
+    let mut open = Open::default();
+    text.split(|&octet| {
+        let is_end = octet == separator && open.needs() == 0;
+        open = open.after(octet);
+        is_end
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

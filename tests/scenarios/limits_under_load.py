@@ -45,7 +45,8 @@ SILENCE = None
 # (name, seconds it takes at least, what is said and heard, what the log has for each client).
 GROUPS = [
     (["MaxRecipientsPerMessage=3", "MaxMessageSize=2000", "MaxHeadersLength=500", "MaxHopCount=3",
-      "BadRcptThrottle=2", "MaxNOOPCommands=2"], [
+      "BadRcptThrottle=2", "MaxNOOPCommands=2",
+      "MaxMimeHeaderLength=64/32"], [
         ("MaxRecipientsPerMessage", 0,
          [(FROM, OK_FROM)] + 3 * [(TO, OK_TO)] + 2 * [(TO, "452 4.5.3 Too many recipients")] +
          [RSET, (FROM, OK_FROM), (TO, OK_TO), DATA, ("Subject: x\r\n\r\nx\r\n.", TAKEN), QUIT], "Too many recipients"),
@@ -69,6 +70,11 @@ GROUPS = [
          "possible SMTP attack: command=HELO/EHLO, count=3"),
         ("VRFY commands", 1, 6 * [("VRFY bob", "250 2.1.5 Bob <bob@mx.stage.test>")] + [QUIT],
          "possible SMTP attack: command=VRFY, count=6"),
+        ("ETRN commands", 1, 9 * [("ETRN far.test", "250 2.0.0 Queuing for node far.test started")] + [QUIT],
+         "possible SMTP attack: command=ETRN, count=8"),
+        ("MaxMimeHeaderLength", 0,
+         ENVELOPE + [("Content-Type: text/plain; charset=" + "x" * 200 + "\r\n\r\nx\r\n.", TAKEN), QUIT],
+         "Truncated MIME Content-Type header due to field size (length = 209) (possible attack)"),
         ("unknown commands", 0,
          25 * [("FOO", '500 5.5.1 Command unrecognized: "FOO"')] + [("FOO", TOO_MANY), (SILENCE, "")], None),
         ("length of a command line", 0,
