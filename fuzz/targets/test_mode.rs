@@ -24,8 +24,8 @@ fuzz_target!(|lines: &[u8]| {
         resolver: &resolver,
         debug: Arc::new(DebugLog::new(DebugFlags::default(), None)),
     };
-    let mut session = TestMode::new(config, surroundings);
+    let mut session = TestMode::new(config, surroundings, Box::new(io::sink()));
     session
-        .run(&mut &*lines, &mut io::sink())
+        .run(&mut &*lines)
         .expect("nothing here can fail to be read or written");
 });
