@@ -105,25 +105,8 @@ const SYSTEM_FEATURES: &[&str] = &[
     "USESETEUID",
 ];
 
-/// What the system's C library offers, in the words of the library the reference is built on.
+/// What the reference's library says of the system, in its order; shown as [`FEATURES_OF_REFERENCE`].
 const LIBRARY_FEATURES: &[&str] = &[
-    "SM_CONF_LONGLONG",
-    "SM_CONF_MEMCHR",
-    "SM_CONF_MSG",
-    "SM_CONF_SEM",
-    "SM_CONF_SIGSETJMP",
-    "SM_CONF_SHM",
-    "SM_CONF_SSIZE_T",
-    "SM_CONF_STDBOOL_H",
-    "SM_CONF_STDDEF_H",
-    "SM_CONF_SYS_CDEFS_H",
-    "SM_CONF_UID_GID",
-    "SM_OS=sm_os_linux",
-    "SM_VA_STD",
-];
-
-/// All that the reference names there, in its order; shown as [`FEATURES_OF_REFERENCE`].
-const LIBRARY_FEATURES_OF_REFERENCE: &[&str] = &[
     "SM_CONF_LDAP_INITIALIZE",
     "SM_CONF_LDAP_MEMFREE",
     "SM_CONF_LONGLONG",
@@ -143,6 +126,14 @@ const LIBRARY_FEATURES_OF_REFERENCE: &[&str] = &[
     "SM_VA_STD",
 ];
 
+/// What of it is not true of this program.
+const LIBRARY_FEATURES_LACKED: &[&str] = &[
+    "SM_CONF_LDAP_INITIALIZE",
+    "SM_CONF_LDAP_MEMFREE",
+    "DO_NOT_USE_STRCPY",
+    "SM_HEAP_CHECK",
+];
+
 /// Default places of files.
 const DEFAULT_PLACES: &str = "\
 Kernel symbols:\t/boot/vmlinux
@@ -153,25 +144,27 @@ Kernel symbols:\t/boot/vmlinux
 /// Gives version and parts of the program, without the last line end.
 pub fn version(debug: &DebugFlags) -> String {
     let mut text = format!("Version {VERSION}\n");
-    text += &folded(" Compiled with:", FEATURES_OF_REFERENCE, FEATURES);
+    text += &folded(" Compiled with:", FEATURES_OF_REFERENCE, |it| {
+        FEATURES.contains(&it)
+    });
     if debug.is_on(0, 10) {
-        text += &folded("    OS Defines:", SYSTEM_FEATURES, SYSTEM_FEATURES);
+        text += &folded("    OS Defines:", SYSTEM_FEATURES, |_| true);
         text += DEFAULT_PLACES;
     }
     if debug.is_on(0, 12) {
-        let all = LIBRARY_FEATURES_OF_REFERENCE;
-        text += &folded(" libsm Defines:", all, LIBRARY_FEATURES);
+        let is_here = |it| !LIBRARY_FEATURES_LACKED.contains(&it);
+        text += &folded(" libsm Defines:", LIBRARY_FEATURES, is_here);
     }
     text.pop();
     text
 }
 
-/// Folds the list `all` behind its title and shows what of it is `here`.
-fn folded(title: &str, all: &[&str], here: &[&str]) -> String {
+/// Folds a list behind its title and shows what of it is here.
+fn folded<'f>(title: &str, all: &[&'f str], is_here: impl Fn(&'f str) -> bool) -> String {
     let mut text = title.to_owned();
     let mut column = TITLE;
     for feature in all {
-        let is_here = here.contains(feature);
+        let is_here = is_here(feature);
         if column + 1 + feature.len() > LINE_WIDTH {
             text.push_str("\n\t\t");
             column = INDENTATION;

@@ -184,14 +184,11 @@ impl DatabaseFile {
 
     /// Takes a file that is asked often into memory.
     fn kept(&self, handle: &Handle) -> Option<Arc<Handle>> {
-        if handle.is_resident || handle.version.bytes() > MAX_RESIDENT_BYTES {
-            return None;
-        }
-        if handle.lookups.fetch_add(1, Ordering::Relaxed) < RESIDENT_AFTER {
+        if handle.is_resident || handle.lookups.fetch_add(1, Ordering::Relaxed) < RESIDENT_AFTER {
             return None;
         }
         handle.lookups.store(0, Ordering::Relaxed);
-        if !handle.version.is_settled(self.settled_after) {
+        if !handle.version.may_be_kept(self.settled_after) {
             return None;
         }
         let opened = open_file(&self.services, &self.path).ok()?;

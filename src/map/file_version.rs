@@ -54,9 +54,14 @@ impl FileVersion {
         self.modified.0
     }
 
+    /// Says whether the octets may be kept in memory for as long as this is the state on disk.
+    pub(super) fn may_be_kept(&self, settled_after: Duration) -> bool {
+        self.bytes <= MAX_RESIDENT_BYTES && self.is_settled(settled_after)
+    }
+
     /// Says whether another change would show in the times of the file, which is so when the last
     /// one is `age` old.
-    pub(super) fn is_settled(&self, age: Duration) -> bool {
+    fn is_settled(&self, age: Duration) -> bool {
         let (seconds, nanoseconds) = self.changed;
         let since = Duration::new(
             u64::try_from(seconds).unwrap_or(0),

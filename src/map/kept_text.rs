@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::file_version::{FileVersion, MAX_RESIDENT_BYTES, RESIDENT_AFTER, SETTLED_AFTER};
+use super::file_version::{FileVersion, RESIDENT_AFTER, SETTLED_AFTER};
 use crate::sys::file::path_of;
 
 /// What is known of the text behind one name.
@@ -71,24 +71,29 @@ impl KeptText {
     /// # Errors
     /// When the file cannot be read.
     pub(super) fn now(&self, key_of: impl Fn(&[u8]) -> Option<Range<usize>>) -> Result<Text> {
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        let version = match &*kept {
-            None if self.lookups.fetch_add(1, Ordering::Relaxed) < RESIDENT_AFTER => None,
-            _ => FileVersion::on_disk(&self.path),
-        };
-        let Some(version) = version else {
-            drop(kept);
-            return std::fs::read(path_of(&self.path)).map(Text::Read);
-        };
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.version == version) {
-            return Ok(Text::Kept(kept.clone()));
+        let kept = self
+            .kept
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let is_asked_often =
+            kept.is_some() || self.lookups.fetch_add(1, Ordering::Relaxed) >= RESIDENT_AFTER;
+        let version = is_asked_often.then(|| FileVersion::on_disk(&self.path));
+        if let Some(version) = version.flatten() {
+            if let Some(kept) = kept.filter(|kept| kept.version == version) {
+                return Ok(Text::Kept(kept));
+            }
+            self.forget();
+            if version.may_be_kept(self.settled_after) {
+                return self.read(version, key_of);
+            }
         }
-        drop(kept);
-        self.forget();
-        if version.bytes() > MAX_RESIDENT_BYTES || !version.is_settled(self.settled_after) {
-            return std::fs::read(path_of(&self.path)).map(Text::Read);
-        }
-        self.read(version, key_of)
+        std::fs::read(path_of(&self.path)).map(Text::Read)
+    }
+
+    /// Returns the name of the file.
+    pub(super) fn path(&self) -> &[u8] {
+        &self.path
     }
 
     fn forget(&self) {
@@ -145,6 +150,8 @@ fn index(text: &[u8], key_of: impl Fn(&[u8]) -> Option<Range<usize>>) -> Vec<Lin
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn first_word(line: &[u8]) -> Option<Range<usize>> {
@@ -163,13 +170,20 @@ mod tests {
         }
     }
 
+    /// A file that holds `text`, kept as soon as it did not change for so long.
+    fn file(text: &str, settled_after: Duration) -> (tempfile::TempDir, PathBuf, KeptText) {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("text");
+        std::fs::write(&path, text).unwrap();
+        let mut kept = KeptText::new(path.to_str().unwrap().into());
+        kept.settled_after = settled_after;
+        (place, path, kept)
+    }
+
     #[test]
     fn a_text_asked_often_is_kept_until_it_changes() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("often");
-        std::fs::write(&path, "key first\nkey second\nother third").unwrap();
-        let mut text = KeptText::new(path.to_str().unwrap().into());
-        text.settled_after = Duration::ZERO;
+        let content = "key first\nkey second\nother third";
+        let (_place, path, text) = file(content, Duration::ZERO);
         for _ in 0..RESIDENT_AFTER {
             assert_eq!(ask(&text, b"key"), (false, Some(b"key first".to_vec())));
         }
@@ -184,12 +198,8 @@ mod tests {
 
     #[test]
     fn a_text_that_changed_just_now_is_not_kept() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("fresh");
-        std::fs::write(&path, "key value").unwrap();
-        let mut text = KeptText::new(path.to_str().unwrap().into());
         // As good as now, however slow this machine is.
-        text.settled_after = Duration::MAX;
+        let (_place, _path, text) = file("key value", Duration::MAX);
         for _ in 0..3 * RESIDENT_AFTER {
             assert_eq!(ask(&text, b"key"), (false, Some(b"key value".to_vec())));
         }

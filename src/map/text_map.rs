@@ -13,7 +13,6 @@ use crate::text::bytes::parse_decimal;
 
 /// Which file and columns.
 pub(super) struct TextMap {
-    path: Vec<u8>,
     text: KeptText,
     flags: MapFlags,
     key_column: usize,
@@ -78,8 +77,7 @@ impl TextMap {
             host.trace(&[b"text_map_open(", name, b", ", &path, middle, shown, b"\n"].concat());
         }
         Ok(TextMap {
-            text: KeptText::new(path.clone()),
-            path,
+            text: KeptText::new(path),
             flags,
             key_column,
             value_column,
@@ -114,7 +112,7 @@ impl Map for TextMap {
                 let reason = crate::sys::host::error_text(&error);
                 let head: &[u8] = b"text_map_lookup: cannot open ";
                 cx.host
-                    .complain(&[head, &self.path, b": ", reason.as_bytes()].concat());
+                    .complain(&[head, self.text.path(), b": ", reason.as_bytes()].concat());
                 return MapAnswer::temporary();
             }
         };

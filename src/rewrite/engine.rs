@@ -478,8 +478,6 @@ impl RewriteContext<'_> {
             by_number: &name,
             by_octet: &|octet| self.names.name_of_octet(octet),
         };
-        let length: usize = tokens.iter().map(|token| token.len as usize + 1).sum();
-        line.reserve(length + 1);
         for token in tokens {
             line.push(b' ');
             let word = self.word(token);

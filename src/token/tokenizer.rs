@@ -539,10 +539,14 @@ fn step(state: State, kind: Kind) -> (State, bool, bool) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn cut(text: &str, options: TokenizeOptions) -> (Vec<String>, Vec<String>) {
+    /// Cuts an address; returns the words and the complaints.
+    pub(in crate::token) fn cut(
+        text: &str,
+        options: TokenizeOptions,
+    ) -> (Vec<String>, Vec<String>) {
         let syntax = AddressSyntax::new(b".:%@!^/[]+", 10);
         let mut buffer = TokenBuffer::new();
         let mut complaints = Vec::new();
