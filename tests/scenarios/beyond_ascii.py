@@ -14,27 +14,11 @@ from tools import wait_until
 UTF8 = "127.0.1.1"
 OLD = "127.0.1.2"
 POSTFIX = "127.0.1.10"
-KEEP = 'cat >/tmp/got/"$1"\n'
 
-# The server beyond: everything is local there.
-BEYOND = """V10
-Djmx.utf8.test
-O QueueDirectory=/var/spool/beyond
-O OperatorChars=.:%@!^/[]+
-O DontProbeInterfaces=True
-O SmtpUTF8=True
-O DaemonPortOptions=Name=Beyond, Addr=127.0.1.1, Port=25
-O PidFile=/run/beyond.pid
+# What the server beyond has besides.
+MORE = """O SmtpUTF8=True
 O AllowBogusHELO=True
-HReceived: by $j with $r
-S3
-R$*<$*>$*	$@ $2
-S0
-R$+@$+	$#local $: $1
-R$+	$#local $: $1
-Mlocal, P=/bin/sh, F=lsDFMnu, T=DNS/RFC822/X-Unix, A=sh /etc/keep $u
-Mprog, P=/bin/sh, F=lsDFMn, A=sh -c $u
-"""
+HReceived: by $j with $r"""
 
 
 class Client(smtplib.SMTP):
@@ -70,8 +54,7 @@ def run(stage):
     stage.configure(aliases="postmaster: root\nMAILER-DAEMON: postmaster\n")
     write("/etc/mail/aliases", "postmaster: root\nMAILER-DAEMON: postmaster\nübermut: bob\n")
     subprocess.run(["newaliases", "-OSmtpUTF8=True"], check=True, stdout=subprocess.DEVNULL)
-    write("/etc/keep", KEEP)
-    write("/etc/beyond.cf", BEYOND)
+    servers.lay_beyond("mx.utf8.test", MORE)
     for mode, folder in (("700", "/var/spool/beyond"), ("777", "/tmp/got")):
         subprocess.run(["install", "-d", "-m", mode, folder], check=True)
     stage.maildir("ann")

@@ -8,31 +8,12 @@ import os
 import smtplib
 import subprocess
 
+import servers
 from sink import Sink
-from stage import write
 from tools import wait_until
 
 BEYOND = "127.0.1.1"
 OLD = "127.0.1.2"
-KEEP = 'cat >/tmp/got/"$1"\n'
-
-CF = """V10
-Djmx.beyond.test
-O QueueDirectory=/var/spool/beyond
-O OperatorChars=.:%@!^/[]+
-O DontProbeInterfaces=True
-O Chunking=True
-O DeliveryMode=q
-O DaemonPortOptions=Name=Beyond, Addr=127.0.1.1, Port=25
-O PidFile=/run/beyond.pid
-S3
-R$*<$*>$*	$@ $2
-S0
-R$+@$+	$#local $: $1
-R$+	$#local $: $1
-Mlocal, P=/bin/sh, F=lsDFMnu, T=DNS/RFC822/X-Unix, A=sh /etc/keep $u
-Mprog, P=/bin/sh, F=lsDFMn, A=sh -c $u
-"""
 
 # Whatever a server that takes it for text would do wrong.
 BINARY = b"\r\n.\r\nMAIL FROM:<>\r\n\n\r\0\xff.\n.\r\n\r.\r" + bytes(range(256)) * 4_000 + b"\r\n--x\n.\r\n"
@@ -58,8 +39,7 @@ def body_of(raw):
 
 def run(stage):
     stage.configure()
-    write("/etc/keep", KEEP)
-    write("/etc/beyond.cf", CF)
+    servers.lay_beyond("mx.beyond.test", "O Chunking=True\nO DeliveryMode=q")
     for mode, folder in (("700", "/var/spool/beyond"), ("777", "/tmp/got")):
         subprocess.run(["install", "-d", "-m", mode, folder], check=True)
     stage.maildir("ann")

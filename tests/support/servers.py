@@ -13,6 +13,25 @@ from tools import REAL_SENDMAIL, wait_until
 
 TREES = "/project/target/peers/trees/"
 
+# The configuration of another daemon of ours, where everything is local: the program
+# of its mailer keeps what it gets for a user in /tmp/got/USER.
+BEYOND = """V10
+Dj%s
+O QueueDirectory=/var/spool/beyond
+O OperatorChars=.:%%@!^/[]+
+O DontProbeInterfaces=True
+%s
+O DaemonPortOptions=Name=Beyond, Addr=127.0.1.1, Port=25
+O PidFile=/run/beyond.pid
+S3
+R$*<$*>$*	$@ $2
+S0
+R$+@$+	$#local $: $1
+R$+	$#local $: $1
+Mlocal, P=/bin/sh, F=lsDFMnu, T=DNS/RFC822/X-Unix, A=sh /etc/keep $u
+Mprog, P=/bin/sh, F=lsDFMn, A=sh -c $u
+"""
+
 # name, uid, group, gid, home
 ACCOUNTS = [("postfix", 8111, "postfix", 8111, "/var/spool/postfix"), (None, None, "postdrop", 8112, None),
             ("Debian-exim", 8121, "Debian-exim", 8121, "/var/spool/exim4"),
@@ -21,6 +40,12 @@ ACCOUNTS = [("postfix", 8111, "postfix", 8111, "/var/spool/postfix"), (None, Non
             ("dovecot", 8141, "dovecot", 8141, "/run/dovecot"),
             ("dovenull", 8142, "dovenull", 8142, "/nonexistent"),
             ("vmail", 8143, "vmail", 8143, "/srv/vmail")]
+
+
+def lay_beyond(name, lines):
+    """Writes the configuration of a daemon where everything is local, with more lines."""
+    write("/etc/keep", 'cat >/tmp/got/"$1"\n')
+    write("/etc/beyond.cf", BEYOND % (name, lines))
 
 
 def add_accounts():
