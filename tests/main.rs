@@ -66,6 +66,7 @@ scenarios! {
     mail_waits_for_a_dead_exchanger_and_goes_out_when_it_is_up: "remote_queue";
     what_cannot_be_delivered_is_refused_or_returned: "refusals";
     the_queue_and_the_maps_are_shared_with_the_real_program: "shared_queue";
+    mailers_that_run_when_the_daemon_is_killed_get_whole_messages: "whole_letters";
     nothing_accepted_is_lost_by_sigkill: "sudden_end", "SIGKILL", "20";
     nothing_accepted_is_lost_by_sigterm: "sudden_end", "SIGTERM", "20";
     mail_waits_in_its_queue_group_and_is_split_run_and_listed_by_it: "queue_groups";

@@ -1,18 +1,21 @@
 //! Delivery through a program: run it, write the message to it, read its exit status.
 //!
-//! The program's output is read while the message is written and goes to the
-//! transcript. Its exit status decides; a program that stops reading early is
-//! believed when it exits with 0, one that dies by a signal is tried again later.
+//! The message lies ready, whole, before the program starts: should we be killed, a
+//! program that runs has all of it. The program's output goes to the transcript. Its
+//! exit status decides; a program that stops reading early is believed when it exits
+//! with 0, one that dies by a signal is tried again later.
 //!
 //! Observed: 8.17.1.9 (statuses of mailers that die, are missing or do not read).
 
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::smtp::ExitStatus;
 use crate::sys::exchange::Exchange;
 use crate::sys::identity::Credentials;
+use crate::sys::prefilled::Prefilled;
 use crate::sys::privilege::Privileged;
 use crate::sys::spawn::{Ended, Running, SpawnPlan, Stdio};
 
@@ -76,36 +79,32 @@ pub type Letter<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
 pub fn run(privileged: &dyn Privileged, call: Call, letter: &mut Letter<'_>) -> ProgramEnd {
     let shown = call.program.display().to_string();
     let wait = call.wait;
-    let mut running = match privileged.spawn(plan(call)) {
+    let stdin = match written_out(letter, call.start_directory.clone()) {
+        Ok(input) => Stdio::File(input),
+        // Half a message must not be taken for a whole one: no program sees it.
+        Err(error) => {
+            let trouble = format!("writing the message to {shown}: {error}");
+            return ProgramEnd::without_output(ExitStatus::IoError, trouble);
+        }
+    };
+    let plan = SpawnPlan {
+        stdin,
+        ..plan(call)
+    };
+    let mut running = match privileged.spawn(plan) {
         Ok(running) => running,
         Err(error) => {
             let exit = exit_of_failed_spawn(&error);
             return ProgramEnd::without_output(exit, format!("cannot exec {shown}: {error}"));
         }
     };
-    let mut exchange = match Exchange::new(running.stdin(), running.stdout(), None) {
+    let mut exchange = match Exchange::new(None, running.stdout(), None) {
         Ok(exchange) => exchange,
         Err(error) => {
             running.kill_group();
             return ProgramEnd::without_output(ExitStatus::TempFail, error.to_string());
         }
     };
-    let written = match letter(&mut exchange) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    };
-    if let Err(error) = written {
-        // Half a message must not be taken for a whole one: the program never sees its end.
-        running.kill_group();
-        let _ = running.wait(None);
-        return ProgramEnd {
-            exit: ExitStatus::IoError,
-            output: exchange.output().to_vec(),
-            trouble: Some(format!("writing the message to {shown}: {error}")),
-            signal: None,
-        };
-    }
-    exchange.close_input();
     let limit = (!wait.is_zero()).then(|| Instant::now() + wait);
     let mut signal = None;
     let (exit, trouble) = finish(running.as_mut(), &mut exchange, limit, &shown, &mut signal);
@@ -115,6 +114,13 @@ pub fn run(privileged: &dyn Privileged, call: Call, letter: &mut Letter<'_>) -> 
         trouble,
         signal,
     }
+}
+
+/// Writes the message where a program will read it.
+fn written_out(letter: &mut Letter<'_>, folder: Option<PathBuf>) -> io::Result<OwnedFd> {
+    let mut input = Prefilled::new(folder)?;
+    letter(&mut input)?;
+    input.into_input()
 }
 
 /// Makes the plan of a call with pipes on both ends.

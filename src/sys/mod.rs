@@ -16,6 +16,7 @@
 //! - [`posix_regex`]: regular expressions of the C library
 //! - [`syslog`]: the writer to the log daemon
 //! - [`spawn`]: children with an identity of their own; [`child`] forks them
+//! - [`prefilled`]: a child's input, made ready whole; [`exchange`]: one made while it runs
 //! - [`safe_open`]: opening a path without trusting anything on the way; [`walk`] does it,
 //!   [`thread_identity`] lends it a user's rights
 //! - [`privilege`]: the one door to root's rights
@@ -35,6 +36,7 @@ pub mod host;
 pub mod identity;
 pub mod lock;
 pub mod posix_regex;
+pub mod prefilled;
 pub mod privilege;
 pub mod process;
 pub mod safe_open;
