@@ -196,15 +196,15 @@ pub(super) trait Ranked {
 
 /// Puts entries in the order of a queue run; equals stay as the system listed them.
 ///
-/// `chance` shuffles the order `random`.
+/// `chance` shuffles the order `random`. Observed: 8.17.1.9, which never asks which of two
+/// equals came first.
 pub(super) fn sort<T: Ranked>(entries: &mut [T], order: QueueSortOrder, chance: u64) {
-    let by_priority = |rank: &Rank| (rank.priority, rank.created);
     match order {
-        QueueSortOrder::Priority => entries.sort_by_key(|e| by_priority(e.rank())),
+        QueueSortOrder::Priority => entries.sort_by_key(|e| e.rank().priority),
         QueueSortOrder::Host => entries.sort_by(|one, other| {
             let (one, other) = (one.rank(), other.rank());
             let hosts = one.host.cmp(&other.host);
-            hosts.then_with(|| by_priority(one).cmp(&by_priority(other)))
+            hosts.then_with(|| one.priority.cmp(&other.priority))
         }),
         QueueSortOrder::FileName => entries.sort_by(|a, b| a.id().cmp(b.id())),
         QueueSortOrder::Time => entries.sort_by_key(|e| e.rank().created),
@@ -407,5 +407,34 @@ mod tests {
         assert!(!limits.is_too_young(&entry, Timestamp::from_seconds(600)));
         entry.last_attempt = Some(Timestamp::from_seconds(10_000));
         assert!(!limits.is_too_young(&entry, Timestamp::from_seconds(10_600)));
+    }
+
+    struct Waiting(QueueId, Rank);
+
+    impl Ranked for Waiting {
+        fn rank(&self) -> &Rank {
+            &self.1
+        }
+        fn id(&self) -> &QueueId {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn equals_stay_as_listed_though_one_is_older() {
+        for order in [QueueSortOrder::Priority, QueueSortOrder::Host] {
+            let listed = [(b"a", 30_019, 7), (b"b", 30_019, 5), (b"c", 30_000, 9)];
+            let mut entries = listed.map(|(id, priority, second)| {
+                let rank = Rank {
+                    priority,
+                    created: Timestamp::from_seconds(second),
+                    ..Rank::default()
+                };
+                Waiting(QueueId::parse(id).unwrap(), rank)
+            });
+            sort(&mut entries, order, 0);
+            let order: Vec<_> = entries.iter().map(|entry| entry.0.as_bytes()).collect();
+            assert_eq!(order, [b"c", b"a", b"b"]);
+        }
     }
 }
