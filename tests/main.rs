@@ -64,6 +64,7 @@ scenarios! {
     the_user_database_tells_where_mail_goes_and_what_senders_are_called: "userdb";
     the_tutorials_mailer_lines_call_mail_and_sh: "mailers";
     mail_waits_for_a_dead_exchanger_and_goes_out_when_it_is_up: "remote_queue";
+    sessions_keep_connections_and_hand_on_what_hosts_know: "remote_corners";
     what_cannot_be_delivered_is_refused_or_returned: "refusals";
     the_queue_and_the_maps_are_shared_with_the_real_program: "shared_queue";
     mailers_that_run_when_the_daemon_is_killed_get_whole_messages: "whole_letters";

@@ -280,7 +280,7 @@ impl Post<'_> {
         let trouble = notice.reason.as_ref().or(envelope.message_status.as_ref());
         let reason = trouble.map_or(NO_REASON, Vec::as_slice);
         self.mta.log.syslog(
-            5,
+            6,
             Severity::Info,
             Some(envelope.id_for_log()),
             format_args!(

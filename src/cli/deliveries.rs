@@ -70,6 +70,13 @@ fn waits(mta: &Mta, envelope: &Envelope) -> bool {
 }
 
 fn on_the_spot(mta: &Mta, workspace: &mut Workspace, messages: Vec<LockedEnvelope>) -> ExitStatus {
+    let exit = one_by_one(mta, workspace, messages);
+    run::end_of_run(mta, workspace);
+    exit
+}
+
+/// Delivers and leaves connections open for messages that may follow.
+fn one_by_one(mta: &Mta, workspace: &mut Workspace, messages: Vec<LockedEnvelope>) -> ExitStatus {
     let mut exit = ExitStatus::Ok;
     for message in messages {
         let finished = deliver(mta, workspace, message, Occasion::JustAccepted);
@@ -77,7 +84,6 @@ fn on_the_spot(mta: &Mta, workspace: &mut Workspace, messages: Vec<LockedEnvelop
             exit = finished.exit;
         }
     }
-    run::end_of_run(mta, workspace);
     exit
 }
 
@@ -135,7 +141,7 @@ impl Outlet for DirectOutlet {
         message: LockedEnvelope,
         workspace: &mut Workspace,
     ) -> ExitStatus {
-        on_the_spot(&self.mta, workspace, vec![message])
+        one_by_one(&self.mta, workspace, vec![message])
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config::options::{ErrorMode, PrivacyFlags, QueueSortOrder};
 use crate::config::{Config, VERSION};
 use crate::daemon::queue_runner::Complaints;
 use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
+use crate::delivery::run::end_of_run;
 use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::logging::record::{MailLog, Severity};
 use crate::mta::open::Listeners;
@@ -353,7 +354,9 @@ impl Program {
         let mut workspace = self.workspace(&mta);
         let login = callers_login(&mta);
         let outlet = DirectOutlet::new(Arc::clone(&mta));
-        standard::serve(mta, &login, &mut workspace, &outlet)
+        let exit = standard::serve(Arc::clone(&mta), &login, &mut workspace, &outlet);
+        end_of_run(&mta, &mut workspace);
+        exit
     }
 
     fn test(&self, config: Config) -> ExitStatus {

@@ -158,6 +158,15 @@ impl ConnectionCache {
         }
     }
 
+    /// Lets others have the places that unused sessions hold at their hosts.
+    pub fn give_places_back(&mut self) {
+        for kept in self.places.iter_mut().flatten() {
+            if let Some(session) = &mut kept.session {
+                session.give_place_back();
+            }
+        }
+    }
+
     /// How many places are taken.
     pub fn len(&self) -> usize {
         self.places.iter().flatten().count()

@@ -179,18 +179,23 @@ impl Dialogue {
         };
         witness.traffic().received(mark);
         if lost == Lost::TimedOut {
-            let during = format!(" during {}", self.phase);
-            let words: [&[u8]; 3] = [
-                b"timeout waiting for input from ",
-                &self.host,
-                during.as_bytes(),
-            ];
-            witness.notice(&words.concat());
+            self.tell_timeout(witness);
         }
         if !self.is_off_record {
             witness.transcript(&[text, self.host.as_slice()].concat());
+            witness.trouble(&[b"reply: read error from ", self.host.as_slice()].concat());
         }
         lost
+    }
+
+    fn tell_timeout(&self, witness: &mut dyn Witness) {
+        let during = format!(" during {}", self.phase);
+        let words: [&[u8]; 3] = [
+            b"timeout waiting for input from ",
+            &self.host,
+            during.as_bytes(),
+        ];
+        witness.notice(&words.concat());
     }
 
     /// Says goodbye and closes.
@@ -201,6 +206,32 @@ impl Dialogue {
         wait: Duration,
         witness: &mut dyn Witness,
     ) -> (Option<i32>, Option<Answer>) {
+        let last = self.say_goodbye(wait, witness);
+        (self.stream.close(deadline_in(wait)), last)
+    }
+
+    /// Says goodbye while replies to commands sent before are still to come, and closes when the
+    /// server does.
+    ///
+    /// Gives the first of these replies. Observed: 8.17.1.9, which tells of a server that stays.
+    pub fn quit_draining(mut self, wait: Duration, witness: &mut dyn Witness) -> Option<Answer> {
+        let first = self.say_goodbye(wait, witness);
+        self.phase("Draining Input");
+        let deadline = deadline_in(wait);
+        let error = loop {
+            if let Err(error) = self.stream.read_line(deadline) {
+                break error;
+            }
+        };
+        if lost_by(&error) == Lost::TimedOut {
+            self.tell_timeout(witness);
+        }
+        self.stream.close(deadline_in(wait));
+        first
+    }
+
+    /// Sends QUIT and takes one reply, which is the last one unless others are due.
+    fn say_goodbye(&mut self, wait: Duration, witness: &mut dyn Witness) -> Option<Answer> {
         self.command(b"QUIT", witness);
         let deadline = deadline_in(wait);
         let mut last = None;
@@ -217,7 +248,7 @@ impl Dialogue {
                 }
             }
         }
-        (self.stream.close(deadline), last)
+        last
     }
 
     /// Closes without a word.

@@ -142,6 +142,11 @@ impl Ready {
         self.dialogue.stream().peer_address()
     }
 
+    /// Lets another session have the place this one holds among those with its host.
+    pub fn give_place_back(&mut self) {
+        self.dialogue.stream().give_place_back();
+    }
+
     /// How many messages went through this session.
     pub fn messages(&self) -> u32 {
         self.messages

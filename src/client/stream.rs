@@ -101,7 +101,7 @@ pub struct Stream {
     /// Where the unread part of the buffer begins.
     start: usize,
     /// Given back when the session ends.
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl Stream {
@@ -115,16 +115,21 @@ impl Stream {
             transport,
             buffer: Vec::new(),
             start: 0,
-            _place: None,
+            place: None,
         }
     }
 
     /// Lets the stream hold a place among the sessions with its host.
     pub fn holding(self, place: Place) -> Self {
         Stream {
-            _place: Some(place),
+            place: Some(place),
             ..self
         }
+    }
+
+    /// Gives the place back before the session ends.
+    pub fn give_place_back(&mut self) {
+        self.place = None;
     }
 
     /// The address of the server, if there is one.

@@ -219,7 +219,8 @@ impl Transaction {
         let host = self.host();
         let outcome = Outcome::of_refusal(Phase::Recipient, answer, &host)
             .unwrap_or_else(|| Outcome::lost(Phase::Recipient, Lost::Reset, &host));
-        let (_, last) = self.ready.dialogue.quit(self.ready.timeouts.quit, witness);
+        let wait = self.ready.timeouts.quit;
+        let last = self.ready.dialogue.quit_draining(wait, witness);
         for (at, place) in rest.iter().enumerate() {
             let mut own = outcome.clone();
             own.is_personal = true;

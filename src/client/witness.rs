@@ -31,6 +31,11 @@ pub trait Witness {
     /// Logs something worth noting, such as a server that does not answer.
     fn notice(&mut self, text: &[u8]);
 
+    /// Notes a loss that is what went wrong with the message, unless something did before.
+    fn trouble(&mut self, text: &[u8]) {
+        let _ = text;
+    }
+
     /// Notes what became of these recipients (their places in the list given to the session).
     ///
     /// A recipient whose outcome is temporary may be tried again at another host and settled again.

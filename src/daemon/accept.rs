@@ -17,6 +17,7 @@ use mio::{Events, Poll, Token};
 
 use super::control::{Control, Current, Way};
 use super::gate::{Gate, Place, Refusal};
+use super::guest::Guest;
 use super::listeners::{Listener, gate_limits, open_all};
 use super::parking::Parking;
 use super::service_manager::Inherited;
@@ -55,7 +56,7 @@ const MAX_AT_ONCE: usize = 64;
 /// What reaches the accept thread from other threads.
 pub enum Event {
     /// A worker is done with a session for now.
-    Session(Outcome<Session>),
+    Session(Outcome<Guest>),
     /// Somebody asks something of the daemon.
     Control(Control),
     /// A delivery ended: a place may be free.
@@ -72,7 +73,7 @@ pub struct AcceptLoop {
     /// From other threads.
     pub events: Receiver<Event>,
     /// To the workers.
-    pub ready: Sender<Ready<Session>>,
+    pub ready: Sender<Ready<Guest>>,
     /// The configuration in force.
     pub current: Arc<Current>,
     /// The gate.
@@ -84,7 +85,7 @@ pub struct AcceptLoop {
     /// Connections whose proxy has not spoken yet.
     pub vestibule: Vestibule,
     /// The waiting sessions.
-    pub parking: Parking<Session>,
+    pub parking: Parking<Guest>,
     /// What `ps` shows.
     pub title: Title,
     /// How many children there are, for the control socket.
@@ -112,7 +113,7 @@ impl Title {
 
 impl AcceptLoop {
     /// Makes the parking whose tokens do not meet those of listeners.
-    pub fn empty_parking() -> Parking<Session> {
+    pub fn empty_parking() -> Parking<Guest> {
         Parking::new(FIRST_SESSION)
     }
 
@@ -241,10 +242,10 @@ impl AcceptLoop {
 
     fn begin(&mut self, connection: Connection, stream: TcpStream, place: Place) {
         let session = Session::new(self.current.get(), connection);
-        self.hand_over(Talk::new(session, stream, place), Wake::Start);
+        self.hand_over(Talk::new(Guest::from(session), stream, place), Wake::Start);
     }
 
-    fn hand_over(&mut self, talk: Talk<Session>, wake: Wake) {
+    fn hand_over(&mut self, talk: Talk<Guest>, wake: Wake) {
         let place = talk.place();
         // The channel has room for every session there may be; only workers that are
         // all gone make this fail.
@@ -253,14 +254,14 @@ impl AcceptLoop {
         }
     }
 
-    fn take_back(&mut self, outcome: Outcome<Session>) {
+    fn take_back(&mut self, outcome: Outcome<Guest>) {
         match outcome {
             Outcome::Over(place) => self.gate.leave(place),
             Outcome::Rests(talk, wait) => self.park(*talk, wait),
         }
     }
 
-    fn park(&mut self, talk: Talk<Session>, wait: Wait) {
+    fn park(&mut self, talk: Talk<Guest>, wait: Wait) {
         if let Err((talk, error)) = self.parking.park(self.poll.registry(), talk, wait) {
             log::error!("cannot wait for a client: {error}");
             self.gate.leave(talk.place());

@@ -10,6 +10,7 @@
 //! - [`vestibule`]: connections of proxies that have not told yet whose they are
 //! - [`parking`]: sessions that wait
 //! - [`talk`]: a connection and the conversation on it
+//! - [`guest`]: a session, and what its deliveries leave to the next one
 //! - [`worker`]: the session pool
 //! - [`deliverer`]: the delivery pool
 //! - [`service`]: what the pools work on
@@ -23,6 +24,7 @@ pub mod control;
 pub mod control_socket;
 pub mod deliverer;
 pub mod gate;
+pub mod guest;
 pub mod listeners;
 pub mod parking;
 pub mod pid_file;

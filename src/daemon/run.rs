@@ -21,6 +21,7 @@ use super::control::{Control, Current, Way};
 use super::control_socket::{ControlSocket, State};
 use super::deliverer::{Deliverers, Labour, PoolSize};
 use super::gate::Gate;
+use super::guest::Guest;
 use super::listeners::{Listener, gate_limits, open_all};
 use super::pid_file::PidFile;
 use super::queue_runner::{self, QueueRuns};
@@ -31,7 +32,6 @@ use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable, Macros, Template};
 use crate::mta::{Lifetime, Mta};
 use crate::queue::cleaning::remove_leftovers;
-use crate::server::session::Session;
 use crate::smtp::ExitStatus;
 use crate::sys::helper::Helper;
 use crate::sys::host::{error_text, processors, runnable_tasks};
@@ -468,7 +468,7 @@ fn start_workers(
     plan: &DaemonPlan,
     current: &Arc<Current>,
     deliverers: &Deliverers<MailJob>,
-    ready: &Receiver<worker::Ready<Session>>,
+    ready: &Receiver<worker::Ready<Guest>>,
     doorbell: &Doorbell<Event>,
     max_sessions: usize,
 ) -> io::Result<Vec<thread::JoinHandle<()>>> {
@@ -483,7 +483,7 @@ fn start_workers(
     ));
     let make_tools = move || SessionTools::new(Arc::clone(&outlet));
     let bell = doorbell.clone();
-    let report = move |outcome: Outcome<Session>| bell.ring(Event::Session(outcome));
+    let report = move |outcome: Outcome<Guest>| bell.ring(Event::Session(outcome));
     let count = plan.workers.min(allowed).max(1);
     worker::start(count, ready, &make_tools, &report)
 }

@@ -8,11 +8,10 @@ use super::Deliver;
 use super::control::Current;
 use super::deliverer::{Deliverers, Job, Labour};
 use super::queue_runner::{Complaints, run_once, take_up};
-use super::talk::Conversation;
 use crate::delivery::run::{Occasion, end_of_run};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{EntryName, LockedEnvelope, Match, MatchField, Selection};
-use crate::server::session::{Input, Outlet, Session, Step};
+use crate::server::session::Outlet;
 use crate::smtp::ExitStatus;
 
 /// Stack of a queue run asked for by ETRN, in bytes.
@@ -23,8 +22,8 @@ const MAX_ETRN_RUNS: usize = 4;
 
 /// What a worker lends to the sessions it runs.
 pub struct SessionTools {
-    workspace: Workspace,
-    outlet: Arc<DeliveryOutlet>,
+    pub(super) workspace: Workspace,
+    pub(super) outlet: Arc<DeliveryOutlet>,
 }
 
 impl SessionTools {
@@ -32,20 +31,6 @@ impl SessionTools {
     pub fn new(outlet: Arc<DeliveryOutlet>) -> Self {
         let workspace = Workspace::new(&outlet.current.get().config.options);
         SessionTools { workspace, outlet }
-    }
-}
-
-impl Conversation for Session {
-    type Tools = SessionTools;
-
-    fn step(&mut self, input: Input<'_>, output: &mut Vec<u8>, tools: &mut SessionTools) -> Step {
-        Session::step(
-            self,
-            input,
-            output,
-            &mut tools.workspace,
-            tools.outlet.as_ref(),
-        )
     }
 }
 
@@ -145,7 +130,6 @@ impl Outlet for DeliveryOutlet {
     ) -> ExitStatus {
         let mta = self.current.get();
         (self.deliver)(&mta, workspace, message, Occasion::JustAccepted);
-        end_of_run(&mta, workspace);
         ExitStatus::Ok
     }
 

@@ -32,6 +32,11 @@ pub trait Conversation: Send {
 
     /// Takes what happened, appends replies and says what to wait for.
     fn step(&mut self, input: Input<'_>, output: &mut Vec<u8>, tools: &mut Self::Tools) -> Step;
+
+    /// Clears up when the client has its last reply or is gone.
+    fn end(&mut self, tools: &mut Self::Tools) {
+        let _ = tools;
+    }
 }
 
 /// Why a talk gets a turn.
@@ -151,6 +156,7 @@ impl<C: Conversation> Talk<C> {
             let (interest, deadline) = match self.wish {
                 Step::Close => {
                     self.close();
+                    self.conversation.end(tools);
                     return None;
                 }
                 Step::Park { interest, deadline } => (interest, deadline),
@@ -205,6 +211,7 @@ impl<C: Conversation> Talk<C> {
     fn lost(&mut self, tools: &mut C::Tools) -> Option<Wait> {
         self.unsent.clear();
         self.step(Input::Closed, tools);
+        self.conversation.end(tools);
         None
     }
 

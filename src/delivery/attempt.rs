@@ -153,11 +153,8 @@ impl<'a> Attempt<'a> {
         buffers: &mut RewriteWorkspace,
     ) -> Self {
         let mailer = mta.config.mailers.get(transaction.mailer);
-        let mut indexes = transaction.recipients.clone();
-        if mailer.speaks_smtp() {
-            // Observed: 8.17.1.9 names the recipients of one session from last to first.
-            indexes.reverse();
-        }
+        // Observed: 8.17.1.9 names the recipients of one session or call from last to first.
+        let indexes = transaction.recipients.iter().rev().copied().collect();
         let first = transaction.recipients.first();
         let recipient = first.and_then(|index| envelope.recipients.get(*index));
         let owner = recipient.and_then(|recipient| {
@@ -206,7 +203,8 @@ impl<'a> Attempt<'a> {
         }
         if debug.is_on(49, 1) {
             let from = self.envelope.sender.address.as_slice();
-            for recipient in self.recipients() {
+            let all: Vec<_> = self.recipients().collect();
+            for recipient in all.into_iter().rev() {
                 let to = recipient.address.as_slice();
                 debug.line(&[b"checkcompat(to=", to, b", from=", from, b")"].concat());
             }
@@ -231,9 +229,14 @@ impl<'a> Attempt<'a> {
             .filter_map(|index| self.envelope.recipients.get(*index))
     }
 
-    /// The `$u` of each recipient.
+    /// The `$u` of each recipient; a program has them in the order they were given in.
     fn users(&self) -> Vec<Vec<u8>> {
-        self.recipients()
+        let mut recipients: Vec<_> = self.recipients().collect();
+        if !self.mailer.speaks_smtp() {
+            recipients.reverse();
+        }
+        recipients
+            .into_iter()
             .filter_map(|recipient| recipient.triple.as_ref())
             .map(|triple| {
                 let user = match self.mailer.has(b's') {
@@ -274,11 +277,10 @@ impl<'a> Attempt<'a> {
         let text = format!("552 {enhanced} Message is too large; {most} bytes max");
         ledger.relay_is(self.macros.text(MacroId::H).unwrap_or(b""));
         ledger.controlling = None;
-        let mut places = self.places();
-        if self.mailer.speaks_smtp() {
-            places.reverse();
-        }
-        for place in places {
+        ledger.hide_body();
+        // Observed: where failures are told as exit statuses, the log has that of this one.
+        status.reply = status.diagnostic.clone();
+        for place in self.places().into_iter().rev() {
             ledger.transcript(text.as_bytes());
             ledger.settle(&[place], status.clone());
         }

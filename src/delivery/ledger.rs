@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::client::{Outcome, Witness};
 use crate::envelope::receipt::{Receipt, receipt_of};
-use crate::envelope::{DeliveryStatus, Envelope, RecipientState};
+use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, RecipientState};
 use crate::logging::narrator::Narrator;
 use crate::logging::record::{MailLog, Severity};
 use crate::logging::traffic::TrafficLog;
@@ -53,6 +53,8 @@ pub struct Result {
     troubles: Vec<(bool, Vec<u8>)>,
     /// Lines for the transcript.
     transcript: Vec<Vec<u8>>,
+    /// The message is too large to be sent, so reports must do without its body.
+    hides_body: bool,
     /// Status of the first failure.
     pub exit: Option<ExitStatus>,
 }
@@ -65,6 +67,9 @@ impl Result {
         }
         for (is_permanent, text) in &self.troubles {
             envelope.note_trouble(*is_permanent, text);
+        }
+        if self.hides_body {
+            envelope.flags.insert(EnvelopeFlags::NO_BODY_RETURN);
         }
         for (index, state) in self.states {
             if let Some(recipient) = envelope.recipients.get_mut(index) {
@@ -125,6 +130,11 @@ impl<'a> Ledger<'a> {
     /// Closes the books.
     pub fn close(self) -> Result {
         self.result
+    }
+
+    /// Keeps the body out of reports.
+    pub fn hide_body(&mut self) {
+        self.result.hides_body = true;
     }
 
     /// Tells of a program that ended by a signal; that is why its recipients wait.
@@ -287,6 +297,10 @@ impl Witness for Ledger<'_> {
         let id = self.envelope.id_for_log();
         self.log
             .syslog(2, Severity::Notice, Some(id), format_args!("{shown}"));
+    }
+
+    fn trouble(&mut self, text: &[u8]) {
+        self.result.troubles.push((false, text.to_vec()));
     }
 
     fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {

@@ -207,6 +207,9 @@ impl Witness for Told<'_> {
     fn notice(&mut self, text: &[u8]) {
         self.witness.notice(text);
     }
+    fn trouble(&mut self, text: &[u8]) {
+        self.witness.trouble(text);
+    }
     fn settled(&mut self, recipients: &[usize], outcome: &Outcome) {
         self.last_reply = outcome.reply.clone().or_else(|| self.last_reply.take());
         self.witness.settled(recipients, outcome);

@@ -114,7 +114,9 @@ fn run_message(
         host.as_bytes().to_vec(),
         port.to_string().into_bytes(),
     ];
-    let options = Options::default();
+    let mut options = Options::default();
+    // The server of the tests stays when it was told goodbye.
+    options.timeouts.quit = std::time::Duration::from_millis(100);
     let mail = MailCommand {
         sender: b"ann@me.test".to_vec(),
         size: 20,
@@ -237,6 +239,14 @@ fn the_second_exchanger_takes_what_the_first_cannot() {
     let desk = run("two.test", server.port, &["a@x"], b"am");
     assert_eq!(desk.fates(), ["[0] 0 2.0.0"]);
     assert_eq!(desk.relay, "mx.test. [127.0.0.1]");
+}
+
+#[test]
+fn a_server_that_stays_after_its_421_is_told_of() {
+    let server = ScriptedServer::start(&[("RCPT", "421 bye")]);
+    let desk = run("mx.test", server.port, &["x@far.test"], b"");
+    let told = "timeout waiting for input from mx.test. during Draining Input";
+    assert_eq!(desk.notebook.problems, [told]);
 }
 
 #[test]

@@ -68,30 +68,33 @@ pub fn mail_exchangers(
 ) -> Result<MxList, MxFailure> {
     let mut whole: Option<MxList> = None;
     let mut failure = None;
+    let fallbacks = fallbacks(resolver, rules);
     for group in split_list(domain, b':') {
         let mut members = split_list(group, b',');
         shuffle(&mut members);
         for member in members {
-            match exchangers_of(resolver, member, rules) {
-                Ok(found) => match &mut whole {
-                    Some(list) => list.exchangers.extend(found.exchangers),
-                    None => whole = Some(found),
+            let mut found = match exchangers_of(resolver, member, rules) {
+                Ok(found) => found,
+                Err(MxFailure::Lookup(_)) if !rules.fallback.is_empty() => MxList {
+                    exchangers: Vec::new(),
+                    is_host_itself: false,
                 },
-                Err(other) => failure = Some(more_hopeful(failure, other)),
+                Err(other) => {
+                    failure = Some(more_hopeful(failure, other));
+                    continue;
+                }
+            };
+            // Observed: 8.17.1.9 tries the fallback of one member before the next member.
+            found.exchangers.extend_from_slice(&fallbacks);
+            match &mut whole {
+                Some(list) => list.exchangers.extend(found.exchangers),
+                None => whole = Some(found),
             }
         }
     }
-    let mut list = match (whole, failure) {
-        (Some(list), _) => list,
-        (None, Some(MxFailure::Lookup(_))) if !rules.fallback.is_empty() => MxList {
-            exchangers: Vec::new(),
-            is_host_itself: false,
-        },
-        (None, failure) => {
-            return Err(failure.unwrap_or(MxFailure::Lookup(ResolveFailure::NotFound)));
-        }
+    let Some(mut list) = whole else {
+        return Err(failure.unwrap_or(MxFailure::Lookup(ResolveFailure::NotFound)));
     };
-    add_fallback(resolver, rules, &mut list);
     list.exchangers.truncate(MAX_EXCHANGERS);
     if list.exchangers.is_empty() {
         return Err(MxFailure::Lookup(ResolveFailure::NotFound));
@@ -119,20 +122,21 @@ pub fn literal_hosts(domain: &[u8]) -> MxList {
     }
 }
 
-/// Appends `FallbackMXhost` behind everything else, unless that is ourselves.
-fn add_fallback(resolver: &dyn Resolver, rules: &MxRules<'_>, list: &mut MxList) {
+/// Lists the hosts of `FallbackMXhost`, which come behind all others, unless that is ourselves.
+fn fallbacks(resolver: &dyn Resolver, rules: &MxRules<'_>) -> Vec<Exchanger> {
     if rules.fallback.is_empty() {
-        return;
+        return Vec::new();
     }
-    for member in split_list(rules.fallback, b':') {
-        if let Ok(found) = exchangers_of(resolver, member, rules) {
-            let fallbacks = found.exchangers.into_iter().map(|exchanger| Exchanger {
-                preference: u16::MAX,
-                ..exchanger
-            });
-            list.exchangers.extend(fallbacks);
-        }
-    }
+    let found = split_list(rules.fallback, b':')
+        .into_iter()
+        .filter_map(|member| exchangers_of(resolver, member, rules).ok());
+    found
+        .flat_map(|list| list.exchangers)
+        .map(|exchanger| Exchanger {
+            preference: u16::MAX,
+            ..exchanger
+        })
+        .collect()
 }
 
 /// The exchangers of one member of a list.
@@ -393,6 +397,17 @@ mod tests {
         assert_eq!(hosts("none.test", &fallback).unwrap(), ["plain.test."]);
         assert_eq!(hosts("down.test", &fallback).unwrap(), ["plain.test."]);
         assert_eq!(hosts("null.test", &fallback), Err(MxFailure::NullMx));
+        assert_eq!(
+            hosts("down.test:[10.0.0.1]:far.test", &fallback).unwrap(),
+            [
+                "plain.test.",
+                "[10.0.0.1]",
+                "plain.test.",
+                "mx1.far.test.",
+                "plain.test."
+            ],
+            "each member has its own"
+        );
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl HostMemory {
         (when.elapsed() < limit).then_some(outcome)
     }
 
+    /// Says whether no failure is known.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
     /// Forgets everything, before the next run.
     pub fn forget(&mut self) {
         self.hosts.clear();

@@ -27,4 +27,9 @@ impl Memory {
             hosts: HostMemory::default(),
         }
     }
+
+    /// Says whether there is nothing to remember.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty() && self.hosts.is_empty()
+    }
 }

@@ -223,7 +223,10 @@ impl<'a> Desk<'a> {
         let macros = &mut self.envelope.macros;
         macros.set_text(MacroId::I, &id);
         macros.set_text(MacroId::UNDERSCORE, &caller);
-        macros.set_text(MacroId::A, rfc5322_date(now).as_bytes());
+        // A date from the command line (-Ma) stays; observed: 8.17.1.9.
+        if !self.mta.config.macros.get(MacroId::A).is_some() {
+            macros.set_text(MacroId::A, rfc5322_date(now).as_bytes());
+        }
         macros.set_text(MacroId::B, rfc5322_date(now).as_bytes());
         macros.set_text(MacroId::D, ctime_date(now).as_bytes());
         macros.set_text(MacroId::letter(b't'), numeric_date(now).as_bytes());

@@ -171,6 +171,7 @@ impl Session {
         let policy = self.parameter_policy();
         // Observed: 8.17.1.9 keeps all parameters of a refused MAIL but this one.
         self.transaction.parameters.size = None;
+        self.envelope.size = 0;
         let mut result = Ok(());
         for parameter in parameter::split(text) {
             result =
