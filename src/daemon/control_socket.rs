@@ -208,7 +208,8 @@ fn machine_status(state: &State) -> String {
 fn help(mta: &Mta) -> Vec<u8> {
     let config = &mta.config;
     let path = config.options.running.help_file.as_deref();
-    let Some(lines) = path.and_then(help_file::read) else {
+    let policy = config.options.security.dont_blame_sendmail;
+    let Some(lines) = path.and_then(|path| help_file::read(path, policy)) else {
         let version = config.expanded_macro(MacroId::V);
         let text = [
             b"502 5.3.0 Sendmail ",
@@ -217,7 +218,7 @@ fn help(mta: &Mta) -> Vec<u8> {
         ];
         return text.concat();
     };
-    let found = help_file::topic_lines(&lines, b"control", <[u8]>::to_vec);
+    let found = help_file::topic_lines(&lines, b"control", None, <[u8]>::to_vec);
     if found.is_empty() {
         return b"504 5.3.0 HELP topic \"control\" unknown\r\n".to_vec();
     }

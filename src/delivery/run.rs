@@ -9,6 +9,7 @@
 
 use crate::alias::expand::expand_recipients;
 use crate::config::options::ErrorMode;
+use crate::envelope::prepare::set_priority;
 use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, RecipientState};
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
@@ -255,6 +256,11 @@ fn expand(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
         workspace.complaints.as_mut(),
     );
     expand_recipients(envelope, &mut cx);
+    if envelope.flags.contains(EnvelopeFlags::AS_FROM_QUEUE) {
+        // Observed: 8.17.1.9 counts anew what it reads again.
+        let recipients = envelope.open_recipients();
+        set_priority(envelope, &mta.config, recipients);
+    }
 }
 
 /// Carries out all transactions of a message; returns the status of the first failure.

@@ -34,6 +34,11 @@ pub fn prepare(envelope: &mut Envelope, config: &Config, macros: &Macros<'_>, re
         envelope.flags.insert(EnvelopeFlags::NO_BODY_RETURN);
     }
     envelope.flags.insert(EnvelopeFlags::SPLIT);
+    set_priority(envelope, config, recipients);
+}
+
+/// Computes the priority of a message with a number of recipients.
+pub fn set_priority(envelope: &mut Envelope, config: &Config, recipients: usize) {
     let factors = priority::PriorityFactors {
         class: config.options.queueing.class_factor,
         recipient: config.options.queueing.recipient_factor,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::class::MapClass;
 use super::flags::{FlagsAndFile, MapFlags, parse_flags, skip_spaces, split_word};
 use crate::dns::resolver::RecordType;
+use crate::logging::record::Severity;
 use crate::sys::posix_regex::{PosixRegex, RegexFlags};
 use crate::text::bytes::parse_decimal;
 use crate::text::interval::{IntervalUnit, parse_interval};
@@ -52,7 +53,7 @@ pub enum Details {
     /// Class `dns`.
     Dns(DnsDetails),
     /// Class `syslog`.
-    Syslog(log::Level),
+    Syslog(Severity),
 }
 
 /// A compiled pattern and what to do with its substrings.
@@ -449,7 +450,7 @@ impl MapDefinition {
     }
 
     fn read_syslog(&mut self, arguments: &[u8], errors: &mut Vec<DefinitionError>) {
-        let mut level = log::Level::Info;
+        let mut level = Severity::Info;
         let mut rest = skip_spaces(arguments);
         while let Some((b'-', letter_on)) = rest.split_first() {
             let Some((&letter, value)) = letter_on.split_first() else {
@@ -621,18 +622,22 @@ fn record_type(name: &[u8]) -> Option<RecordType> {
     RecordType::from_name(name).filter(|kind| *kind != RecordType::Any)
 }
 
-fn priority(name: &[u8]) -> Option<log::Level> {
+fn priority(name: &[u8]) -> Option<Severity> {
     let name = name
         .strip_prefix(b"LOG_")
         .unwrap_or(name)
         .to_ascii_uppercase();
-    match &*name {
-        b"EMERG" | b"ALERT" | b"CRIT" | b"ERR" => Some(log::Level::Error),
-        b"WARNING" => Some(log::Level::Warn),
-        b"NOTICE" | b"INFO" => Some(log::Level::Info),
-        b"DEBUG" => Some(log::Level::Debug),
-        _ => None,
-    }
+    Some(match &*name {
+        b"EMERG" => Severity::Emergency,
+        b"ALERT" => Severity::Alert,
+        b"CRIT" => Severity::Critical,
+        b"ERR" => Severity::Error,
+        b"WARNING" => Severity::Warning,
+        b"NOTICE" => Severity::Notice,
+        b"INFO" => Severity::Info,
+        b"DEBUG" => Severity::Debug,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

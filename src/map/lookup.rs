@@ -70,6 +70,11 @@ pub trait LookupHost {
         self.complain(text);
     }
 
+    /// Returns the id of the message at hand, which lines of the log begin with.
+    fn queue_id(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Returns the debug level of category 38, 0 if it is off.
     fn trace_level(&self) -> u8 {
         0

@@ -7,7 +7,6 @@
 
 mod alias_rebuild;
 mod header_checks;
-mod homes;
 mod memory;
 pub mod open;
 mod queue_groups;

@@ -40,6 +40,8 @@ pub struct Routing<'a> {
     faults: Vec<Vec<u8>>,
     /// Who looks on.
     observer: Option<&'a mut dyn Observer>,
+    /// The macros of the last user whose `.forward` was looked for.
+    pub left_behind: Option<MacroTable>,
 }
 
 /// Keeps messages, and lets somebody look on.
@@ -100,6 +102,7 @@ impl<'a> Routing<'a> {
             skips_ruleset_5: false,
             faults: Vec::new(),
             observer: None,
+            left_behind: None,
         }
     }
 
@@ -164,7 +167,9 @@ impl Router for Routing<'_> {
         front.set_text(MacroId::H, user.host);
         front.set_text(MacroId::Z, user.home);
         let macros = Macros::new(&mut front, Some(self.macros), &self.mta.config.macros);
-        path.expanded(&macros)
+        let expanded = path.expanded(&macros);
+        self.left_behind = Some(front);
+        expanded
     }
 
     fn is_trusted(&self, user: &[u8]) -> bool {

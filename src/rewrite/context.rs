@@ -331,6 +331,11 @@ impl LookupHost for Host<'_, '_> {
         self.trace.complain_of_system(text);
     }
 
+    fn queue_id(&self) -> Option<Vec<u8>> {
+        let id = self.macros.expanded(MacroId::I);
+        (!id.is_empty()).then_some(id)
+    }
+
     fn trace_level(&self) -> u8 {
         self.trace.level(38)
     }

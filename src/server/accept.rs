@@ -130,17 +130,10 @@ impl Session {
         self.name_single_recipient();
         self.set_dates();
         let mta = std::sync::Arc::clone(&self.mta);
-        let is_expanded = self.is_interactive();
         let envelope = &mut *self.envelope;
         let mut front = std::mem::take(&mut envelope.macros);
         let sender = front.text(MacroId::F).unwrap_or_default().to_vec();
         front.set_text(MacroId::G, &sender);
-        if let Some(home) = is_expanded
-            .then(|| mta.home_of_last_user(envelope))
-            .flatten()
-        {
-            front.set_text(MacroId::Z, &home);
-        }
         let macros = Macros::new(&mut front, None, &mta.config.macros);
         prepare(
             envelope,
@@ -155,6 +148,7 @@ impl Session {
             front.set_text(MacroId::MSG_ID, id);
         }
         front.remove(MacroId::Z);
+        front.remove(MacroId::H);
         if let Some(date) = origination_date(envelope) {
             front.set_text(MacroId::A, &date);
         }
@@ -274,7 +268,13 @@ impl Session {
         let quarantined = envelope.quarantine.is_some();
         let is_verified = self.has_verified(&envelope);
         let id = envelope.id_for_log().to_vec();
-        let durability = Durability::of(self.mta.config.options.queueing.super_safe, mode);
+        // Nobody delivers a quarantined message now, so it must be in the queue whatever the mode.
+        let fate = if quarantined {
+            DeliveryMode::QueueOnly
+        } else {
+            mode
+        };
+        let durability = Durability::of(self.mta.config.options.queueing.super_safe, fate);
         let mta = std::sync::Arc::clone(&self.mta);
         let mut parts = mta.split_by_queue_group(envelope, &mut call.workspace.rewrite);
         if !self.is_interactive() {

@@ -116,7 +116,12 @@ impl Session {
             return true;
         }
         let (name, address) = (self.client.name.clone(), self.client.address.clone());
+        // No message has an id yet (observed: 8.17.1.9).
+        self.envelope.macros.remove(MacroId::I);
         let verdict = self.check("check_relay", &[&name, &address], call);
+        if let Some(id) = &self.envelope.id {
+            self.envelope.macros.set_text(MacroId::I, id.as_bytes());
+        }
         match verdict {
             Verdict::Accept | Verdict::Quarantine(_) => true,
             Verdict::Discard => {
@@ -211,7 +216,10 @@ impl Session {
         self.set_dates();
         let mta = std::sync::Arc::clone(&self.mta);
         let template = &mta.config.options.receiving.smtp_greeting_message;
-        self.expand(template)
+        let greeting = self.expand(template);
+        // There is no message yet that could have been tried.
+        self.envelope.macros.remove(MacroId::NTRIES);
+        greeting
     }
 
     /// Refuses a client that talked before it was greeted.
@@ -282,8 +290,6 @@ impl Session {
             set(MacroId::CLIENT_RATE, rate.to_string().as_bytes());
             set(MacroId::TOTAL_RATE, rates.total_rate.to_string().as_bytes());
         }
-        set(MacroId::letter(b's'), &client.name);
-        set(MacroId::R, b"SMTP");
         self.set_port_macros();
     }
 

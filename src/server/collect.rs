@@ -283,8 +283,6 @@ impl Collector {
             LineUse::Separator => self.end_header(header),
             LineUse::Body => {
                 self.end_header(header);
-                let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
-                self.header_size = self.header_size.saturating_sub(length + 1);
                 self.write_body(line);
                 self.write_body(b"\n");
             }

@@ -11,6 +11,7 @@ use super::wording;
 use crate::alias::expand::Expansion;
 use crate::envelope::{Envelope, Recipient};
 use crate::logging::narrator::Silent;
+use crate::macros::MacroId;
 use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::smtp::Reply;
 
@@ -79,6 +80,12 @@ impl Session {
         let mut expansion = Expansion::new(envelope, &mut cx);
         work(&mut expansion);
         expansion.finish();
+        if let Some(left) = router.left_behind {
+            // Observed: 8.17.1.9, where looking for a `.forward` leaves `$u`, `$h` and `$z` behind.
+            for id in [MacroId::U, MacroId::H, MacroId::Z] {
+                macros.set_text(id, left.text(id).unwrap_or(b""));
+            }
+        }
         envelope.macros = macros;
         let told = std::mem::replace(&mut envelope.transcript, transcript);
         first_refusal(told.as_bytes())

@@ -18,7 +18,7 @@ use crate::mta::{Workspace, phrase_rules};
 use crate::rewrite::check::{Checked, Comments, RulesetAnswer};
 use crate::rewrite::resolve::{ErrorSource, Resolving};
 use crate::rewrite::{Kept, Place, Resolution, RewriteContext, Role, RulesetId};
-use crate::smtp::{Reply, Verdict};
+use crate::smtp::{ExitStatus, Reply, Verdict};
 use crate::text::bytes::escape_for_display;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 use crate::token::{Complaint, TokenizeOptions};
@@ -88,7 +88,7 @@ impl Session {
         } else {
             b""
         };
-        if is_about_address && !checked.exit.is_temporary() {
+        if !checked.exit.is_temporary() {
             self.remember_exit(checked.exit);
         }
         self.note_verdict(hook, arguments, checked, about)
@@ -175,24 +175,20 @@ impl Session {
         role: Role,
         call: &mut Call<'_>,
     ) -> Result<Parsed, Reply> {
-        let is_comment = address.starts_with(b"(");
-        if role == Role::Sender && (address == b"<>" || is_comment) {
-            return Ok(Parsed {
-                triple: None,
-                deferral: None,
-            });
-        }
         let how = Resolving {
             role,
             place: Place::Envelope,
             delimiter: None,
         };
         let (resolved, kept) = self.with_rules(call.workspace, |cx| cx.resolve(address, how));
-        if let Resolution::Error(error) = &resolved.resolution
-            && matches!(error.source, ErrorSource::Mailer { .. })
-            && !error.exit.is_temporary()
-        {
-            self.remember_exit(error.exit);
+        if let Resolution::Error(error) = &resolved.resolution {
+            match error.source {
+                ErrorSource::Mailer { .. } if !error.exit.is_temporary() => {
+                    self.remember_exit(error.exit);
+                }
+                ErrorSource::Rules(_) => self.remember_exit(ExitStatus::Software),
+                ErrorSource::Mailer { .. } | ErrorSource::Mailbox(_) | ErrorSource::Syntax => {}
+            }
         }
         if let Some(complaint) = kept.complaints.first() {
             return Err(reply_of(complaint));

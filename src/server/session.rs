@@ -138,6 +138,8 @@ pub struct Session {
     pub(super) state: State,
     /// What the client called itself.
     pub(super) hello: Option<Hello>,
+    /// `$r` of the next message; that of a refused hello is believed too.
+    pub(super) protocol: &'static [u8],
     /// The envelope of the transaction at hand or of the next one; its id names the session in the log.
     pub(super) envelope: Box<Envelope>,
     pub(super) transaction: Transaction,
@@ -171,7 +173,11 @@ impl Session {
             .port
             .and_then(|index| options.daemon_ports.get(index))
             .is_none_or(|port| !port.has_modifier(b'E'));
-        let features = Features::from_privacy(options.security.privacy_options, etrn);
+        let mut features = Features::from_privacy(options.security.privacy_options, etrn);
+        features.requires_auth = connection
+            .port
+            .and_then(|index| options.daemon_ports.get(index))
+            .is_some_and(|port| port.has_modifier(b'a'));
         let receiving = &options.receiving;
         let guard = Guard::new(
             receiving.max_noop_commands,
@@ -185,6 +191,7 @@ impl Session {
             guard,
             state: State::Fresh,
             hello: None,
+            protocol: b"SMTP",
             envelope: Box::default(),
             transaction: Transaction::default(),
             refusal: None,

@@ -93,7 +93,9 @@ impl Dialogue {
         let peer = "127.0.0.2:4000".parse().expect("an address");
         let local = "127.0.0.1:25".parse().expect("an address");
         let workspace = Workspace::new(&mta.config.options);
-        let session = Session::new(mta, Connection::network(peer, local, None));
+        // As a connection to the first port, where the test configures one.
+        let port = (!mta.config.options.daemon_ports.is_empty()).then_some(0);
+        let session = Session::new(mta, Connection::network(peer, local, port));
         let mut dialogue = Self {
             session,
             workspace,
@@ -558,5 +560,18 @@ fn no_octets_make_a_session_panic() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_port_may_want_authentication() {
+    for (modifier, reply) in [
+        ("a", "530 5.7.0 Authentication required\r\n"),
+        ("c", "250 2.1.0 <ann>... Sender ok\r\n"),
+    ] {
+        let port = format!("O DaemonPortOptions=Name=X, M={modifier}\n");
+        let mut dialogue = Dialogue::with(&port);
+        let reply_to = dialogue.raw(b"MAIL FROM:<ann>\r\n");
+        assert_eq!(reply_to, reply, "{modifier}");
     }
 }

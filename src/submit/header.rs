@@ -129,26 +129,29 @@ impl Desk<'_> {
         }
         if let Some(only) = &self.only_operand {
             self.envelope.macros.set_text(MacroId::U, only);
+        } else {
+            self.envelope.macros.remove(MacroId::U);
         }
         let living = self.counted_recipients();
+        // What was known before the header was read is what fields of H lines show.
+        let named = self.operand_count.to_string();
         self.envelope
             .macros
-            .set_text(MacroId::NRCPTS, living.to_string().as_bytes());
+            .set_text(MacroId::NRCPTS, named.as_bytes());
         let mut own = std::mem::take(&mut self.envelope.macros);
         // The header that reaches the queue shows the sender as nobody's rules left it.
         let canonical = own.text(MacroId::F).unwrap_or_default().to_vec();
         let is_null = self.envelope.sender.is_null();
         own.set_text(MacroId::G, if is_null { b"" } else { &canonical });
-        for (id, left_behind) in [(MacroId::Z, &self.home), (MacroId::H, &self.host)] {
-            if let Some(text) = left_behind {
-                own.set_text(id, text);
-            }
+        if let Some(host) = &self.host {
+            own.set_text(MacroId::H, host);
         }
         let macros = Macros::new(&mut own, None, &self.mta.config.macros);
         prepare(&mut self.envelope, &self.mta.config, &macros, living);
         own.remove(MacroId::G);
         own.remove(MacroId::Z);
         own.remove(MacroId::H);
+        own.set_text(MacroId::NRCPTS, living.to_string().as_bytes());
         own.set_text(MacroId::MSG_SIZE, self.envelope.size.to_string().as_bytes());
         self.envelope.macros = own;
         if let Some(kind) = self.envelope.body_type {

@@ -156,6 +156,8 @@ impl Reading<'_> {
             }
             LineUse::Body => {
                 self.end_header();
+                // Observed: 8.17.1.9 counts the line that ends a header.
+                self.input.header_size += piece.bytes.len() as u64 + u64::from(piece.has_newline);
                 self.body(piece)?;
             }
         }

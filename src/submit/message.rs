@@ -6,6 +6,7 @@
 //! an owner get an entry of their own. Delivery is the caller's business.
 
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::SubmitArguments;
@@ -130,8 +131,8 @@ pub(super) struct Desk<'a> {
     pub(super) only_operand: Option<Vec<u8>>,
     /// What is said of the submitter.
     pub(super) warnings: Warnings,
-    /// Home of the last local user among the operands: `$z` where H lines are expanded.
-    pub(super) home: Option<Vec<u8>>,
+    /// Recipients that operands named.
+    pub(super) operand_count: usize,
     /// Host of the last operand: `$h` where H lines are expanded.
     pub(super) host: Option<Vec<u8>>,
     /// While the message is read the last error is kept, to be told when it has been read.
@@ -208,7 +209,7 @@ impl<'a> Desk<'a> {
             next: Next::Deliver,
             only_operand: None,
             warnings: Warnings::default(),
-            home: None,
+            operand_count: 0,
             host: None,
             held: None,
         };
@@ -303,6 +304,11 @@ impl<'a> Desk<'a> {
         if let Some(name) = &resolved.sender.full_name {
             macros.set_text(MacroId::X, name);
         }
+        if let (Some(triple), Some(user)) = (&resolved.sender.triple, &resolved.sender.controlling)
+            && self.mta.config.mailers.get(triple.mailer).has(b'w')
+        {
+            macros.set_text(MacroId::Z, user.home.as_os_str().as_bytes());
+        }
         self.envelope.sender = resolved.sender;
         self.envelope.sender.is_explicit =
             self.arguments.sender.is_some() && resolved.complaints.is_empty();
@@ -324,7 +330,10 @@ impl<'a> Desk<'a> {
             self.only_operand = Some(one_line(only));
         }
         self.operand_errors = self.summary.errors;
-        self.home = self.mta.home_of_last_user(&self.envelope);
+        self.operand_count = self.counted_recipients();
+        let count = self.operand_count.to_string();
+        let macros = &mut self.envelope.macros;
+        macros.set_text(MacroId::NRCPTS, count.as_bytes());
     }
 
     /// Expands address lists; returns how many addresses they have.
@@ -364,12 +373,20 @@ impl<'a> Desk<'a> {
             count += expansion.add_list_text(list, &template);
         }
         let summary = expansion.finish();
+        let left_behind = routing.left_behind.take();
         // Resolving leaves user and host of the last address behind.
         macros.remove(MacroId::U);
         if origin == Origin::Operands {
             self.host = macros.text(MacroId::H).map(<[u8]>::to_vec);
+            if let Some(left) = left_behind {
+                // So does looking for a `.forward`. Observed: 8.17.1.9.
+                for id in [MacroId::U, MacroId::Z] {
+                    macros.set_text(id, left.text(id).unwrap_or(b""));
+                }
+            }
+        } else {
+            macros.remove(MacroId::H);
         }
-        macros.remove(MacroId::H);
         self.envelope.macros = macros;
         self.summary.errors += summary.errors;
         self.summary.exit = self.summary.exit.or(summary.exit);

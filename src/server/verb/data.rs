@@ -44,7 +44,7 @@ impl Session {
         if recipients == 0 {
             return Err(wording::reply(b"503 5.0.0 Need RCPT (recipient)"));
         }
-        let count = recipients.to_string();
+        let count = self.transaction.accepted_recipients.to_string();
         match self.check("check_data", &[count.as_bytes()], call) {
             Verdict::Accept => {}
             Verdict::Discard => self.transaction.discards = true,

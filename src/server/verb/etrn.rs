@@ -18,12 +18,12 @@ impl Session {
             Ok(after) => after,
             Err(instead) => return instead,
         };
-        if argument.is_empty() {
-            self.say_text(call, "500 5.5.2 Parameter required");
-            return after;
-        }
         if !self.features.etrn {
             self.say_text(call, "502 5.7.0 Sorry, we do not allow this operation");
+            return after;
+        }
+        if argument.is_empty() {
+            self.say_text(call, "500 5.5.2 Parameter required");
             return after;
         }
         let verdict = self.check("check_etrn", &[argument], call);

@@ -5,7 +5,6 @@ use super::super::session::{Call, Flow, Session};
 use super::super::state::Hello;
 use super::super::wording;
 use crate::logging::record::Severity;
-use crate::macros::MacroId;
 use crate::smtp::Reply;
 use crate::text::bytes::escape_for_display;
 
@@ -26,9 +25,7 @@ impl Session {
         }
         // Observed: 8.17.1.9 believes the protocol even of a hello it refuses.
         let protocol: &'static [u8] = if verb == b"EHLO" { b"ESMTP" } else { b"SMTP" };
-        for table in [&mut self.macros, &mut self.envelope.macros] {
-            table.set_text(MacroId::R, protocol);
-        }
+        self.protocol = protocol;
         if name.is_empty() {
             let text = [b"501 ", verb, b" requires domain address"].concat();
             self.say(call, &wording::reply(&text));
@@ -53,7 +50,10 @@ impl Session {
             self.clear_transaction(&word);
         }
         self.last_verb = "helo";
-        self.introduce(verb, name);
+        self.hello = Some(Hello {
+            name: name.to_vec(),
+            protocol,
+        });
         self.say_hello(verb, valid, call);
         after
     }
@@ -79,19 +79,6 @@ impl Session {
                 escape_for_display(&self.client.address)
             ),
         );
-    }
-
-    /// Notes the name in the macros of the connection and of the envelope.
-    fn introduce(&mut self, verb: &[u8], name: &[u8]) {
-        let protocol: &'static [u8] = if verb == b"EHLO" { b"ESMTP" } else { b"SMTP" };
-        for table in [&mut self.macros, &mut self.envelope.macros] {
-            table.set_text(MacroId::letter(b's'), name);
-            table.set_text(MacroId::R, protocol);
-        }
-        self.hello = Some(Hello {
-            name: name.to_vec(),
-            protocol,
-        });
     }
 
     fn say_hello(&mut self, verb: &[u8], valid: bool, call: &mut Call<'_>) {

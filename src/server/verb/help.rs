@@ -11,7 +11,8 @@ impl Session {
     pub(super) fn help(&mut self, topic: &[u8], call: &mut Call<'_>) -> Flow {
         let version = self.mta.config.expanded_macro(MacroId::letter(b'v'));
         let path = self.mta.config.options.running.help_file.as_deref();
-        let Some(lines) = path.and_then(read) else {
+        let policy = self.mta.config.options.security.dont_blame_sendmail;
+        let Some(lines) = path.and_then(|path| read(path, policy)) else {
             let text = [
                 b"502 5.3.0 Sendmail ",
                 version.as_slice(),
@@ -27,9 +28,11 @@ impl Session {
         } else {
             topic.to_ascii_lowercase()
         };
-        let mut found = topic_lines(&lines, &wanted, |text| self.expand_help(text));
+        let banner = [b"This is Sendmail version ", version.as_slice()].concat();
+        let banner = summary.then_some(banner.as_slice());
+        let mut found = topic_lines(&lines, &wanted, banner, |text| self.expand_help(text));
         if found.is_empty() {
-            let shown = topic.get(..10).unwrap_or(topic);
+            let shown = wanted.get(..10).unwrap_or(&wanted);
             let text = [b"504 5.3.0 HELP topic \"", shown, b"\" unknown"].concat();
             self.say(call, &wording::reply(&text));
             return Flow::Next;

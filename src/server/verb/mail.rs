@@ -1,16 +1,19 @@
 //! MAIL: the sender and the parameters of the message.
 
-use super::super::addressing::PathFault;
+use std::os::unix::ffi::OsStrExt;
+
+use super::super::addressing::{PathArgument, PathFault};
 use super::super::session::{Call, Flow, Session};
 use super::super::wording;
 use crate::config::options::PrivacyFlags;
-use crate::envelope::{ControllingUser, EnvelopeFlags, Return, Sender};
+use crate::envelope::{ControllingUser, EnvelopeFlags, Return, Sender, set_process_macros};
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
+use crate::mailer::MailerTriple;
 use crate::message::{BodyType, HeaderField};
 use crate::rewrite::Role;
 use crate::smtp::parameter::{self, BodyParameter, ParameterPolicy};
-use crate::smtp::{Reply, Verdict};
+use crate::smtp::{ExitStatus, Reply, Verdict};
 use crate::sys::host::free_space;
 use crate::text::bytes::escape_for_display;
 
@@ -32,6 +35,7 @@ impl Session {
 
     fn open_transaction(&mut self, argument: &[u8], call: &mut Call<'_>) -> Result<Vec<u8>, Reply> {
         self.may_mail()?;
+        self.name_client();
         self.warn_of_missing_hello();
         self.transaction.parameters.smtp_utf8 = false;
         let path = match self.split_path(argument, b"from") {
@@ -43,13 +47,17 @@ impl Session {
                 return Err(refusal);
             }
         };
-        let address = path.address.to_vec();
+        let (address, given) = self.stand_in(&path);
         self.envelope.macros.set_text(MacroId::NRCPTS, b"0");
         self.envelope.macros.set_text(MacroId::NBADRCPTS, b"0");
+        self.set_sender(&address, &given, call)?;
         self.transaction.owes_sender_line = true;
-        self.set_sender(&address, call)?;
         self.warn_of_other_user();
         self.take_mail_parameters(path.parameters)?;
+        if path.address.starts_with(b"(") {
+            // There is no address to ask about (observed: 8.17.1.9).
+            return Ok(address);
+        }
         match self.check("check_mail", &[&address], call) {
             Verdict::Accept => {}
             Verdict::Discard => self.transaction.discards = true,
@@ -74,6 +82,44 @@ impl Session {
     }
 
     /// Adds X-Authentication-Warning: for a client that did not introduce itself.
+    /// Sets `$r`, `$s` and `${ntries}`, which no macro of the connection tells before the first MAIL.
+    ///
+    /// Observed: 8.17.1.9.
+    fn name_client(&mut self) {
+        let name = match &self.hello {
+            Some(hello) => &hello.name,
+            None => &self.client.name,
+        };
+        let macros = &mut self.envelope.macros;
+        macros.set_text(MacroId::letter(b's'), name);
+        macros.set_text(MacroId::R, self.protocol);
+        set_process_macros(macros, 0);
+    }
+
+    /// Returns the sender, and what he was given as.
+    ///
+    /// A comment without an address stands for the error daemon. Observed: 8.17.1.9.
+    fn stand_in(&self, path: &PathArgument<'_>) -> (Vec<u8>, Vec<u8>) {
+        let given = [path.address, path.parameters].concat();
+        if !path.address.starts_with(b"(") {
+            return (path.address.to_vec(), given);
+        }
+        self.log_bad_sender(&given);
+        (self.mta.config.expanded_macro(MacroId::N), given)
+    }
+
+    fn log_bad_sender(&self, given: &[u8]) {
+        self.log(
+            3,
+            Severity::Notice,
+            format_args!(
+                "setsender: {}: invalid or unparsable, received from {}",
+                escape_for_display(given.trim_ascii_end()),
+                self.client_shown()
+            ),
+        );
+    }
+
     fn warn_of_missing_hello(&mut self) {
         if self.hello.is_none() {
             let text = [self.client.shown.as_slice(), b" didn't use HELO protocol"].concat();
@@ -114,7 +160,12 @@ impl Session {
     }
 
     /// Resolves the sender and notes what it is.
-    fn set_sender(&mut self, address: &[u8], call: &mut Call<'_>) -> Result<(), Reply> {
+    fn set_sender(
+        &mut self,
+        address: &[u8],
+        given: &[u8],
+        call: &mut Call<'_>,
+    ) -> Result<(), Reply> {
         self.envelope.macros.set_text(MacroId::MAIL_FROM, address);
         let mut sender = Sender {
             address: address.to_vec(),
@@ -127,24 +178,29 @@ impl Session {
                 return Err(refusal);
             }
         };
+        if let Some(triple) = &parsed.triple
+            && self.refuse_special_mailer(address, triple).is_err()
+        {
+            self.envelope.sender = sender;
+            self.log_bad_sender(given);
+            self.remember_exit(ExitStatus::Usage);
+            let refusal = wording::reply(b"553 5.1.7 Invalid sender address");
+            return Err(wording::about(address, refusal));
+        }
         self.envelope.macros.remove(MacroId::letter(b'x'));
         let ids = [MacroId::MAIL_MAILER, MacroId::MAIL_HOST, MacroId::MAIL_ADDR];
         self.set_triple_macros(ids, parsed.triple.as_ref());
-        let is_null = parsed.triple.is_none();
-        let canonical = if is_null {
-            Vec::new()
-        } else {
-            let id = self.envelope.id.as_ref().map(|id| id.as_bytes());
-            let triple = parsed.triple.as_ref();
-            let mail_name = triple.and_then(|triple| self.mta.mail_name(triple, id));
-            self.canonical_sender(mail_name.as_deref().unwrap_or(address), call)
-        };
-        let triple = parsed.triple.as_ref();
+        let id = self.envelope.id.as_ref().map(|id| id.as_bytes());
+        let triple = parsed.triple.as_ref().filter(|one| !is_nobody(one));
+        let mail_name = triple.and_then(|triple| self.mta.mail_name(triple, id));
+        let canonical = self.canonical_sender(mail_name.as_deref().unwrap_or(address), call);
         sender.public_name = triple.and_then(|triple| self.mta.public_name(triple, &canonical));
         self.envelope.macros.set_text(MacroId::F, &canonical);
-        if let Some(triple) = &parsed.triple
+        if let Some(triple) = triple
             && let Some(user) = self.local_user(triple)
         {
+            let home = user.home.as_os_str().as_bytes();
+            self.envelope.macros.set_text(MacroId::Z, home);
             let name = user.full_name();
             if !name.is_empty() {
                 let phrase = self.phrase(&name);
@@ -162,7 +218,7 @@ impl Session {
             });
         }
         sender.is_explicit = true;
-        sender.triple = parsed.triple;
+        sender.triple = parsed.triple.filter(|one| !is_nobody(one));
         self.envelope.sender = sender;
         Ok(())
     }
@@ -292,4 +348,9 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Tells whether the rules took a sender for the empty one.
+fn is_nobody(triple: &MailerTriple) -> bool {
+    matches!(&triple.user[..], b"" | b"<>")
 }

@@ -56,6 +56,7 @@ impl Session {
             Ok(address) => {
                 let count = &mut self.transaction.accepted_recipients;
                 *count = count.saturating_add(1);
+                self.envelope.macros.set_text(MacroId::C, b"0");
                 let accepted: &[u8] = if self.must_wait(&address) {
                     b"250 2.1.5 Recipient ok (will queue)"
                 } else {
@@ -213,13 +214,13 @@ impl Session {
         self.count_recipients(1);
     }
 
-    fn count_recipients(&mut self, more: usize) {
+    pub(super) fn count_recipients(&mut self, more: usize) {
         let counted = &mut self.transaction.counted_recipients;
         *counted = counted.saturating_add(more);
-        let open = self.open_recipients().to_string();
+        let all = counted.to_string();
         self.envelope
             .macros
-            .set_text(MacroId::NRCPTS, open.as_bytes());
+            .set_text(MacroId::NRCPTS, all.as_bytes());
     }
 
     /// Puts a recipient on the list whose way could not be found out now.

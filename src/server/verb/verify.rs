@@ -128,8 +128,7 @@ impl Session {
             .iter()
             .filter(|recipient| recipient.state.is_open())
             .collect();
-        let counted = &mut self.transaction.counted_recipients;
-        *counted = counted.saturating_add(found.len());
+        self.count_recipients(found.len());
         if let Some(reply) = complaint {
             self.say(call, &reply);
             return;
