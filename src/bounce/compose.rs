@@ -90,7 +90,8 @@ impl Draft<'_> {
             recipients: self.recipients,
             ..Envelope::default()
         };
-        set_macros(&mut envelope, self.now);
+        let daemon_flags = self.parent.macros.text(MacroId::DAEMON_FLAGS);
+        set_macros(&mut envelope, self.now, daemon_flags.unwrap_or_default());
         let mut front = envelope.macros.clone();
         let macros = Macros::new(&mut front, None, &config.macros);
         prepare::prepare(&mut envelope, config, &macros, open);
@@ -147,7 +148,7 @@ impl Draft<'_> {
     }
 }
 
-fn set_macros(envelope: &mut Envelope, now: Timestamp) {
+fn set_macros(envelope: &mut Envelope, now: Timestamp, daemon_flags: &[u8]) {
     let sender = envelope.sender.address.clone();
     let id = envelope.id_for_log().to_vec();
     let date = rfc5322_date(now);
@@ -156,7 +157,7 @@ fn set_macros(envelope: &mut Envelope, now: Timestamp) {
         (MacroId::UNDERSCORE, b"localhost"),
         (MacroId::S, b"localhost"),
         (MacroId::R, b""),
-        (MacroId::DAEMON_FLAGS, b"c u"),
+        (MacroId::DAEMON_FLAGS, daemon_flags),
         (MacroId::I, &id),
         (MacroId::F, &sender),
         (MacroId::G, &sender),

@@ -18,7 +18,6 @@ use crate::alias::expand::Expansion;
 use crate::config::options::SuperSafe;
 use crate::config::options::security::PrivacyFlags;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient};
-use crate::logging::narrator::Silent;
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable, Macros, Template};
 use crate::mta::routing::{ExpansionFlags, Routing};
@@ -28,6 +27,9 @@ use crate::text::bytes::escape_for_display;
 
 /// Logged when nobody said why. Observed: 8.17.1.9.
 const NO_REASON: &[u8] = b"Unable to deliver mail";
+
+/// Said of a report that nobody can be sent.
+pub const NOWHERE: &str = "savemail: cannot save rejected email anywhere";
 
 /// Longest ErrorHeader file read.
 const MAX_ERROR_HEADER: u64 = 65_536;
@@ -93,6 +95,21 @@ pub fn send_notices(
         messages: post.messages,
         fate,
     })
+}
+
+/// Looks up the name reports come from, as the reference does before it gives a report up.
+///
+/// It is told in the log if there is nobody of that name.
+pub fn look_for_sender(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
+    let sender = envelope.sender.address.clone();
+    let mut post = Post {
+        mta,
+        workspace,
+        rules: rules_of(mta),
+        warns: false,
+        messages: Vec::new(),
+    };
+    post.resolve(envelope, &sender);
 }
 
 /// Collects what the configuration says about reports.
@@ -210,12 +227,16 @@ impl Post<'_> {
     }
 
     /// Keeps a report nobody can be sent for the operator.
-    fn lose(&self, mut message: LockedEnvelope) -> Result<(), CommitError> {
+    fn lose(&mut self, mut message: LockedEnvelope) -> Result<(), CommitError> {
         // Nobody split what goes to nobody; observed: 8.17.1.9.
         message.envelope.flags.remove(EnvelopeFlags::SPLIT);
         if drop_letter(self.mta, self.workspace, &message.envelope) {
             return message.entry.remove();
         }
+        // It counts as tried, and what was wrong with it is not kept. Observed: 8.17.1.9.
+        message.envelope.attempts = 1;
+        message.envelope.last_attempt = Some(self.mta.clock.now());
+        message.envelope.message_status = None;
         message.entry.rewrite(&message.envelope)?;
         let id = message.envelope.id_for_log().to_vec();
         let log = &self.mta.log;
@@ -231,8 +252,9 @@ impl Post<'_> {
             0,
             Severity::Critical,
             Some(&id),
-            format_args!("SYSERR({user}): savemail: cannot save rejected email anywhere"),
+            format_args!("SYSERR({user}): {NOWHERE}"),
         );
+        self.workspace.complaints.say(NOWHERE.as_bytes());
         message.entry.lose()
     }
 
@@ -262,11 +284,11 @@ impl Post<'_> {
         let mut limits = mta.expansion_limits(ExpansionFlags::default());
         limits.me_too = true;
         limits.logs_unknown_users = true;
-        let mut complaints = Silent;
         {
             let mut routing = Routing::new(mta, &mut macros, &mut self.workspace.rewrite);
             let narrator = self.workspace.narrator.as_mut();
-            let mut cx = mta.expand_context(&mut routing, &limits, narrator, &mut complaints);
+            let complaints = self.workspace.complaints.as_mut();
+            let mut cx = mta.expand_context(&mut routing, &limits, narrator, complaints);
             let mut expansion = Expansion::new(&mut scratch, &mut cx);
             expansion.add_list_text(address, &Recipient::new(Vec::new()));
             expansion.finish();

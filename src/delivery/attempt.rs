@@ -69,6 +69,7 @@ pub fn perform(
     }
     let Workspace {
         narrator,
+        complaints,
         memory,
         rewrite,
         nice,
@@ -80,6 +81,7 @@ pub fn perform(
     let listeners = Listeners {
         log: &mta.log,
         narrator: narrator.as_mut(),
+        complaints: complaints.as_mut(),
         traffic: &mta.traffic,
         clock: &*mta.clock,
     };

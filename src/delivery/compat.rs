@@ -134,6 +134,7 @@ impl Refusal<'_> {
         let listeners = Listeners {
             log: &mta.log,
             narrator: workspace.narrator.as_mut(),
+            complaints: workspace.complaints.as_mut(),
             traffic: &mta.traffic,
             clock: &*mta.clock,
         };

@@ -7,8 +7,8 @@
 //!
 //! Source: guide 4.3 and 4.4.
 
-use crate::bounce;
-use crate::envelope::Envelope;
+use crate::bounce::{self, NOWHERE};
+use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::logging::record::Severity;
 use crate::mta::{Mta, Workspace};
 use crate::queue::{CommitError, LockedEntry, LockedEnvelope};
@@ -17,7 +17,7 @@ use crate::sys::clock::Timestamp;
 use crate::text::interval::format_interval;
 
 use super::ledger::first_failure;
-use super::reports;
+use super::{reports, run};
 
 /// What finishing one message came to.
 #[derive(Debug, Default)]
@@ -67,19 +67,79 @@ impl Finish {
 pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> Finish {
     let LockedEnvelope {
         mut envelope,
-        entry,
+        mut entry,
     } = message;
     let mut finish = Finish::default();
     match reports::write_reports(mta, workspace, &mut envelope) {
         Ok(written) => {
-            finish.reports = written.made;
-            if written.is_lost && !bounce::drop_letter(mta, workspace, &envelope) {
-                lose(mta, &envelope, entry);
+            let mut is_lost = written.is_lost;
+            if envelope.is_response() && !written.made.is_empty() {
+                let is_out = try_last_reports(mta, workspace, written.made, &mut finish);
+                if !is_out && let Err(error) = entry.rewrite(&untried(&envelope)) {
+                    complain(mta, &envelope, &error);
+                }
+                is_lost |= !is_out;
+            } else {
+                finish.reports = written.made;
+            }
+            if is_lost && !bounce::drop_letter(mta, workspace, &envelope) {
+                lose(mta, workspace, &envelope, entry);
                 return finish;
             }
         }
         Err(error) => return stuck(mta, envelope, entry, &error),
     }
+    record(mta, LockedEnvelope { envelope, entry }, &mut finish);
+    finish
+}
+
+/// Delivers reports about a report at once, while that is still there to be kept; says whether
+/// anybody got one or may still get it.
+///
+/// Nobody hears of those that fail: there would be no end to it. Observed: 8.17.1.9.
+fn try_last_reports(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    reports: Vec<LockedEnvelope>,
+    finish: &mut Finish,
+) -> bool {
+    let mut is_any_out = false;
+    for report in reports {
+        let mut report = run::attempt_once(mta, workspace, report);
+        let failed = |one: &Recipient| matches!(one.state, RecipientState::Failed(_));
+        let is_out =
+            report.envelope.recipients.iter().any(|one| {
+                one.state.is_open() || matches!(one.state, RecipientState::Delivered(_))
+            });
+        if report.envelope.recipients.iter().any(failed) {
+            bounce::look_for_sender(mta, workspace, &mut report.envelope);
+        }
+        is_any_out |= is_out;
+        let mut own = Finish::default();
+        record(mta, report, &mut own);
+        finish.done.extend(own.done);
+    }
+    is_any_out
+}
+
+/// A message as it was before its recipients failed, for the operator to look at.
+fn untried(envelope: &Envelope) -> Envelope {
+    let mut envelope = envelope.clone();
+    for recipient in &mut envelope.recipients {
+        if matches!(recipient.state, RecipientState::Failed(_)) {
+            recipient.state = RecipientState::Pending;
+        }
+    }
+    envelope.flags.remove(EnvelopeFlags::SPLIT);
+    envelope.message_status = None;
+    envelope.attempts = envelope.attempts.saturating_sub(1);
+    envelope.last_attempt = envelope.last_attempt.filter(|_| envelope.attempts > 0);
+    envelope
+}
+
+/// Rewrites or removes the entry.
+fn record(mta: &Mta, message: LockedEnvelope, finish: &mut Finish) {
+    let LockedEnvelope { envelope, entry } = message;
     finish.waiting = envelope.open_recipients();
     let recorded = if finish.waiting == 0 {
         finish.done.push(Done {
@@ -97,7 +157,6 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
     if let Err(error) = recorded {
         complain(mta, &envelope, &error);
     }
-    finish
 }
 
 /// The queue cannot record what happened: the entry stays as it was and is tried again.
@@ -112,7 +171,7 @@ pub fn stuck(mta: &Mta, envelope: Envelope, entry: LockedEntry, error: &CommitEr
 }
 
 /// Nobody can be told: the message goes out of the way for the operator.
-fn lose(mta: &Mta, envelope: &Envelope, entry: LockedEntry) {
+fn lose(mta: &Mta, workspace: &mut Workspace, envelope: &Envelope, entry: LockedEntry) {
     let id = envelope.id_for_log();
     mta.log.syslog(
         0,
@@ -124,8 +183,9 @@ fn lose(mta: &Mta, envelope: &Envelope, entry: LockedEntry) {
         0,
         Severity::Critical,
         Some(id),
-        format_args!("SYSERR(root): savemail: cannot save rejected email anywhere"),
+        format_args!("SYSERR(root): {NOWHERE}"),
     );
+    workspace.complaints.say(NOWHERE.as_bytes());
     if let Err(error) = entry.lose() {
         complain(mta, envelope, &error);
     }

@@ -37,6 +37,7 @@ pub struct Ledger<'a> {
     pub controlling: Option<&'a Controlling>,
     log: &'a MailLog,
     narrator: &'a mut dyn Narrator,
+    complaints: &'a mut dyn Narrator,
     traffic: &'a TrafficLog,
     clock: &'a dyn Clock,
     began: Instant,
@@ -96,6 +97,8 @@ pub struct Listeners<'a> {
     pub log: &'a MailLog,
     /// Who follows at a terminal.
     pub narrator: &'a mut dyn Narrator,
+    /// Who hears of failures for good: whoever runs the queue in the foreground.
+    pub complaints: &'a mut dyn Narrator,
     /// The traffic log.
     pub traffic: &'a TrafficLog,
     /// The time.
@@ -119,6 +122,7 @@ impl<'a> Ledger<'a> {
             controlling,
             log: listeners.log,
             narrator: listeners.narrator,
+            complaints: listeners.complaints,
             traffic: listeners.traffic,
             clock: listeners.clock,
             began,
@@ -165,10 +169,13 @@ impl<'a> Ledger<'a> {
         } else {
             self.note_successes(places, &status);
         }
-        // Observed: a failure for good is told by its report, and by nobody before.
+        // Observed: a failure for good is told by its report, and before only in a queue run.
         let is_told = matches!(status.exit, ExitStatus::Ok | ExitStatus::TempFail);
         if is_told && self.narrator.is_listening() {
             self.narrator.say(&line);
+        }
+        if !is_told {
+            self.complaints.say(without_codes(&line));
         }
         let attempt = Attempt {
             mailer: self.mailer,
@@ -251,6 +258,12 @@ impl<'a> Ledger<'a> {
             at: self.clock.now(),
         }
     }
+}
+
+/// Leaves `550 5.1.1 ` out.
+fn without_codes(line: &[u8]) -> &[u8] {
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    words.nth(2).unwrap_or(line)
 }
 
 impl Witness for Ledger<'_> {

@@ -173,6 +173,18 @@ fn deliver_one(
     total
 }
 
+/// Tries a report once, and leaves it to the caller what its failure means.
+pub(super) fn attempt_once(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    mut report: LockedEnvelope,
+) -> LockedEnvelope {
+    revive_sender(mta, workspace, &mut report.envelope);
+    expand(mta, workspace, &mut report.envelope);
+    attempt_all(mta, workspace, &mut report, Occasion::JustAccepted);
+    report
+}
+
 /// Tells whether a message has been through more hosts than MaxHopCount allows.
 fn is_looping(mta: &Mta, envelope: &Envelope) -> bool {
     let limit = mta.config.options.receiving.max_hop_count;
@@ -359,6 +371,7 @@ pub fn end_of_run(mta: &Mta, workspace: &mut Workspace) {
     let listeners = Listeners {
         log: &mta.log,
         narrator: workspace.narrator.as_mut(),
+        complaints: workspace.complaints.as_mut(),
         traffic: &mta.traffic,
         clock: &*mta.clock,
     };
