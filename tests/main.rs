@@ -73,6 +73,7 @@ scenarios! {
     mail_waits_in_its_queue_group_and_is_split_run_and_listed_by_it: "queue_groups";
     mail_is_counted_in_the_statistics_file: "statistics_file";
     check_mailq_munin_and_webmin_read_the_queue: "queue_readers";
+    quarantine_and_priorities_are_logged: "queue_log";
     the_queue_is_worked_on_by_hand_while_runners_of_both_programs_run: "queue_tool";
     long_sessions_are_quoted_whole_and_old_transcripts_go: "transcripts";
     mail_local_smrsh_vacation_and_rmail_work_with_both_programs: "companions";

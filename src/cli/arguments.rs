@@ -482,6 +482,7 @@ impl Arguments {
             });
         };
         match kind {
+            b'G' if negated => return Err(Refusal::usage("Can not use -q!G")),
             b'G' => run.selection.group = Some(operand.to_vec()),
             b'I' => select(MatchField::Id),
             b'R' => select(MatchField::Recipient),
@@ -500,9 +501,8 @@ impl Arguments {
                 let text = if operand.is_empty() { b"1s" } else { operand };
                 run.interval = Some(queue_interval(text)?);
             }
-            _ if negated => {}
             _ => {
-                let interval = queue_interval(text)?;
+                let interval = queue_interval(subset)?;
                 if !interval.is_zero() {
                     run.interval = Some(interval);
                 }

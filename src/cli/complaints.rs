@@ -10,6 +10,7 @@ use crate::config::options::ErrorMode;
 use crate::config::{Config, DiagnosticKind, Diagnostics, OverrideSetting};
 use crate::logging::debug::DebugLog;
 use crate::logging::record::{MailLog, Severity};
+use crate::queue::starred_directories;
 use crate::smtp::ExitStatus;
 use crate::sys::file::path_of;
 use crate::sys::identity::{SystemUsers, UserDatabase};
@@ -116,9 +117,12 @@ pub fn tell_queue_fault(config: &Config, arguments: &Arguments) -> Option<ExitSt
                 (false, _) => directory.as_slice(),
             };
             if let Err(error) = std::fs::read_dir(path_of(fixed)) {
-                let name = String::from_utf8_lossy(directory);
+                let name = fixed.strip_suffix(b"/").unwrap_or(fixed);
+                let name = String::from_utf8_lossy(name);
                 let reason = crate::sys::host::error_text(&error);
                 diagnostics.system_error(format!("can not chdir({name}/): {reason}"));
+            } else if let Err(error) = starred_directories(directory) {
+                diagnostics.system_error(error.to_string());
             }
         }
     }

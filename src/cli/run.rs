@@ -16,7 +16,7 @@ use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::logging::record::{MailLog, Severity};
 use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta, Workspace};
-use crate::queue::{QueueGroup, Scan, ScanLimits, Selection, set_quarantine};
+use crate::queue::{QuarantineChange, QueueGroup, Scan, ScanLimits, Selection, set_quarantine};
 use crate::server::standard;
 use crate::smtp::ExitStatus;
 use crate::submit::{Next, submit_message, verify_addresses, verify_header};
@@ -506,8 +506,18 @@ impl Program {
         };
         for candidate in scan.candidates {
             match set_quarantine(&candidate.name, reason) {
-                Ok(true) => {}
-                Ok(false) => {
+                Ok(QuarantineChange::Made) => {
+                    let shown = escape_for_display(reason.unwrap_or_default());
+                    let id = Some(candidate.name.id.as_bytes());
+                    let change = match reason {
+                        Some(_) => format!("quarantine={shown}"),
+                        None => "unquarantine".to_owned(),
+                    };
+                    mta.log
+                        .syslog(0, Severity::Info, id, format_args!("{change}"));
+                }
+                Ok(QuarantineChange::AsBefore) => {}
+                Ok(QuarantineChange::LeftAlone) => {
                     let label = candidate.name.directory.label();
                     println!("Skipping {label}/{}", candidate.name.id);
                 }

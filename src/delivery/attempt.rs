@@ -645,8 +645,8 @@ impl<'a> Attempt<'a> {
     }
 
     fn queue_directory(&self) -> Option<PathBuf> {
-        let group = self.mta.queue.groups().first()?;
-        Some(group.directories.first()?.path().to_path_buf())
+        let queue = &self.mta.queue;
+        (!queue.groups().is_empty()).then(|| queue.folder().to_path_buf())
     }
 
     fn chroot(&self) -> Option<PathBuf> {

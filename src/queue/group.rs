@@ -21,6 +21,7 @@ use crate::envelope::PriorityFactors;
 use crate::macros::{ClassId, MacroId};
 use crate::sys::clock::Clock;
 use crate::sys::file::Directory;
+use crate::text::bytes::printable;
 use crate::token::ClassSet;
 
 /// Mode of queue files when QueueFileMode is not set. Source: guide 5.6.
@@ -76,13 +77,14 @@ pub enum QueueOpenError {
         base: String,
     },
     /// A path with `*` stands for nothing.
-    #[error("QueuePath {0} not valid")]
+    #[error("can not opendir({0}): No such file or directory")]
     Nothing(String),
 }
 
 /// The queue: all groups of one configuration.
 #[derive(Debug)]
 pub struct Queue {
+    folder: PathBuf,
     groups: Vec<QueueGroup>,
     ids: Arc<QueueIdSource>,
     factors: PriorityFactors,
@@ -125,6 +127,7 @@ impl Queue {
             retry: queueing.retry_factor,
         };
         Ok(Queue {
+            folder: opener.base,
             groups,
             ids,
             factors,
@@ -134,6 +137,7 @@ impl Queue {
     /// Makes a queue without any directory, for tools that look at nothing in it.
     pub fn without_directories(ids: Arc<QueueIdSource>) -> Queue {
         Queue {
+            folder: PathBuf::from("/"),
             groups: Vec::new(),
             ids,
             factors: PriorityFactors::default(),
@@ -142,6 +146,7 @@ impl Queue {
 
     /// Makes a queue of one directory, for tests and tools.
     pub fn of_directory(directory: QueueDirectory, ids: Arc<QueueIdSource>) -> Queue {
+        let folder = directory.path().to_path_buf();
         let group = QueueGroup {
             name: b"mqueue".to_vec(),
             directories: vec![Arc::new(directory)],
@@ -153,10 +158,16 @@ impl Queue {
             max_recipients: 0,
         };
         Queue {
+            folder,
             groups: vec![group],
             ids,
             factors: PriorityFactors::default(),
         }
+    }
+
+    /// Gives the folder programs work in: QueueDirectory, or what is above its `*`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Gives all groups; the first is the default.
@@ -291,27 +302,7 @@ impl Opener<'_> {
                 QueueOpenError::NotAbsolute(shown)
             });
         }
-        let Some(beginning) = path.as_os_str().as_bytes().strip_suffix(b"*") else {
-            return Ok(vec![path.to_path_buf()]);
-        };
-        let slash = beginning
-            .iter()
-            .rposition(|&b| b == b'/')
-            .map_or(0, |at| at + 1);
-        let (folder, prefix) = beginning.split_at(slash);
-        let folder = Path::new(std::ffi::OsStr::from_bytes(folder));
-        let listed = Directory::open(folder).and_then(|directory| directory.names());
-        let names = listed.map_err(|source| cannot_enter(folder, source))?;
-        let paths: Vec<PathBuf> = names
-            .iter()
-            .filter(|name| name.starts_with(prefix) && !name.starts_with(b"."))
-            .map(|name| folder.join(std::ffi::OsStr::from_bytes(name)))
-            .filter(|path| path.is_dir())
-            .collect();
-        if paths.is_empty() {
-            return Err(QueueOpenError::Nothing(path.display().to_string()));
-        }
-        Ok(paths)
+        starred_directories(path.as_os_str().as_bytes())
     }
 
     /// Gives what log lines put before file names: the path below the common folder, or `.`.
@@ -321,6 +312,36 @@ impl Opener<'_> {
             Ok(rest) => rest.display().to_string(),
             Err(_) => path.display().to_string(),
         }
+    }
+}
+
+/// Finds the directories a path stands for, in the order the system lists them.
+///
+/// # Errors
+/// When its folder cannot be read, or has none that begin so.
+pub fn starred_directories(path: &[u8]) -> Result<Vec<PathBuf>, QueueOpenError> {
+    let Some(beginning) = path.strip_suffix(b"*") else {
+        return Ok(vec![PathBuf::from(std::ffi::OsStr::from_bytes(path))]);
+    };
+    let slash = beginning
+        .iter()
+        .rposition(|&b| b == b'/')
+        .map_or(0, |at| at + 1);
+    let (folder, prefix) = beginning.split_at(slash);
+    let folder = Path::new(std::ffi::OsStr::from_bytes(folder));
+    let listed = Directory::open(folder).and_then(|directory| directory.names());
+    let names = listed.map_err(|source| cannot_enter(folder, source))?;
+    let paths: Vec<PathBuf> = names
+        .iter()
+        .filter(|name| name.starts_with(prefix) && ![&b"."[..], b".."].contains(&&name[..]))
+        .map(|name| folder.join(std::ffi::OsStr::from_bytes(name)))
+        .filter(|path| path.is_dir())
+        .collect();
+    match (paths.is_empty(), prefix) {
+        (false, _) => Ok(paths),
+        // Observed: 8.17.1.9 makes do with the folder itself.
+        (true, b"") => Ok(vec![folder.components().collect()]),
+        (true, _) => Err(QueueOpenError::Nothing(printable(beginning))),
     }
 }
 

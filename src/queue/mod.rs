@@ -40,11 +40,11 @@ pub use control_file::{BodyPlace, ControlFileFault, ControlFileFormat, ParsedCon
 pub use directory::{DirectorySync, FileKind, QueueDirectory};
 pub use durability::{CommitError, Committed, Durability, QueueFault};
 pub use entry::{EntryName, LockedEnvelope, NewEntry};
-pub use group::{Queue, QueueGroup, QueueOpenError};
+pub use group::{Queue, QueueGroup, QueueOpenError, starred_directories};
 pub use header_record::stored_size;
 pub use id::QueueIdSource;
 pub use locked::LockedEntry;
-pub use quarantine::set_quarantine;
+pub use quarantine::{QuarantineChange, set_quarantine};
 pub use record::{FieldRecord, Observed, RecipientRecord, Record};
 pub use scan::{Candidate, Match, MatchField, Rank, Scan, ScanLimits, Selection};
 pub use summary::Summary;

@@ -17,13 +17,27 @@ use super::summary::lines;
 use super::take::{TakeError, read_control};
 use crate::sys::lock::FileLock;
 
+/// What came of changing the quarantine of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuarantineChange {
+    /// It has another reason now, or is free.
+    Made,
+    /// It had that reason, or was free.
+    AsBefore,
+    /// Somebody works on it, or it is gone or damaged.
+    LeftAlone,
+}
+
 /// Quarantines an entry with a reason, or frees it; an entry somebody works on is left alone.
 ///
-/// Returns whether anything was changed.
+/// Returns what came of it.
 ///
 /// # Errors
 /// The step that failed; the entry is as it was, or has its new name and its old text.
-pub fn set_quarantine(name: &EntryName, reason: Option<&[u8]>) -> Result<bool, CommitError> {
+pub fn set_quarantine(
+    name: &EntryName,
+    reason: Option<&[u8]>,
+) -> Result<QuarantineChange, CommitError> {
     let taken = match name.take() {
         Ok(taken) => taken,
         Err(TakeError::Io(source)) => {
@@ -31,7 +45,7 @@ pub fn set_quarantine(name: &EntryName, reason: Option<&[u8]>) -> Result<bool, C
             return Err(failure("open", path, source));
         }
         Err(TakeError::Busy | TakeError::Gone | TakeError::Left(_) | TakeError::Lost(_)) => {
-            return Ok(false);
+            return Ok(QuarantineChange::LeftAlone);
         }
     };
     let text = name
@@ -39,9 +53,13 @@ pub fn set_quarantine(name: &EntryName, reason: Option<&[u8]>) -> Result<bool, C
         .open_file(name.kind, &name.id)
         .and_then(|file| read_control(&file))
         .map_err(|source| failed("read", name, source))?;
+    let before = taken.message.envelope.quarantine.clone();
     let lock = rewrite_reason(name, &text, reason);
     drop(taken);
-    lock.map(|_| true)
+    lock.map(|_| match before.as_deref() == reason {
+        true => QuarantineChange::AsBefore,
+        false => QuarantineChange::Made,
+    })
 }
 
 /// Renames an entry as its reason asks for and writes the reason into it; the caller holds its lock.

@@ -88,15 +88,18 @@ impl Summary {
         reading.summary
     }
 
-    /// Gives what the order `host` compares: the first recipient's host from its end.
+    /// Gives what the order `host` compares: the host of the first recipient that has one, from
+    /// its end. Those without any come first. Observed: 8.17.1.9.
     pub(super) fn host_key(&self) -> Vec<u8> {
-        let Some(first) = self.recipients.first() else {
-            return Vec::new();
-        };
-        let at = memchr::memrchr(b'@', first).map_or(0, |at| at + 1);
-        let host = first.get(at..).unwrap_or_default();
-        let host = host.strip_suffix(b">").unwrap_or(host);
+        let host = self.host().unwrap_or_default();
         host.iter().rev().map(u8::to_ascii_lowercase).collect()
+    }
+
+    fn host(&self) -> Option<&[u8]> {
+        self.recipients.iter().find_map(|recipient| {
+            let at = memchr::memrchr(b'@', recipient)?;
+            recipient.get(at + 1..)
+        })
     }
 }
 
@@ -137,7 +140,7 @@ struct Reading {
     version: i64,
     has_priority: bool,
     has_created: bool,
-    has_attempt: bool,
+    has_count: bool,
     has_sender: bool,
 }
 
@@ -153,7 +156,7 @@ impl Reading {
             version: 0,
             has_priority: false,
             has_created: false,
-            has_attempt: false,
+            has_count: false,
             has_sender: false,
         }
     }
@@ -178,7 +181,11 @@ impl Reading {
                 b'K' => {
                     let tried = number(value);
                     summary.last_attempt = (tried != 0).then(|| Timestamp::from_seconds(tried));
-                    self.has_attempt = true;
+                }
+                // Never tried, whatever `K` says.
+                b'N' => {
+                    summary.last_attempt = summary.last_attempt.filter(|_| number(value) != 0);
+                    self.has_count = true;
                 }
                 b'S' => {
                     summary.sender = value.to_vec();
@@ -194,10 +201,10 @@ impl Reading {
             }
             if self.has_priority
                 && self.has_created
-                && (self.has_attempt || self.has_sender)
+                && (self.has_count || self.has_sender)
                 && (self.has_sender || !self.wanted.sender)
                 && !self.wanted.recipients
-                && !(self.wanted.first_recipient && summary.recipients.is_empty())
+                && !(self.wanted.first_recipient && summary.host().is_none())
             {
                 return true;
             }
@@ -255,9 +262,24 @@ mod tests {
             (-5, &b"ann"[..])
         );
         assert_eq!(summary.created, Timestamp::from_seconds(0));
-        assert_eq!(summary.host_key(), b"tset.raf");
+        assert_eq!(summary.host_key(), b">tset.raf");
         assert_eq!(Summary::from_text(b"").priority, i64::MAX);
         assert!(Summary::from_text(b"V2\nRbob\n").recipients.is_empty());
         assert_eq!(Summary::from_text(b"Rbob\n").recipients, [b"bob"]);
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_first_recipient_with_one() {
+        let key = |text: &[u8]| Summary::from_text(text).host_key();
+        assert_eq!(key(b"V8\nRPFD:bob\nRPFD:joe@A.b\nRPFD:x@z\n.\n"), b"b.a");
+        assert_eq!(key(b"V8\nRPFD:bob\n.\n"), b"");
+    }
+
+    #[test]
+    fn what_was_never_tried_has_no_last_attempt() {
+        let tried = |text: &[u8]| Summary::from_text(text).last_attempt;
+        assert_eq!(tried(b"V8\nT5\nK7\nN0\nP1\nSann\n.\n"), None);
+        let seven = Some(Timestamp::from_seconds(7));
+        assert_eq!(tried(b"V8\nT5\nK7\nN1\nP1\nSann\n.\n"), seven);
     }
 }

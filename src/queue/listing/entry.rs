@@ -193,7 +193,7 @@ impl<'a> Entry<'a> {
                         self.late_status(out);
                     }
                 }
-                b'.' => break,
+                // Observed: 8.17.1.9 lists what is behind the end, too.
                 _ => {}
             }
         }
