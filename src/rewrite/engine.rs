@@ -7,13 +7,13 @@
 //!
 //! Source: guide 5.1.2; limits, messages and trace lines observed: 8.17.1.9.
 
+use super::book::Rule;
 use super::context::{RewriteContext, Telling};
 use super::gate::Words;
 use super::matcher::{Bindings, Matching};
 use crate::macros::MacroId;
 use crate::smtp::ExitStatus;
 use crate::token::mark::unit_at;
-use crate::token::print::{MacroNaming, print_symbol, print_word};
 use crate::token::tokenizer::MAX_TOKENS;
 use crate::token::{Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions};
 
@@ -21,10 +21,6 @@ use crate::token::{Faults, Mark, Parentheses, Reading, RulesetId, Token, Tokeniz
 const MAX_RULE_REPEATS: u32 = 100;
 /// Deepest nesting of ruleset calls (MaxRuleRecursion).
 const MAX_NESTING: u32 = 50;
-
-/// What terminals take for reverse video and its end (ECMA-48).
-const REVERSE_VIDEO: &[u8] = b"\x1b[7m";
-const USUAL_VIDEO: &[u8] = b"\x1b[0m";
 
 /// How values of macros and maps are cut.
 pub(super) const VALUE: TokenizeOptions = TokenizeOptions {
@@ -48,6 +44,33 @@ impl Broken {
         match self {
             Broken::NoTokens => ExitStatus::DataError,
             Broken::Fault(status) => status,
+        }
+    }
+}
+
+/// What a replacement holds that is not text yet.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    lookups: bool,
+    calls: bool,
+}
+
+impl Found {
+    #[inline]
+    fn note(&mut self, token: &Token) {
+        match token.mark() {
+            Some(Mark::HostBegin | Mark::LookupBegin) => self.lookups = true,
+            Some(Mark::Call) => self.calls = true,
+            _ => {}
+        }
+    }
+
+    /// Returns the same, or everything if there may be more.
+    #[inline]
+    fn or(self, may_be_more: bool) -> Found {
+        Found {
+            lookups: self.lookups || may_be_more,
+            calls: self.calls || may_be_more,
         }
     }
 }
@@ -110,18 +133,20 @@ impl RewriteContext<'_> {
         let rules = book.rules(ruleset);
         // What traces and observers are told of, the gate must not hide.
         let is_quiet = level < 2 && !is_observed;
-        while let Some(rule) = rules.get(at) {
-            // What has found its mailer is not touched again.
-            if words.begin_with_mailer() {
-                break;
-            }
-            let may_match = rule.gate.lets_in(&words);
+        // What has found its mailer is not touched again.
+        while !words.begin_with_mailer() {
             // A rule that has matched so often is told of even if it would stop now.
-            if is_quiet && !may_match && repeats < MAX_RULE_REPEATS {
-                at += 1;
-                repeats = 0;
-                continue;
+            if is_quiet && repeats < MAX_RULE_REPEATS {
+                let skipped = skip(rules, at, &words);
+                if skipped > 0 {
+                    at += skipped;
+                    repeats = 0;
+                }
             }
+            let Some(rule) = rules.get(at) else {
+                break;
+            };
+            let may_match = rule.gate.lets_in(&words);
             let pattern = book.pattern(rule);
             if level >= 12 {
                 self.show_trial(rule.line, pattern, level);
@@ -169,8 +194,10 @@ impl RewriteContext<'_> {
             let mut out = self.workspace.list();
             let built = self.build(replacement, tokens, &bindings, &mut out, ruleset, level);
             let outcome = match built {
-                Ok(has_symbols) if has_symbols => self.look_up_and_call(&mut out, depth),
-                Ok(_) => Ok(ExitStatus::Ok),
+                Ok(found) => {
+                    let found = found.or(words.may_hold_symbols());
+                    self.look_up_and_call(&mut out, found, depth)
+                }
                 Err(status) => Err(status),
             };
             match outcome {
@@ -212,16 +239,24 @@ impl RewriteContext<'_> {
         Ok(status)
     }
 
-    fn look_up_and_call(&mut self, out: &mut Vec<Token>, depth: u32) -> Result<ExitStatus, Broken> {
-        let lookups = self.look_up_all(out)?;
-        let calls = self.call_all(out, depth);
-        Ok(
-            if lookups == ExitStatus::Ok || calls == ExitStatus::TempFail {
-                calls
-            } else {
-                lookups
-            },
-        )
+    fn look_up_and_call(
+        &mut self,
+        out: &mut Vec<Token>,
+        found: Found,
+        depth: u32,
+    ) -> Result<ExitStatus, Broken> {
+        let mut status = ExitStatus::Ok;
+        if found.lookups {
+            status = self.look_up_all(out)?;
+        }
+        // The default of a lookup may be a call.
+        if found.calls || found.lookups {
+            let calls = self.call_all(out, depth);
+            if status == ExitStatus::Ok || calls == ExitStatus::TempFail {
+                status = calls;
+            }
+        }
+        Ok(status)
     }
 
     fn try_rule(
@@ -258,7 +293,7 @@ impl RewriteContext<'_> {
     }
 
     /// The octets of a macro value before any expansion.
-    fn macro_plain(&self, id: MacroId) -> Option<Vec<u8>> {
+    pub(super) fn macro_plain(&self, id: MacroId) -> Option<Vec<u8>> {
         let marked = self.raw_macro(id.number())?;
         let mut out = Vec::new();
         let mut at = 0;
@@ -277,7 +312,7 @@ impl RewriteContext<'_> {
         Some(out)
     }
 
-    /// Builds what stands after a match; says whether maps or calls are in it.
+    /// Builds what stands after a match; says what is left to be done in it.
     fn build(
         &mut self,
         replacement: &[Token],
@@ -286,7 +321,8 @@ impl RewriteContext<'_> {
         out: &mut Vec<Token>,
         ruleset: RulesetId,
         level: u8,
-    ) -> Result<bool, Broken> {
+    ) -> Result<Found, Broken> {
+        let mut found = Found::default();
         for token in replacement {
             match token.mark() {
                 Some(Mark::Position) => {
@@ -320,21 +356,18 @@ impl RewriteContext<'_> {
                         return Err(self.too_long());
                     }
                     self.push_macro(token.argument(), out, level)?;
+                    found = found.or(true);
                 }
                 _ => {
                     if out.len() >= MAX_TOKENS {
                         return Err(self.too_long());
                     }
+                    found.note(token);
                     out.push(*token);
                 }
             }
         }
-        Ok(out.iter().any(|token| {
-            matches!(
-                token.mark(),
-                Some(Mark::HostBegin | Mark::LookupBegin | Mark::Call)
-            )
-        }))
+        Ok(found)
     }
 
     fn push_macro(&mut self, number: u16, out: &mut Vec<Token>, level: u8) -> Result<(), Broken> {
@@ -408,104 +441,10 @@ impl RewriteContext<'_> {
     }
 }
 
-/// What the listener sees.
-impl RewriteContext<'_> {
-    fn show_pass(&mut self, ruleset: RulesetId, what: &[u8], tokens: &[Token]) {
-        let name = self.rules.name(ruleset);
-        let name = name.get(..16).unwrap_or(&name);
-        let mut line = std::mem::take(&mut self.workspace.line);
-        line.clear();
-        if !self.trace.shows_every_ruleset() {
-            line.extend_from_slice(b"rewrite: ruleset ");
-        }
-        line.extend_from_slice(name);
-        line.resize(line.len() + 16 - name.len(), b' ');
-        line.extend_from_slice(what);
-        self.push_shown(tokens, &mut line);
-        self.trace.show_pass(&line);
-        self.workspace.line = line;
-    }
-
-    fn show_trial(&mut self, number: u32, pattern: &[Token], level: u8) {
-        let head = if level >= 15 {
-            format!("-----trying rule (line {number}):")
-        } else {
-            "-----trying rule:".to_owned()
-        };
-        let line = self.shown_line(head.as_bytes(), pattern);
-        self.trace.write(&line);
-    }
-
-    fn show_binding(&mut self, digit: u8, tokens: &[Token]) {
-        let mut line = vec![b'$', digit, b':'];
-        for token in tokens {
-            let place = 0x5555_0000_0000_u64 + u64::from(token.start);
-            line.extend_from_slice(format!(" {place:#x}=\"").as_bytes());
-            line.extend_from_slice(self.word(token));
-            line.push(b'"');
-        }
-        line.push(b'\n');
-        self.trace.write(&line);
-    }
-
-    fn macro_line(&self, side: &[u8], number: u16) -> Vec<u8> {
-        let id = MacroId::from_number(number);
-        let value = self.macro_plain(id).unwrap_or_else(|| b"(NULL)".to_vec());
-        [
-            b"rewrite: ".as_slice(),
-            side,
-            b" $&{",
-            &self.names.name(id),
-            b"} => \"",
-            &value,
-            b"\"\n",
-        ]
-        .concat()
-    }
-
-    /// Returns `head` and the tokens as traces show them, with a line end.
-    pub fn shown_line(&self, head: &[u8], tokens: &[Token]) -> Vec<u8> {
-        let mut line = head.to_vec();
-        self.push_shown(tokens, &mut line);
-        line
-    }
-
-    /// Appends the tokens, each after a blank, and a line end.
-    pub fn push_shown(&self, tokens: &[Token], line: &mut Vec<u8>) {
-        let name = |number| self.names.name(MacroId::from_number(number));
-        let reverses = self.trace.reverses_symbols();
-        let naming = MacroNaming {
-            by_number: &name,
-            by_octet: &|octet| self.names.name_of_octet(octet),
-        };
-        for token in tokens {
-            line.push(b' ');
-            let word = self.word(token);
-            match token.mark() {
-                None if push_printable(word, line) => {}
-                Some(mark) if reverses => {
-                    line.extend_from_slice(REVERSE_VIDEO);
-                    print_symbol(mark, token.argument(), &name, line);
-                    line.extend_from_slice(USUAL_VIDEO);
-                }
-                Some(mark) => print_symbol(mark, token.argument(), &name, line),
-                None => print_word(word, &naming, line),
-            }
-        }
-        line.push(b'\n');
-    }
-}
-
-/// Appends a word if all of it can be printed as it is.
+/// Counts the rules from `at` on that are not worth trying.
 #[inline]
-fn push_printable(word: &[u8], line: &mut Vec<u8>) -> bool {
-    let before = line.len();
-    for &octet in word {
-        if !matches!(octet, b' '..=b'~') {
-            line.truncate(before);
-            return false;
-        }
-        line.push(octet);
-    }
-    true
+fn skip(rules: &[Rule], at: usize, words: &Words) -> usize {
+    let rest = rules.get(at..).unwrap_or(&[]);
+    let worth = rest.iter().position(|rule| rule.gate.lets_in(words));
+    worth.unwrap_or(rest.len())
 }

@@ -6,6 +6,7 @@
 //! that are made once for a pattern and once for each form of an address. It may let
 //! through what does not fit, never the reverse.
 
+use crate::token::buffer::Traits;
 use crate::token::{Mark, Token};
 
 /// What an address must have before it is worth trying a pattern.
@@ -36,26 +37,22 @@ pub(crate) struct Words {
     /// How many tokens there are.
     count: usize,
     begin_with_mailer: bool,
+    /// Traits that all tokens have.
+    in_common: Traits,
 }
 
 /// Stands for the begin and the end of an address in pairs.
-const BORDER: u32 = 0x5bd1_e995;
+const BORDER: u8 = 0x2b;
 
-/// A number for a literal token, the same for the same word in other letter case.
+/// Two codes as one bit of 64. Of the pairs with one code in common no two are the same bit.
 #[inline]
-fn code(token: &Token) -> u32 {
-    token.hash ^ (token.hash >> 16)
-}
-
-#[inline]
-fn pair(before: u32, after: u32) -> u64 {
-    let mixed = (before.rotate_left(11) ^ after).wrapping_mul(0x9e37_79b1);
-    1 << (mixed >> 26)
+fn pair(before: u8, after: u8) -> u64 {
+    1 << (before.wrapping_mul(3).wrapping_add(after) & 63)
 }
 
 impl Literals {
     #[inline]
-    fn add(&mut self, code: u32) {
+    fn add(&mut self, code: u8) {
         let bit = 1 << (code & 63);
         self.twice |= self.single & bit;
         self.single |= bit;
@@ -74,8 +71,10 @@ impl Words {
     pub fn of(input: &[Token]) -> Words {
         let mut literals = Literals::default();
         let mut before = BORDER;
+        let mut in_common = Traits::ALL;
         for token in input {
-            let code = code(token);
+            in_common = in_common.and(token.traits());
+            let code = token.traits().code();
             literals.add(code);
             literals.pairs |= pair(before, code);
             before = code;
@@ -85,7 +84,14 @@ impl Words {
             literals,
             count: input.len(),
             begin_with_mailer: input.first().and_then(Token::mark) == Some(Mark::Mailer),
+            in_common,
         }
+    }
+
+    /// Says whether something in the address may be a symbol.
+    #[inline]
+    pub fn may_hold_symbols(&self) -> bool {
+        !self.in_common.is_printable()
     }
 
     /// Says whether the address is resolved already.
@@ -104,28 +110,16 @@ impl Gate {
         // The literal just before, if one stands there for certain.
         let mut before = Some(BORDER);
         for token in pattern {
-            let is_literal = match token.mark() {
-                Some(Mark::AnyTokens | Mark::Deferred) => {
-                    is_bounded = false;
-                    false
-                }
-                Some(Mark::SomeTokens | Mark::InClass) => {
-                    is_bounded = false;
-                    shortest = shortest.saturating_add(1);
-                    false
-                }
-                Some(Mark::OneToken | Mark::NotInClass) => {
-                    shortest = shortest.saturating_add(1);
-                    false
-                }
+            match token.mark() {
+                Some(Mark::AnyTokens | Mark::Deferred) => is_bounded = false,
                 // Takes nothing: its neighbours stand side by side.
                 Some(Mark::Host) => continue,
-                Some(_) | None => {
+                mark => {
+                    is_bounded &= !matches!(mark, Some(Mark::SomeTokens | Mark::InClass));
                     shortest = shortest.saturating_add(1);
-                    true
                 }
-            };
-            let here = is_literal.then(|| code(token));
+            }
+            let here = (!token.is_pattern()).then(|| token.traits().code());
             if let Some(here) = here {
                 needs.add(here);
                 if let Some(before) = before {

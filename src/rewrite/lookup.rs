@@ -91,11 +91,10 @@ impl RewriteContext<'_> {
     pub(super) fn look_up_all(&mut self, out: &mut Vec<Token>) -> Result<ExitStatus, Broken> {
         let mut status = ExitStatus::Ok;
         let mut at = 0;
-        while let Some(token) = out.get(at) {
-            if !matches!(token.mark(), Some(Mark::HostBegin | Mark::LookupBegin)) {
-                at += 1;
-                continue;
-            }
+        let begins =
+            |token: &Token| matches!(token.mark(), Some(Mark::HostBegin | Mark::LookupBegin));
+        while let Some(skipped) = out.get(at..).and_then(|rest| rest.iter().position(begins)) {
+            at += skipped;
             let Some(lookup) = parts(out, at) else {
                 self.complain(b"554 5.3.0 rewrite: missing mapname".to_vec());
                 return Err(Broken::Fault(ExitStatus::Config));
@@ -245,11 +244,12 @@ impl RewriteContext<'_> {
     pub(super) fn call_all(&mut self, out: &mut Vec<Token>, depth: u32) -> ExitStatus {
         let mut calls: Vec<(usize, RulesetId)> = Vec::new();
         let mut at = 0;
-        while let (Some(token), Some(name)) = (out.get(at), out.get(at + 1)) {
-            if token.mark() != Some(Mark::Call) {
-                at += 1;
-                continue;
-            }
+        let is_call = |token: &Token| token.mark() == Some(Mark::Call);
+        while let Some(skipped) = out.get(at..).and_then(|rest| rest.iter().position(is_call)) {
+            at += skipped;
+            let (Some(token), Some(name)) = (out.get(at), out.get(at + 1)) else {
+                break;
+            };
             let id = match RuleBook::linked(token) {
                 Some(id) => id,
                 None => match self.called_ruleset(*name) {

@@ -13,41 +13,63 @@ use crate::token::{AddressSyntax, Mark, Token};
 /// Ordinary rules and addresses stay below, and keep nothing.
 const MAX_FORGOTTEN: u32 = 2_000;
 
-/// Places where the rest of a pattern is known to fail.
+/// What is known of places where the rest of a pattern fails.
+trait Memory {
+    /// Says whether the pattern from `rule_at` on is known to take nothing from `input_at` on.
+    fn is_dead(&self, rule_at: usize, input_at: usize) -> bool;
+
+    /// Notes that; says whether matching may go on.
+    fn note(&mut self, rule_at: usize, input_at: usize) -> bool;
+}
+
+/// Keeps nothing, and counts how often that was so.
+#[derive(Default)]
+struct Forgetful(u32);
+
+impl Memory for Forgetful {
+    #[inline]
+    fn is_dead(&self, _: usize, _: usize) -> bool {
+        false
+    }
+
+    #[inline]
+    fn note(&mut self, _: usize, _: usize) -> bool {
+        self.0 = self.0.saturating_add(1);
+        self.0 < MAX_FORGOTTEN
+    }
+}
+
+/// Keeps every such place.
 ///
 /// What a pattern does from some token on depends on where it stands in both texts only,
 /// not on how it came there. So no place needs a second trial, and the time a rule takes
 /// grows with the product of both lengths, not with a power of the address for each wildcard.
-#[derive(Default)]
 struct DeadEnds {
-    grown: u32,
     width: usize,
     dead: Vec<bool>,
 }
 
 impl DeadEnds {
-    /// Notes that the pattern from `rule_at` on takes nothing from `input_at` on.
-    fn note(&mut self, rule_at: usize, input_at: usize, pattern: usize, input: usize) {
-        self.grown = self.grown.saturating_add(1);
-        if self.grown < MAX_FORGOTTEN {
-            return;
+    fn new(pattern: &[Token], input: &[Token]) -> DeadEnds {
+        let width = input.len() + 1;
+        DeadEnds {
+            width,
+            dead: vec![false; (pattern.len() + 1) * width],
         }
-        if self.dead.is_empty() {
-            self.width = input + 1;
-            self.dead = vec![false; (pattern + 1) * self.width];
-        }
+    }
+}
+
+impl Memory for DeadEnds {
+    fn is_dead(&self, rule_at: usize, input_at: usize) -> bool {
+        let place = self.dead.get(rule_at * self.width + input_at);
+        place.copied().unwrap_or(false)
+    }
+
+    fn note(&mut self, rule_at: usize, input_at: usize) -> bool {
         if let Some(place) = self.dead.get_mut(rule_at * self.width + input_at) {
             *place = true;
         }
-    }
-
-    #[inline]
-    fn has(&self, rule_at: usize, input_at: usize) -> bool {
-        if self.dead.is_empty() {
-            return false;
-        }
-        let place = self.dead.get(rule_at * self.width + input_at);
-        place.copied().unwrap_or(false)
+        true
     }
 }
 
@@ -108,37 +130,61 @@ impl Matching<'_> {
 
     /// Says whether `pattern` takes the whole input and fills `bindings`.
     pub fn matches(&self, pattern: &[Token], bindings: &mut Bindings) -> bool {
+        self.run(pattern, bindings, &mut Forgetful::default())
+            .unwrap_or_else(|| self.matches_slowly(pattern, bindings))
+    }
+
+    /// Matches what has so many ways to fail that remembering them pays.
+    #[cold]
+    #[inline(never)]
+    fn matches_slowly(&self, pattern: &[Token], bindings: &mut Bindings) -> bool {
+        let mut memory = DeadEnds::new(pattern, self.input);
+        self.run(pattern, bindings, &mut memory).unwrap_or(false)
+    }
+
+    /// Matches as [`Matching::matches`]; `None` when the memory wants no more.
+    #[inline(always)]
+    fn run(
+        &self,
+        pattern: &[Token],
+        bindings: &mut Bindings,
+        memory: &mut impl Memory,
+    ) -> Option<bool> {
         bindings.count = 0;
         let mut rule_at = 0;
         let mut input_at = 0;
-        let mut dead_ends = DeadEnds::default();
         loop {
             let advanced = match pattern.get(rule_at) {
-                _ if dead_ends.has(rule_at, input_at) => None,
-                None if input_at == self.input.len() => return true,
+                _ if memory.is_dead(rule_at, input_at) => None,
+                None if input_at == self.input.len() => return Some(true),
                 None => None,
                 Some(token) => {
                     self.step(token, pattern.get(rule_at + 1), rule_at, input_at, bindings)
                 }
             };
-            match advanced {
-                Some(next) => {
-                    rule_at += 1;
-                    input_at = next;
+            if let Some(next) = advanced {
+                rule_at += 1;
+                input_at = next;
+                continue;
+            }
+            loop {
+                let Some(last) = bindings.pop() else {
+                    return Some(false);
+                };
+                if !memory.note(last.pattern as usize + 1, last.last as usize) {
+                    return None;
                 }
-                None => match self.back_up(pattern, bindings, &mut dead_ends) {
-                    Some((rule, input)) => {
-                        rule_at = rule;
-                        input_at = input;
-                    }
-                    None => return false,
-                },
+                if let Some((rule, input)) = self.grow(last, pattern, bindings) {
+                    rule_at = rule;
+                    input_at = input;
+                    break;
+                }
             }
         }
     }
 
     /// Matches one pattern token at `at`; returns where the next one starts.
-    #[inline]
+    #[inline(always)]
     fn step(
         &self,
         token: &Token,
@@ -148,26 +194,28 @@ impl Matching<'_> {
         bindings: &mut Bindings,
     ) -> Option<usize> {
         let here = self.input.get(at);
-        match token.mark() {
-            None => self.is_same_word(here?, token).then_some(at + 1),
-            Some(Mark::AnyTokens) => {
+        if !token.is_pattern() {
+            return self.is_same(here?, token).then_some(at + 1);
+        }
+        match token.mark()? {
+            Mark::AnyTokens => {
                 let last = self.next_place(follows, at)?;
                 bindings.push(rule_at, at, last);
                 Some(last)
             }
-            Some(Mark::Host) => Some(at),
-            Some(Mark::SomeTokens) => {
+            Mark::Host => Some(at),
+            Mark::SomeTokens => {
                 here?;
                 let last = self.next_place(follows, at + 1)?;
                 bindings.push(rule_at, at, last);
                 Some(last)
             }
-            Some(Mark::OneToken) => {
+            Mark::OneToken => {
                 here?;
                 bindings.push(rule_at, at, at + 1);
                 Some(at + 1)
             }
-            Some(Mark::NotInClass) => {
+            Mark::NotInClass => {
                 let here = here?;
                 if self.token_in_class(here, token.argument()) {
                     return None;
@@ -175,44 +223,39 @@ impl Matching<'_> {
                 bindings.push(rule_at, at, at + 1);
                 Some(at + 1)
             }
-            Some(Mark::InClass) => {
+            Mark::InClass => {
                 let last = self.extend_class(token.argument(), at, at)?;
                 bindings.push(rule_at, at, last);
                 Some(last)
             }
-            Some(Mark::Deferred) => {
+            Mark::Deferred => {
                 here?;
                 self.match_macro(token.argument(), at)
             }
-            Some(mark) => (here?.mark() == Some(mark)).then_some(at + 1),
+            _ => self.is_same(here?, token).then_some(at + 1),
         }
     }
 
-    /// Lets the last wildcard that can grow take one token more.
-    fn back_up(
+    /// Lets a wildcard take one token more; returns where matching goes on.
+    #[inline(always)]
+    fn grow(
         &self,
+        binding: Binding,
         pattern: &[Token],
         bindings: &mut Bindings,
-        dead_ends: &mut DeadEnds,
     ) -> Option<(usize, usize)> {
-        while let Some(binding) = bindings.pop() {
-            let rule_at = binding.pattern as usize;
-            let (first, last) = (binding.first as usize, binding.last as usize);
-            dead_ends.note(rule_at + 1, last, pattern.len(), self.input.len());
-            let token = pattern.get(rule_at)?;
-            let grown = match token.mark() {
-                Some(Mark::InClass) => self.extend_class(token.argument(), first, last),
-                Some(Mark::AnyTokens | Mark::SomeTokens) if last < self.input.len() => {
-                    self.next_place(pattern.get(rule_at + 1), last + 1)
-                }
-                _ => None,
-            };
-            if let Some(last) = grown {
-                bindings.push(rule_at, first, last);
-                return Some((rule_at + 1, last));
+        let rule_at = binding.pattern as usize;
+        let (first, last) = (binding.first as usize, binding.last as usize);
+        let token = pattern.get(rule_at)?;
+        let last = match token.mark()? {
+            Mark::InClass => self.extend_class(token.argument(), first, last)?,
+            Mark::AnyTokens | Mark::SomeTokens if last < self.input.len() => {
+                self.next_place(pattern.get(rule_at + 1), last + 1)?
             }
-        }
-        None
+            _ => return None,
+        };
+        bindings.push(rule_at, first, last);
+        Some((rule_at + 1, last))
     }
 
     /// Finds where a wildcard that reaches to `from` or further may end: there what
@@ -222,32 +265,23 @@ impl Matching<'_> {
         let Some(follows) = follows else {
             return Some(self.input.len());
         };
+        if follows.is_pattern() {
+            return Some(from);
+        }
         let rest = self.input.get(from..)?;
-        let skipped = match follows.mark() {
-            None => rest
-                .iter()
-                .position(|here| self.is_same_word(here, follows))?,
-            Some(
-                Mark::AnyTokens
-                | Mark::SomeTokens
-                | Mark::OneToken
-                | Mark::InClass
-                | Mark::NotInClass
-                | Mark::Host
-                | Mark::Deferred,
-            ) => 0,
-            mark => rest.iter().position(|here| here.mark() == mark)?,
+        let skipped = if follows.is_sure() {
+            rest.iter().position(|here| here.looks_like(follows))?
+        } else {
+            rest.iter().position(|here| self.is_same(here, follows))?
         };
         Some(from + skipped)
     }
 
-    /// Says whether a token of the address is the word `token` of the pattern.
+    /// Says whether a token of the address is the word or symbol `token` of the pattern.
     #[inline]
-    fn is_same_word(&self, here: &Token, token: &Token) -> bool {
-        here.hash == token.hash
-            && here.len == token.len
-            && here.mark().is_none()
-            && self.bytes(here).eq_ignore_ascii_case(self.bytes(token))
+    fn is_same(&self, here: &Token, token: &Token) -> bool {
+        here.looks_like(token)
+            && (token.is_sure() || self.bytes(here).eq_ignore_ascii_case(self.bytes(token)))
     }
 
     fn token_in_class(&self, token: &Token, class: u16) -> bool {
@@ -277,11 +311,14 @@ impl Matching<'_> {
                 length += 1;
             }
             after_word = is_word;
-            hash = hash_more(hash, bytes);
             length += bytes.len();
             if length > set.longest() {
                 return None;
             }
+            hash = match index == first {
+                true => token.hash,
+                false => hash_more(hash, bytes),
+            };
             if index >= last
                 && set.contains_hashed(hash, |member| {
                     member.len() == length && self.is_phrase(member, first, index + 1)

@@ -7,7 +7,7 @@
 //! - [`gate`]: is a rule worth trying at all.
 //! - [`matcher`]: does a pattern take these tokens, and which wildcard took what.
 //! - [`context`]: [`RewriteContext`], everything a chain of rewritings looks at.
-//! - [`engine`]: one ruleset applied to one address.
+//! - [`engine`]: one ruleset applied to one address; `shown`: what is told of it.
 //! - [`lookup`]: maps inside of replacements.
 //! - [`resolve`]: an address to a mailer, a host and a user; `mailbox` judges the user.
 //! - [`rename`]: an address as one mailer wants to see it.
@@ -26,6 +26,7 @@ pub mod matcher;
 pub mod observer;
 pub mod rename;
 pub mod resolve;
+mod shown;
 pub mod trace;
 
 #[cfg(test)]

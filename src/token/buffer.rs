@@ -16,6 +16,64 @@ pub struct Token {
     pub(crate) hash: u32,
     pub(crate) argument: u16,
     pub(crate) mark: Option<Mark>,
+    traits: Traits,
+}
+
+/// What is asked of a token again and again, found out once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Traits(u8);
+
+impl Traits {
+    /// A word of printable ASCII.
+    const PRINTABLE: u8 = 0x40;
+    /// A symbol that stands for more than itself in a pattern.
+    const PATTERN: u8 = 0x80;
+    /// Every trait there is.
+    pub const ALL: Traits = Traits(0xff);
+
+    fn of_word(hash: u32, bytes: &[u8]) -> Traits {
+        let is_printable = bytes.iter().all(|octet| matches!(octet, b' '..=b'~'));
+        Traits::new(hash, if is_printable { Traits::PRINTABLE } else { 0 })
+    }
+
+    fn of_symbol(mark: Mark, hash: u32) -> Traits {
+        Traits::new(
+            hash,
+            if mark.is_pattern() {
+                Traits::PATTERN
+            } else {
+                0
+            },
+        )
+    }
+
+    fn new(hash: u32, traits: u8) -> Traits {
+        let [code, ..] = (hash ^ (hash >> 16)).to_le_bytes();
+        Traits(code & 0x3f | traits)
+    }
+
+    /// Returns a number whose lower six bits are the same for the same word in other letter
+    /// case and for the same symbol.
+    #[inline]
+    pub fn code(self) -> u8 {
+        self.0
+    }
+
+    /// Returns what both have.
+    #[inline]
+    pub fn and(self, other: Traits) -> Traits {
+        Traits(self.0 & other.0)
+    }
+
+    #[inline]
+    pub fn is_printable(self) -> bool {
+        self.0 & Traits::PRINTABLE != 0
+    }
+
+    #[inline]
+    fn is_pattern(self) -> bool {
+        self.0 & Traits::PATTERN != 0
+    }
 }
 
 /// Set in the start of words that lie in the text of the rules.
@@ -36,24 +94,67 @@ pub(crate) fn hash_more(mut hash: u32, bytes: &[u8]) -> u32 {
 impl Token {
     /// Makes a word token over `text[start..]` with the given bytes.
     pub(crate) fn word(start: usize, bytes: &[u8]) -> Token {
+        let hash = hash_more(HASH_START, bytes);
         Token {
             start: u32::try_from(start).unwrap_or(u32::MAX),
             len: u32::try_from(bytes.len()).unwrap_or(0),
-            hash: hash_more(HASH_START, bytes),
-            argument: 0,
+            hash,
+            argument: bytes.first().copied().map_or(0, u16::from),
             mark: None,
+            traits: Traits::of_word(hash, bytes),
         }
     }
 
     /// Makes a symbol token.
     pub(crate) fn symbol(mark: Mark, argument: u16) -> Token {
+        let hash = u32::from(mark.octet());
         Token {
             start: 0,
             len: 0,
-            hash: u32::from(mark.octet()),
+            hash,
             argument,
             mark: Some(mark),
+            traits: Traits::of_symbol(mark, hash),
         }
+    }
+
+    /// Returns what is asked of tokens most often.
+    #[inline]
+    pub(crate) fn traits(&self) -> Traits {
+        self.traits
+    }
+
+    /// Returns the octet of a printable word that has no other.
+    #[inline]
+    pub(crate) fn single_octet(&self) -> Option<u8> {
+        let [_, octet] = self.argument.to_be_bytes();
+        (self.len == 1 && self.is_printable()).then_some(octet)
+    }
+
+    /// Says whether this is a word of printable ASCII.
+    #[inline]
+    pub(crate) fn is_printable(&self) -> bool {
+        self.traits.is_printable()
+    }
+
+    /// Says whether this is a symbol that stands for more than itself in a pattern.
+    #[inline]
+    pub(crate) fn is_pattern(&self) -> bool {
+        self.traits.is_pattern()
+    }
+
+    /// Says whether both look the same before their bytes are compared: symbols with the same
+    /// mark do, and words of the same length and hash. See [`Token::is_sure`].
+    #[inline]
+    pub(crate) fn looks_like(&self, other: &Token) -> bool {
+        (self.hash == other.hash) & (self.len == other.len)
+    }
+
+    /// Says whether two tokens that look like this are the same for certain. The hash of
+    /// one octet tells it apart from every other; longer words need a second look.
+    #[inline]
+    pub(crate) fn is_sure(&self) -> bool {
+        self.len <= 1
     }
 
     /// Returns the symbol this token is, if it is no word.
@@ -62,7 +163,8 @@ impl Token {
         self.mark
     }
 
-    /// Returns the argument of a symbol: a macro, a class, or a digit.
+    /// Returns the argument of a symbol: a macro, a class, or a digit. Of a word it is the
+    /// first octet.
     pub fn argument(&self) -> u16 {
         self.argument
     }

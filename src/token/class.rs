@@ -14,6 +14,33 @@ pub struct ClassSet {
     words: Vec<Vec<u8>>,
     by_hash: HashMap<u32, Vec<u32>, Spread>,
     longest: usize,
+    /// Which hashes there may be.
+    glance: Glance,
+}
+
+/// A bit for each member of a class: most words are known not to be there at once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Glance([u64; 4]);
+
+impl Glance {
+    #[inline]
+    fn place(hash: u32) -> (usize, u64) {
+        let [.., middle, high] = (hash ^ (hash << 16)).to_le_bytes();
+        (usize::from(high >> 6), 1 << ((high ^ middle) & 63))
+    }
+
+    fn add(&mut self, hash: u32) {
+        let (word, bit) = Glance::place(hash);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    #[inline]
+    fn has(&self, hash: u32) -> bool {
+        let (word, bit) = Glance::place(hash);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
 }
 
 /// Uses the word hash as it is; it is well mixed already.
@@ -57,6 +84,7 @@ impl ClassSet {
         let index = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
         let hash = hash_more(HASH_START, word);
         self.by_hash.entry(hash).or_default().push(index);
+        self.glance.add(hash);
         self.longest = self.longest.max(word.len());
         self.words.push(word.to_vec());
         true
@@ -87,7 +115,7 @@ impl ClassSet {
 
     #[inline]
     pub(crate) fn contains_hashed(&self, hash: u32, same: impl Fn(&[u8]) -> bool) -> bool {
-        !self.words.is_empty()
+        self.glance.has(hash)
             && self.by_hash.get(&hash).is_some_and(|indexes| {
                 indexes
                     .iter()

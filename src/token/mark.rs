@@ -151,6 +151,20 @@ impl Mark {
         )
     }
 
+    /// Says whether this stands for more than itself on the left side of a rule.
+    pub(super) fn is_pattern(self) -> bool {
+        matches!(
+            self,
+            Mark::AnyTokens
+                | Mark::SomeTokens
+                | Mark::OneToken
+                | Mark::InClass
+                | Mark::NotInClass
+                | Mark::Host
+                | Mark::Deferred
+        )
+    }
+
     /// Appends this mark, and its argument if it has one, to marked text.
     pub fn push(self, argument: u16, text: &mut Vec<u8>) {
         text.push(self.octet());

@@ -40,7 +40,7 @@ pub(super) fn cut(
 ) {
     let mut rest = text;
     while let Some(&octet) = rest.first() {
-        let word = rest.iter().take_while(|&&c| syntax.is_ordinary(c)).count();
+        let word = syntax.ordinary_run(rest).len();
         let (token, behind) = rest.split_at_checked(word.max(1)).unwrap_or((rest, b""));
         if octet != b' ' {
             tokens.push(Token::word(store.len(), token));

@@ -20,6 +20,9 @@ pub(crate) enum Kind {
 /// Source: guide, option OperatorChars.
 const BUILT_IN_OPERATORS: &[u8] = b"()<>,;\r\n";
 
+/// Words up to this length are looked at octet by octet.
+const SHORT_RUN: usize = 16;
+
 /// The rules for cutting addresses and for joining them again.
 #[derive(Debug, Clone)]
 pub struct AddressSyntax {
@@ -80,6 +83,22 @@ impl AddressSyntax {
     #[inline]
     pub(crate) fn is_ordinary(&self, character: u8) -> bool {
         self.ordinary[usize::from(character)]
+    }
+
+    /// Returns the head of `text` that is part of a word and nothing else.
+    #[inline]
+    pub(crate) fn ordinary_run<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let count = |text: &[u8]| text.iter().take_while(|&&c| self.is_ordinary(c)).count();
+        let mut length = count(text.get(..SHORT_RUN).unwrap_or(text));
+        if length == SHORT_RUN {
+            let (chunks, _) = text.get(length..).unwrap_or(b"").as_chunks::<8>();
+            // All eight are asked: that costs less than eight branches.
+            let all =
+                |chunk: &&[u8; 8]| chunk.iter().fold(true, |all, &c| all & self.is_ordinary(c));
+            length += 8 * chunks.iter().take_while(all).count();
+            length += count(text.get(length..).unwrap_or(b""));
+        }
+        text.get(..length).unwrap_or(text)
     }
 
     /// Says whether a token that starts with `character` is a word.

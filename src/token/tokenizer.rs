@@ -299,13 +299,18 @@ impl Scanner<'_> {
             return false;
         }
         let rest = self.text.get(self.at..).unwrap_or(b"");
-        let is_ordinary = |c: u8| self.syntax.is_ordinary(c) && Some(c) != self.options.delimiter;
-        let length = rest.iter().take_while(|&&c| is_ordinary(c)).count();
-        if length == 0 || self.used + length > self.options.room() - 5 {
+        let room = (self.options.room() - 5).saturating_sub(self.used);
+        let run = self.syntax.ordinary_run(rest.get(..room).unwrap_or(rest));
+        let delimiter = self.options.delimiter;
+        let ordinary_delimiter = delimiter.filter(|&octet| self.syntax.is_ordinary(octet));
+        let length = ordinary_delimiter
+            .and_then(|octet| memchr::memchr(octet, run))
+            .unwrap_or(run.len());
+        if length == 0 {
             return false;
         }
         self.store
-            .extend_from_slice(rest.get(..length).unwrap_or(b""));
+            .extend_from_slice(run.get(..length).unwrap_or(b""));
         self.used += length;
         self.at += length;
         true

@@ -1,0 +1,109 @@
+//! What the listener is told of rewriting.
+//!
+//! Observed: 8.17.1.9.
+
+use super::context::RewriteContext;
+use crate::macros::MacroId;
+use crate::token::print::{MacroNaming, print_symbol, print_word};
+use crate::token::{RulesetId, Token};
+
+/// What terminals take for reverse video and its end (ECMA-48).
+const REVERSE_VIDEO: &[u8] = b"\x1b[7m";
+const USUAL_VIDEO: &[u8] = b"\x1b[0m";
+
+/// As wide as the name of a ruleset is shown.
+const BLANKS: &[u8] = b"                ";
+
+impl RewriteContext<'_> {
+    pub(super) fn show_pass(&mut self, ruleset: RulesetId, what: &[u8], tokens: &[Token]) {
+        let name = self.rules.name(ruleset);
+        let name = name.get(..BLANKS.len()).unwrap_or(&name);
+        let mut line = std::mem::take(&mut self.workspace.line);
+        line.clear();
+        if !self.trace.shows_every_ruleset() {
+            line.extend_from_slice(b"rewrite: ruleset ");
+        }
+        line.extend_from_slice(name);
+        line.extend_from_slice(BLANKS.get(name.len()..).unwrap_or(b""));
+        line.extend_from_slice(what);
+        self.push_shown(tokens, &mut line);
+        self.trace.show_pass(&line);
+        self.workspace.line = line;
+    }
+
+    pub(super) fn show_trial(&mut self, number: u32, pattern: &[Token], level: u8) {
+        let head = if level >= 15 {
+            format!("-----trying rule (line {number}):")
+        } else {
+            "-----trying rule:".to_owned()
+        };
+        let line = self.shown_line(head.as_bytes(), pattern);
+        self.trace.write(&line);
+    }
+
+    pub(super) fn show_binding(&mut self, digit: u8, tokens: &[Token]) {
+        let mut line = vec![b'$', digit, b':'];
+        for token in tokens {
+            let place = 0x5555_0000_0000_u64 + u64::from(token.start);
+            line.extend_from_slice(format!(" {place:#x}=\"").as_bytes());
+            line.extend_from_slice(self.word(token));
+            line.push(b'"');
+        }
+        line.push(b'\n');
+        self.trace.write(&line);
+    }
+
+    pub(super) fn macro_line(&self, side: &[u8], number: u16) -> Vec<u8> {
+        let id = MacroId::from_number(number);
+        let value = self.macro_plain(id).unwrap_or_else(|| b"(NULL)".to_vec());
+        [
+            b"rewrite: ".as_slice(),
+            side,
+            b" $&{",
+            &self.names.name(id),
+            b"} => \"",
+            &value,
+            b"\"\n",
+        ]
+        .concat()
+    }
+
+    /// Returns `head` and the tokens as traces show them, with a line end.
+    pub fn shown_line(&self, head: &[u8], tokens: &[Token]) -> Vec<u8> {
+        let mut line = head.to_vec();
+        self.push_shown(tokens, &mut line);
+        line
+    }
+
+    /// Appends the tokens, each after a blank, and a line end.
+    pub fn push_shown(&self, tokens: &[Token], line: &mut Vec<u8>) {
+        let name = |number| self.names.name(MacroId::from_number(number));
+        let reverses = self.trace.reverses_symbols();
+        let naming = MacroNaming {
+            by_number: &name,
+            by_octet: &|octet| self.names.name_of_octet(octet),
+        };
+        for token in tokens {
+            if let Some(octet) = token.single_octet() {
+                line.extend_from_slice(&[b' ', octet]);
+                continue;
+            }
+            line.push(b' ');
+            let word = self.word(token);
+            if token.is_printable() {
+                line.extend_from_slice(word);
+                continue;
+            }
+            match token.mark() {
+                Some(mark) if reverses => {
+                    line.extend_from_slice(REVERSE_VIDEO);
+                    print_symbol(mark, token.argument(), &name, line);
+                    line.extend_from_slice(USUAL_VIDEO);
+                }
+                Some(mark) => print_symbol(mark, token.argument(), &name, line),
+                None => print_word(word, &naming, line),
+            }
+        }
+        line.push(b'\n');
+    }
+}
