@@ -247,3 +247,25 @@ impl TokenBuffer {
         &self.text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_octet_is_known_by_its_hash() {
+        for left in 0..=u8::MAX {
+            for right in 0..=u8::MAX {
+                let (one, other) = (Token::word(0, &[left]), Token::word(7, &[right]));
+                let same = left.eq_ignore_ascii_case(&right);
+                assert_eq!(
+                    one.looks_like(&other) && one.is_sure(),
+                    same,
+                    "{left} {right}"
+                );
+            }
+            let mark = Token::symbol(Mark::Host, 0);
+            assert!(!Token::word(0, &[left]).looks_like(&mark));
+        }
+    }
+}

@@ -120,3 +120,23 @@ impl Default for AddressSyntax {
         AddressSyntax::new(Self::DEFAULT_OPERATORS, 10)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs of words end at the first other octet, wherever that is.
+    #[test]
+    fn runs_end_where_each_octet_alone_says() {
+        let syntax = AddressSyntax::default();
+        for length in 0..64 {
+            for end in [b'@', b' ', b'\\', 0, 0x80] {
+                let mut text = vec![b'a'; length];
+                text.push(end);
+                text.extend_from_slice(b"aaaa aaaa");
+                assert_eq!(syntax.ordinary_run(&text).len(), length, "{end}");
+                assert_eq!(syntax.ordinary_run(&text[..length]).len(), length);
+            }
+        }
+    }
+}
