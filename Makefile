@@ -30,7 +30,7 @@ test: peers
 # Puts everything of etc/manifest below $(DESTDIR). Configuration that is there
 # already (sendmail.cf, aliases, maps) is never touched.
 SMMSP := $(shell [ "$$(id -u)" = 0 ] && getent group smmsp >/dev/null && echo smmsp)
-SBIN_LINKS = editmap hoststat mailstats makemap newaliases praliases purgestat rmail runq smtpd
+SBIN_LINKS = editmap hoststat mailstats makemap newaliases praliases purgestat rmail runq sensible-mda smtpd
 
 MAN_SECTIONS = 1 5 8
 

@@ -46,6 +46,9 @@ pub fn run(program: Companion, words: &[Vec<u8>]) -> ExitStatus {
             };
             tools::vacation::run(words, surroundings, &mut input, &mut out, &mut errors)
         }
+        Companion::DeliveryAgent => {
+            tools::sensible_mda::run(words, &SystemUsers, &environment(), &mut errors)
+        }
         Companion::RemoteMail => {
             tools::rmail::run(words, &Direct, environment(), &mut input, &mut errors)
         }
@@ -63,6 +66,7 @@ fn open_log(program: Companion) {
     let system = match program {
         Companion::RestrictedShell => Syslog::new("smrsh").without_process_id(),
         Companion::LocalMail => Syslog::new("mail.local").without_process_id(),
+        Companion::DeliveryAgent => Syslog::new("sensible-mda"),
         Companion::RemoteMail => Syslog::new("rmail"),
         Companion::Vacation => Syslog::new("vacation"),
     };

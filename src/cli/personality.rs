@@ -30,6 +30,8 @@ pub enum Companion {
     RestrictedShell,
     /// `mail.local`.
     LocalMail,
+    /// `sensible-mda`.
+    DeliveryAgent,
     /// `rmail`.
     RemoteMail,
     /// `vacation`.
@@ -56,6 +58,10 @@ const NAMES: &[(&str, Personality)] = &[
     ("mailstats", Personality::MailStatistics),
     ("smrsh", Personality::Companion(Companion::RestrictedShell)),
     ("mail.local", Personality::Companion(Companion::LocalMail)),
+    (
+        "sensible-mda",
+        Personality::Companion(Companion::DeliveryAgent),
+    ),
     ("rmail", Personality::Companion(Companion::RemoteMail)),
     ("vacation", Personality::Companion(Companion::Vacation)),
 ];

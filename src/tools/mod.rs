@@ -9,6 +9,7 @@
 //! - [`mailstats`]: what was counted by mailer;
 //! - [`smrsh`]: the shell for programs that users name;
 //! - [`mail_local`]: stores mail in mailboxes;
+//! - [`sensible_mda`]: hands mail to the local delivery program that is there;
 //! - [`rmail`]: takes mail from UUCP;
 //! - [`vacation`]: answers mail while somebody is away.
 
@@ -24,6 +25,7 @@ pub mod postmaster;
 pub mod praliases;
 pub mod purgestat;
 pub mod rmail;
+pub mod sensible_mda;
 pub mod smrsh;
 pub mod vacation;
 

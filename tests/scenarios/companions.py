@@ -39,6 +39,7 @@ def run(stage):
     write("/usr/sbin/sendmail", RECORD, 0o755)
     away(stage)
     from_uucp(stage)
+    delivery_agents(stage)
     rights(stage)
 
 
@@ -309,6 +310,27 @@ def away(stage):
         assert done.stderr == b"vacation: no ~ann/none file.\n", done
     write(memory, "junk", 0o600, "ann")
     both(stage, "vacation", ["-d", "ann"], 65, user="ann", text="From x\nTo: ann\n\n")
+
+
+# ------------------------------------------------------------ sensible-mda
+def delivery_agents(stage):
+    """The answers are those of sensible-mda 8.17.1.9, which Debian's configuration calls."""
+    agent = name_of(OURS, "sensible-mda")
+    # Only our own mail.local is there.
+    os.makedirs("/usr/libexec/sendmail", exist_ok=True)
+    os.symlink(KEPT, "/usr/libexec/sendmail/mail.local")
+    stage.run([agent, "ann@stage.test", "cid", "", ""], text="Subject: own\n\nbody\n", check=0)
+    assert "Subject: own" in stage.run(["cat", "/var/mail/cid"], check=0).stdout.decode()
+    said = 'echo "${0##*/} $# $* $(id -u)"; cat; exit 7\n'
+    for name, words in (("mail.local", "3 -f ann cid 0"), ("deliver", "3 -r ann cid 1003"),
+                        ("maildrop", "5 -f ann -d cid x 1003"), ("procmail", "7 -t -f ann -a x -d cid 0")):
+        write(PROGRAMS + name, "#!/bin/sh\n" + said, 0o755)
+        done = stage.run([agent, "ann", "cid", "x", "127.0.0.1"], text="body\n", check=7)
+        assert done.stdout.decode() == "%s %s\nbody\n" % (name, words), done.stdout
+    for words, status in (([], 64), (["ann"], 64), (["ann", "nosuch"], 75)):
+        stage.run([agent, *words], check=status)
+    for name in ("mail.local", "deliver", "maildrop", "procmail"):
+        os.unlink(PROGRAMS + name)
 
 
 # ------------------------------------------------------------------- rmail

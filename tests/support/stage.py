@@ -41,7 +41,7 @@ GROUPS = [("root", 0), ("daemon", 1), ("mail", 8), ("staff", 50), ("nogroup", 65
          [(u[0], u[2]) for u in USERS if u[1] >= 111 and u[0] != "nobody"]
 # Names under /usr/sbin that are the program's, whatever the machine has there.
 OWN_NAMES = ("sendmail", "mailq", "newaliases", "hoststat", "purgestat", "runq", "smtpd", "makemap",
-             "praliases", "mailstats", "editmap", "smrsh", "mail.local", "rmail", "vacation")
+             "praliases", "mailstats", "editmap", "smrsh", "mail.local", "rmail", "vacation", "sensible-mda")
 # What the package of the real programs calls them.
 REAL_NAMES = {"vacation": "vacation.sendmail"}
 UIDS = {u[0]: (u[1], u[2]) for u in USERS}
