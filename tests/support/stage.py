@@ -13,6 +13,7 @@ scenario with status 1 and prints what the program logged.
 import ctypes
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -180,6 +181,9 @@ def main():
     program, scenario = sys.argv[1:3]
     # Recorded answers tell of niceness, so it must not depend on who runs the tests.
     os.setpriority(os.PRIO_PROCESS, 0, 0)
+    # A shell that starts us in the background has us ignore what an end is asked for with.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     build_root(program)
     global PROJECT, PEERS
     PROJECT, PEERS = "/project", "/project/target/peers/root"
