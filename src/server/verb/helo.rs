@@ -26,13 +26,20 @@ impl Session {
         // Observed: 8.17.1.9 believes the protocol even of a hello it refuses.
         let protocol: &'static [u8] = if verb == b"EHLO" { b"ESMTP" } else { b"SMTP" };
         self.protocol = protocol;
-        if name.is_empty() {
+        let takes_all = self.mta.config.options.receiving.allow_bogus_helo;
+        if name.is_empty() && !takes_all {
             let text = [b"501 ", verb, b" requires domain address"].concat();
             self.say(call, &wording::reply(&text));
             return after;
         }
+        // Observed: 8.17.1.9 takes all for a name, but not what follows white space.
+        let mut words = name.split(u8::is_ascii_whitespace);
+        let name = match words.next() {
+            Some(first) if takes_all => first,
+            _ => name,
+        };
         let valid = is_host_name(name);
-        if !valid && !self.mta.config.options.receiving.allow_bogus_helo {
+        if !valid && (!takes_all || name.len() > MAX_NAME) {
             self.say_text(call, "501 Invalid domain name");
             self.log(
                 10,
@@ -50,10 +57,13 @@ impl Session {
             self.clear_transaction(&word);
         }
         self.last_verb = "helo";
-        self.hello = Some(Hello {
-            name: name.to_vec(),
-            protocol,
-        });
+        // Observed: 8.17.1.9 keeps what it knew where it takes what is no name.
+        let known = self
+            .hello
+            .as_ref()
+            .map_or(&self.client.name, |hello| &hello.name);
+        let name = if valid { name.to_vec() } else { known.clone() };
+        self.hello = Some(Hello { name, protocol });
         self.say_hello(verb, valid, call);
         after
     }

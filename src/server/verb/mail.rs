@@ -156,7 +156,8 @@ impl Session {
             b"X-Authentication-Warning",
             &[b" ", value.as_slice()].concat(),
         );
-        self.envelope.headers.push(field);
+        // Observed: 8.17.1.9 puts each in front of those before.
+        self.envelope.headers.insert(0, field);
     }
 
     /// Resolves the sender and notes what it is.
