@@ -399,8 +399,7 @@ mod tests {
 
     #[test]
     fn fields_become_values() {
-        let line =
-            "esmtp, P=[IPC], F=mDFM uXa, S=1/2, R=3, E=\\r\\n, L=990, W=5, U=alice:mail, A=TCP $h";
+        let line = "esmtp, P=[IPC], F=mDFM uXa, S=1/2, R=3, E=\\r\\n, L=990, m=7, r=9, W=5, U=alice:mail, A=TCP $h";
         let (mailer, text) = read(line);
         let mailer = mailer.unwrap();
         assert_eq!(text, "");
@@ -409,6 +408,7 @@ mod tests {
         assert_eq!(mailer.identity.unwrap().gid, Some(8));
         assert_eq!(mailer.diagnostic_type.unwrap(), b"smtp");
         assert_eq!(mailer.line_limit, 990);
+        assert_eq!((mailer.max_messages, mailer.max_recipients), (7, 9));
         assert_eq!(mailer.wait.as_secs(), 5);
         assert!(mailer.flags.contains(b'X') && !mailer.flags.contains(b' '));
     }

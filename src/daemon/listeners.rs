@@ -324,6 +324,20 @@ mod tests {
     }
 
     #[test]
+    fn the_gate_keeps_the_limits_of_the_options() {
+        let text = b"V10/Berkeley\nMlocal, P=/x, A=x\nMprog, P=/x, A=x\nO MaxDaemonChildren=7\n\
+            O ConnectionRateThrottle=3\nO ConnectionRateWindowSize=20s\nO RefuseLA=9\nO DelayLA=5\n";
+        let mut source = crate::config::FixedSource::with_file("/x.cf", text);
+        let overrides = crate::config::Overrides::only_file("/x.cf");
+        let config = Config::load(&overrides, &mut source).unwrap();
+        let limits = gate_limits(&config, 50);
+        assert_eq!((limits.max_children, limits.max_sessions), (Some(7), 50));
+        assert_eq!((limits.per_second, limits.rate_window.as_secs()), (3, 20));
+        let port = &limits.ports[0];
+        assert_eq!((port.refuse_load, port.delay_load), (9, 5));
+    }
+
+    #[test]
     fn what_cannot_be_found_is_said() {
         assert!(spec_of(&port("no.such.host.invalid", PortFamily::Inet)).is_err());
     }

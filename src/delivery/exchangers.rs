@@ -54,3 +54,56 @@ pub fn exchangers(asking: &Asking<'_>, host: &[u8]) -> Result<MxList, MxFailure>
         _ => found,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::FixedResolver;
+    use crate::mailer::MailerFlags;
+
+    fn hosts(options: &Options, flags: &[u8], domain: &str) -> String {
+        let mut mailer = Mailer::new(b"esmtp", b"[IPC]");
+        mailer.flags = MailerFlags::from_bytes(flags);
+        let resolver = FixedResolver::new()
+            .with_mx("far.test", 10, "one.far.test")
+            .with_host("one.far.test", [192, 0, 2, 1].into())
+            .with_host("back.test", [192, 0, 2, 2].into())
+            .with_mx("smart.test", 10, "back.test")
+            .with_failure("down.test");
+        let asking = Asking {
+            mailer: &mailer,
+            options,
+            resolver: &resolver,
+            is_ourselves: &|_| false,
+            patience: Patience::Normal,
+        };
+        match exchangers(&asking, domain.as_bytes()) {
+            Ok(list) => {
+                let hosts = list.exchangers.iter();
+                let names = hosts.map(|one| String::from_utf8_lossy(&one.host).into_owned());
+                let names: Vec<String> = names.collect();
+                names
+                    .join(" ")
+                    .replace(". ", " ")
+                    .trim_end_matches('.')
+                    .to_owned()
+            }
+            Err(_) => "none".to_owned(),
+        }
+    }
+
+    #[test]
+    fn fallback_hosts_are_tried_where_the_options_name_them() {
+        let mut options = Options::default();
+        assert_eq!(hosts(&options, b"", "far.test"), "one.far.test");
+        assert_eq!(hosts(&options, b"", "no.test"), "none");
+        // A smart host takes what has no host of its own; for one that may have it is waited.
+        options.delivering.fallback_smart_host = Some(b"smart.test".to_vec());
+        assert_eq!(hosts(&options, b"", "far.test"), "one.far.test");
+        assert_eq!(hosts(&options, b"", "no.test"), "back.test");
+        assert_eq!(hosts(&options, b"", "down.test"), "none");
+        options.delivering.fallback_smart_host = None;
+        options.delivering.fallback_mx_host = Some(b"[back.test]".to_vec());
+        assert_eq!(hosts(&options, b"", "far.test"), "one.far.test [back.test]");
+    }
+}

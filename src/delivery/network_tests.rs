@@ -86,14 +86,21 @@ fn run(host: &str, port: u16, recipients: &[&str], flags: &[u8]) -> Desk {
 fn run_with(memory: &mut Memory, host: &str, port: u16, recipients: &[&str], flags: &[u8]) -> Desk {
     let text = b"Subject: x\r\n\r\nbody\r\n";
     let body = BodyRequest::default();
-    run_message(memory, (host, port), recipients, flags, body, text)
+    run_message(memory, (host, port), recipients, &esmtp(flags), body, text)
+}
+
+fn esmtp(flags: &[u8]) -> Mailer {
+    let mut mailer = Mailer::new(b"esmtp", b"[IPC]");
+    mailer.flags = MailerFlags::from_bytes(flags);
+    mailer.end_of_line = b"\r\n".to_vec();
+    mailer
 }
 
 fn run_message(
     memory: &mut Memory,
     (host, port): (&str, u16),
     recipients: &[&str],
-    flags: &[u8],
+    mailer: &Mailer,
     body: BodyRequest,
     text: &[u8],
 ) -> Desk {
@@ -106,9 +113,6 @@ fn run_message(
         .with_mx("loop.test", 10, "me.test")
         .with_mx("null.test", 0, "")
         .with_failure("down.test");
-    let mut mailer = Mailer::new(b"esmtp", b"[IPC]");
-    mailer.flags = MailerFlags::from_bytes(flags);
-    mailer.end_of_line = b"\r\n".to_vec();
     let argv = vec![
         b"TCP".to_vec(),
         host.as_bytes().to_vec(),
@@ -131,7 +135,7 @@ fn run_message(
         })
         .collect();
     let call = Call {
-        mailer: &mailer,
+        mailer,
         argv: &argv,
         options: &options,
         resolver: &resolver,
@@ -184,7 +188,7 @@ fn binary_mail_goes_in_chunks() {
             ..BodyRequest::default()
         };
         let to = ("mx.test", server.port);
-        let mut desk = run_message(&mut memory, to, &["a@far.test"], b"am", body, text);
+        let mut desk = run_message(&mut memory, to, &["a@far.test"], &esmtp(b"am"), body, text);
         memory.connections.close_all(&mut desk);
         (desk.fates(), server.heard().split_off(2))
     };
@@ -327,6 +331,24 @@ fn a_kept_session_is_used_again_after_rset() {
         1
     );
     assert_eq!(heard.iter().filter(|line| *line == "RSET").count(), 2);
+}
+
+#[test]
+fn a_session_carries_no_more_messages_than_the_mailer_allows() {
+    let server = ScriptedServer::start(&[]);
+    let mut memory = Memory::new(&Options::default());
+    let mut mailer = esmtp(b"am");
+    mailer.max_messages = 2;
+    for _ in 0..5 {
+        let body = BodyRequest::default();
+        let to = ("mx.test", server.port);
+        let desk = run_message(&mut memory, to, &["a@x"], &mailer, body, b"\r\nbody\r\n");
+        assert_eq!(desk.fates(), ["[0] 0 2.0.0"]);
+    }
+    memory.connections.close_all(&mut Desk::default());
+    let heard = server.heard();
+    let count = |what: &str| heard.iter().filter(|line| *line == what).count();
+    assert_eq!((count("(connection)"), count("RSET")), (3, 2), "{heard:?}");
 }
 
 #[test]

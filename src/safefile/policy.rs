@@ -13,6 +13,9 @@ macro_rules! words {
         }
 
         const WORDS: &[(&str, DontBlameSendmail)] = &[$(($word, DontBlameSendmail::$name)),*];
+
+        #[cfg(test)]
+        const NAMES: &[(&str, &str)] = &[$(($word, stringify!($name))),*];
     };
 }
 
@@ -147,5 +150,12 @@ mod tests {
             all = all.union(*set);
         }
         assert_eq!(DontBlameSendmail::from_word(b"nosuch"), None);
+    }
+
+    #[test]
+    fn each_word_has_the_name_it_is_asked_for_by() {
+        for (word, name) in NAMES {
+            assert!(name.replace('_', "").eq_ignore_ascii_case(word), "{word}");
+        }
     }
 }

@@ -123,6 +123,12 @@ def by_daemon(stage):
                "Subject: three\n\nhello\n")
     entries([("fast", "ann bob cid", "ann"), ("fast", "d@other.test root", "ann"),
              ("slow", "a@slow.test b@slow.test", "ann"), ("slow", "c@slow.test", "ann")])
+    # Every directory of every group has a head, and all entries are counted.
+    listed = stage.run(["mailq", "-Am"]).stdout.decode()
+    heads = dict(re.findall(r"(?m)^\s*/var/spool/mqueue/(\S+) (is empty|\(\d+ requests?\))", listed))
+    assert {name.split("/")[0] for name in heads} == {"q1", "q2", "slow", "fast1", "fast2", "held"}, listed
+    assert heads["slow"] == "(2 requests)" and heads["held"] == "is empty", listed
+    assert listed.endswith("\t\tTotal requests: 4\n"), listed
     listed = stage.run(["mailq", "-Am", "-qGslow"]).stdout.decode()
     assert "/slow (2 requests)" in listed and "Total requests" not in listed.split("/slow")[0], listed
     assert "d@other.test" not in listed, listed
