@@ -426,12 +426,14 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             return Ok((ready, address));
         }
         let limit = self.call.options.timeouts.hoststatus;
-        let failed_before = self
-            .memory
-            .hosts
+        let hosts = &self.memory.hosts;
+        let failed_before = hosts
             .recent_failure(&mailer.name, &target.host, limit)
             .cloned()
-            .or_else(|| host_knowledge::failure(self.call, target.name_for_status(), limit));
+            .or_else(|| match hosts.passes_files_by {
+                true => None,
+                false => host_knowledge::failure(self.call, target.name_for_status(), limit),
+            });
         if let Some(outcome) = failed_before.filter(|_| !mailer.has(b'W')) {
             return Err(unreached(outcome, target.host.clone()));
         }
@@ -616,15 +618,22 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         let mut farewell = None;
         if let Some(outcome) = &outcome {
             let said = outcome.diagnostic.clone().or_else(|| sent_reply(outcome));
+            // A live connection says nothing bad about the host itself, but what it said.
+            let recorded = Outcome {
+                exit: match alive {
+                    true => ExitStatus::Ok,
+                    false => outcome.exit,
+                },
+                ..outcome.clone()
+            };
             farewell = host_knowledge::storing(
                 self.call,
                 target.name_for_status(),
-                outcome,
+                &recorded,
                 0,
                 said.as_deref(),
             );
             if alive {
-                // A live connection says nothing bad about the host itself.
                 let fine = Outcome::new(ExitStatus::Ok, outcome.logged);
                 self.memory.hosts.note(&mailer, &target.host, &fine);
             } else {

@@ -140,6 +140,7 @@ fn deliver_one(
     mut message: LockedEnvelope,
     occasion: Occasion,
 ) -> Finish {
+    workspace.memory.hosts.passes_files_by = occasion == Occasion::SelectedRun;
     if occasion != Occasion::JustAccepted {
         revive_message(mta, &mut message.envelope);
     }

@@ -15,6 +15,8 @@ const MAX_HOSTS: usize = 10_000;
 /// The last temporary failure of each host.
 #[derive(Debug, Default)]
 pub struct HostMemory {
+    /// The status files of hosts are passed by: somebody asked for these messages.
+    pub passes_files_by: bool,
     hosts: HashMap<(Vec<u8>, Vec<u8>), (Instant, Outcome)>,
 }
 

@@ -87,15 +87,18 @@ impl HostRecord {
         last_reply: Option<&[u8]>,
         now: i64,
     ) -> Self {
+        let is_temporary = outcome.is_temporary();
         HostRecord {
             error_number,
             resolver_error: 0,
-            exit: if outcome.is_temporary() {
+            exit: if is_temporary {
                 ExitStatus::TempFail.number()
             } else {
                 0
             },
-            status: Some(outcome.logged),
+            // Observed: 8.17.1.9 keeps no status of what went on without a word.
+            status: (is_temporary || last_reply.is_some() || !outcome.logged.is_temporary())
+                .then_some(outcome.logged),
             reply: last_reply.map(<[u8]>::to_vec),
             updated: now,
         }

@@ -37,6 +37,7 @@ def run(stage):
     kept_open(stage)
     troubles(stage)
     sizes(stage)
+    host_files(stage)
 
 
 def send(client, sender, recipients, text, mail=(), rcpt=()):
@@ -118,3 +119,23 @@ def sizes(stage):
     report = stage.run(["cat", "/var/mail/ann"], check=0).stdout.decode()
     assert "Message is too large; 3000 bytes max" in report and "inside" not in report, report
     print("what is too large is returned without its body")
+
+
+def host_files(stage):
+    """A refused MAIL says nothing bad about a host; who asks for a message passes host status by."""
+    for name in stage.queue_files():
+        stage.run(["rm", QUEUE + "/" + name], check=0)
+    stage.run(["mkdir", "-m", "755", "/var/spool/hosts"], check=0)
+    known = "-OHostStatusDirectory=/var/spool/hosts"
+    busy = Recorder("127.0.1.1", mail="451 4.3.0 not now")
+    text = "Subject: later\n\nx\n"
+    for name in ("far", "shut"):
+        stage.run(["sendmail", "-Am", known, "x@%s.test" % name], text=text, check=0)
+    stage.run(["sendmail", known, "-v", "-q"], check=0)
+    assert busy.connections == 2, busy.connections
+    busy.close()
+    said = stage.run(["sendmail", known, "-v", "-q"], check=0).stdout.decode()
+    assert "Connecting to shut.test" not in said, said
+    said = stage.run(["sendmail", known, "-v", "-qRshut"], check=0).stdout.decode()
+    assert "Connecting to shut.test" in said, said
+    print("hosts are known as long as they should")
