@@ -225,7 +225,7 @@ impl<'a> Desk<'a> {
         macros.set_text(MacroId::I, &id);
         macros.set_text(MacroId::UNDERSCORE, &caller);
         // A date from the command line (-Ma) stays; observed: 8.17.1.9.
-        if !self.mta.config.macros.get(MacroId::A).is_some() {
+        if self.mta.config.macros.get(MacroId::A).is_none() {
             macros.set_text(MacroId::A, rfc5322_date(now).as_bytes());
         }
         macros.set_text(MacroId::B, rfc5322_date(now).as_bytes());
