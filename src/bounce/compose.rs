@@ -34,6 +34,8 @@ pub(super) struct Draft<'a> {
     pub(super) boundary: Option<&'a [u8]>,
     /// The queue group it waits in.
     pub(super) queue_group: usize,
+    /// How many hops it has behind it already.
+    pub(super) hop_count: u32,
     /// It tells of addresses beyond ASCII.
     pub(super) is_utf8: bool,
     /// Whom it goes to, resolved.
@@ -87,6 +89,7 @@ impl Draft<'_> {
                 false => 0,
             },
             queue_group: self.queue_group,
+            hop_count: self.hop_count,
             recipients: self.recipients,
             ..Envelope::default()
         };
@@ -122,8 +125,8 @@ impl Draft<'_> {
         };
         if is_addressed {
             add(b"To", &one_line(&self.notice.to));
-            if let Some(postmaster) = &self.notice.also_to {
-                add(b"To", &one_line(postmaster));
+            for other in &self.notice.also_to {
+                add(b"To", &one_line(other));
             }
         }
         if let Some(boundary) = self.boundary {

@@ -9,10 +9,15 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use super::from_quoter::FromQuoter;
-use crate::envelope::Envelope;
+use super::returned::{ReturnedAddresses, with_sender};
+use crate::envelope::{Envelope, EnvelopeFlags};
 use crate::logging::narrator::{Narrator, Stdout};
 use crate::macros::MacroId;
+use crate::mailer::Mailer;
+use crate::message::HeaderField;
+use crate::message::header::{Expansion, HeaderTraits};
 use crate::mta::{Mta, Workspace};
+use crate::rewrite::RewriteWorkspace;
 use crate::sys::clock::Timestamp;
 use crate::sys::safe_open::{OpenRequest, OpenRules, Purpose};
 use crate::text::date::ctime_date;
@@ -27,33 +32,77 @@ pub struct DeadLetter {
     pub file: File,
 }
 
-/// Appends a message to a dead letter file in mailbox format.
+/// Appends a message to a dead letter file in mailbox format, as the mailer of files sees it.
 ///
 /// # Errors
 /// When it cannot be written completely; what was written is cut off again.
 pub fn save_dead_letter(
     letter: &DeadLetter,
     envelope: &Envelope,
-    now: Timestamp,
+    mta: &Mta,
+    buffers: &mut RewriteWorkspace,
 ) -> io::Result<()> {
+    let mailers = &mta.config.mailers;
+    let nobody = Mailer::new(b"", b"");
+    let mailer = mailers.file().map_or(&nobody, |id| mailers.get(id));
+    let addresses = ReturnedAddresses::for_mailer(envelope, mailer, mta, buffers);
+    save(
+        letter,
+        envelope,
+        &header(envelope, mailer, &addresses),
+        mta.clock.now(),
+    )
+}
+
+/// Writes the header the mailer gets.
+fn header(envelope: &Envelope, mailer: &Mailer, addresses: &ReturnedAddresses) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (at, field) in envelope.headers.iter().enumerate() {
+        let is_hidden = field.traits().has(HeaderTraits::BLIND_COPY)
+            && envelope.flags.contains(EnvelopeFlags::DELETE_BCC);
+        if is_hidden || !is_wanted(mailer, field) {
+            continue;
+        }
+        let rewritten = addresses.fields.get(at).cloned().flatten();
+        let value = match field.expansion {
+            Expansion::Done => rewritten.unwrap_or_else(|| field.value.clone()),
+            Expansion::Late => with_sender(&field.value, &addresses.sender),
+            Expansion::ForMailer => continue,
+        };
+        out.extend([&field.name[..], b":", &value, b"\n"].concat());
+    }
+    out
+}
+
+/// Tells whether the mailer has a flag the field asks for.
+fn is_wanted(mailer: &Mailer, field: &HeaderField) -> bool {
+    let conditions = &field.conditions;
+    match conditions.flags.is_empty() {
+        true => !field.traits().has(HeaderTraits::ALWAYS_CHECKED) || field.is_default,
+        false => conditions.flags.iter().any(|flag| mailer.has(flag)),
+    }
+}
+
+fn save(letter: &DeadLetter, envelope: &Envelope, header: &[u8], now: Timestamp) -> io::Result<()> {
     let before = letter.file.metadata()?.len();
-    let written = write(letter, envelope, now);
+    let written = write(letter, envelope, header, now);
     if written.is_err() {
         letter.file.set_len(before)?;
     }
     written
 }
 
-fn write(letter: &DeadLetter, envelope: &Envelope, now: Timestamp) -> io::Result<()> {
+fn write(
+    letter: &DeadLetter,
+    envelope: &Envelope,
+    header: &[u8],
+    now: Timestamp,
+) -> io::Result<()> {
     let mut out = io::BufWriter::new(&letter.file);
     let sender = envelope.sender.address.as_slice();
     let sender = if sender.is_empty() { b"<>" } else { sender };
     out.write_all(&[b"From ", sender, b" ", ctime_date(now).as_bytes(), b"\n"].concat())?;
-    for field in &envelope.headers {
-        if field.expansion == crate::message::header::Expansion::Done {
-            out.write_all(&[&field.name[..], b":", &field.value, b"\n"].concat())?;
-        }
-    }
+    out.write_all(header)?;
     out.write_all(b"\n")?;
     let mut sink = |bytes: &[u8]| out.write_all(bytes);
     let mut quoter = FromQuoter::new(&mut sink);
@@ -70,7 +119,7 @@ fn write(letter: &DeadLetter, envelope: &Envelope, now: Timestamp) -> io::Result
 }
 
 /// Appends a message nobody can be told of to the file of DeadLetterDrop; tells whether it did.
-pub fn drop_letter(mta: &Mta, workspace: &Workspace, envelope: &Envelope) -> bool {
+pub fn drop_letter(mta: &Mta, workspace: &mut Workspace, envelope: &Envelope) -> bool {
     let Some(path) = &mta.config.options.delivering.dead_letter_drop else {
         return false;
     };
@@ -88,7 +137,7 @@ pub fn drop_letter(mta: &Mta, workspace: &Workspace, envelope: &Envelope) -> boo
         return false;
     };
     let letter = DeadLetter { file: opened.file };
-    if save_dead_letter(&letter, envelope, mta.clock.now()).is_err() {
+    if save_dead_letter(&letter, envelope, mta, &mut workspace.rewrite).is_err() {
         return false;
     }
     if workspace.tells_caller {
@@ -103,7 +152,7 @@ pub fn drop_letter(mta: &Mta, workspace: &Workspace, envelope: &Envelope) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Body, HeaderField};
+    use crate::message::Body;
 
     #[test]
     fn letters_follow_each_other() {
@@ -115,8 +164,10 @@ mod tests {
             ..Envelope::default()
         };
         envelope.headers.push(HeaderField::new(b"Subject", b" x"));
+        let nobody = Mailer::new(b"", b"");
+        let header = header(&envelope, &nobody, &ReturnedAddresses::default());
         for _ in 0..2 {
-            save_dead_letter(&letter, &envelope, Timestamp::from_seconds(0)).unwrap();
+            save(&letter, &envelope, &header, Timestamp::from_seconds(0)).unwrap();
         }
         let text = std::fs::read_to_string(path.path()).unwrap();
         assert_eq!(text.matches("Subject: x\n\n>From a\nbody\n\n").count(), 2);

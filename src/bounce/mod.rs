@@ -9,6 +9,7 @@
 //! - `notify`: who is owed what: [`Notice`];
 //! - `wording`: the lines about one recipient, in both parts of a report;
 //! - `report`: the body of a report (RFC 3464);
+//! - `returned`: the addresses of the header in it;
 //! - `from_quoter`: `From ` at the start of its lines;
 //! - `compose`: the envelope and header around it;
 //! - `post`: resolve whom it goes to, queue it, fall back to the postmaster;
@@ -21,6 +22,7 @@ mod last_resort;
 mod notify;
 mod post;
 mod report;
+mod returned;
 mod wording;
 
 pub use expire::{Expiry, QueueTimes, expire, expire_deadline};

@@ -32,8 +32,8 @@ pub struct Notice {
     pub kind: NoticeKind,
     /// Whom it goes to, as printed in the `To:` field.
     pub to: Vec<u8>,
-    /// The postmaster, where he gets the same report.
-    pub also_to: Option<Vec<u8>>,
+    /// Who gets the same report: whoever `Errors-To:` names, and the postmaster.
+    pub also_to: Vec<Vec<u8>>,
     /// The subject.
     pub subject: String,
     /// Whether the body of the message is returned, or only its header.
@@ -53,6 +53,10 @@ pub struct NoticeRules {
     pub postmaster_copy: Option<Vec<u8>>,
     /// PrivacyOptions=nobodyreturn.
     pub never_returns_body: bool,
+    /// PrivacyOptions=noreceipts: a success is told only along with failures.
+    pub never_sends_receipts: bool,
+    /// UseErrorsTo: whoever `Errors-To:` names hears of failures too.
+    pub errors_to: Vec<Vec<u8>>,
 }
 
 /// Tells which reports are owed after an attempt.
@@ -67,7 +71,7 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
             .filter(|to| is_our_fault(envelope) && !envelope.is_response() && !to.is_empty());
         if !cannot_return {
             notices.push(Notice {
-                also_to: postmaster,
+                also_to: rules.errors_to.iter().cloned().chain(postmaster).collect(),
                 ..failure(envelope, rules)
             });
         } else if let Some(to) = postmaster {
@@ -98,21 +102,17 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
         notices.push(Notice {
             kind: NoticeKind::Warning,
             to: envelope.sender.address.clone(),
-            also_to: None,
+            also_to: Vec::new(),
             subject: warning.to_owned(),
             returns_body: returns_body(envelope, rules),
             log_word: log_word(envelope),
             reason: Some(warning.as_bytes().to_vec()),
         });
-    } else if envelope
-        .recipients
-        .iter()
-        .any(|recipient| receipt_for(envelope, recipient).is_some())
-    {
+    } else if !rules.never_sends_receipts && any_receipt(envelope) {
         notices.push(Notice {
             kind: NoticeKind::Receipt,
             to: envelope.sender.address.clone(),
-            also_to: None,
+            also_to: Vec::new(),
             subject: "Return receipt".to_owned(),
             returns_body: false,
             log_word: log_word(envelope),
@@ -122,11 +122,16 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
     notices
 }
 
+fn any_receipt(envelope: &Envelope) -> bool {
+    let mut recipients = envelope.recipients.iter();
+    recipients.any(|recipient| receipt_for(envelope, recipient).is_some())
+}
+
 fn failure(envelope: &Envelope, rules: &NoticeRules) -> Notice {
     Notice {
         kind: NoticeKind::Failure,
         to: envelope.sender.address.clone(),
-        also_to: None,
+        also_to: Vec::new(),
         subject: "Returned mail: see transcript for details".to_owned(),
         returns_body: returns_body(envelope, rules),
         log_word: log_word(envelope),
@@ -143,7 +148,7 @@ pub(super) fn double_bounce(envelope: &Envelope, rules: &NoticeRules) -> Notice 
     Notice {
         kind: NoticeKind::Postmaster,
         to: rules.double_bounce.clone(),
-        also_to: None,
+        also_to: Vec::new(),
         subject: "Postmaster notify: see transcript for details".to_owned(),
         returns_body: returns_body(envelope, rules),
         log_word,
@@ -273,7 +278,7 @@ mod tests {
         let fault = || RecipientState::Failed(status(ExitStatus::Software));
         let notices = notices_for(&envelope("ann", fault(), ""), &rules(), None);
         assert_eq!(notices.len(), 1);
-        assert_eq!(notices[0].also_to.as_deref(), Some(&b"postmaster"[..]));
+        assert_eq!(notices[0].also_to, [b"postmaster".to_vec()]);
         let notices = notices_for(&envelope("<>", fault(), ""), &rules(), None);
         assert_eq!(notices[0].to, b"postmaster");
         assert_eq!(notices[0].kind, NoticeKind::Failure);
@@ -282,7 +287,33 @@ mod tests {
             state: fault(),
             ..Recipient::new("cid")
         });
-        assert_eq!(notices_for(&later, &rules(), None)[0].also_to, None);
+        assert!(notices_for(&later, &rules(), None)[0].also_to.is_empty());
+    }
+
+    #[test]
+    fn whoever_errors_to_names_hears_of_failures() {
+        let rules = NoticeRules {
+            errors_to: vec![b"cid".to_vec()],
+            ..rules()
+        };
+        let notices = notices_for(&envelope("ann", failed(), ""), &rules, None);
+        assert_eq!(notices[0].also_to, [b"cid".to_vec()]);
+    }
+
+    #[test]
+    fn receipts_can_be_forbidden() {
+        let delivered = RecipientState::Delivered(status(ExitStatus::Ok));
+        let mut both = envelope("ann", delivered, "SUCCESS,FAILURE");
+        let rules = NoticeRules {
+            never_sends_receipts: true,
+            ..rules()
+        };
+        assert!(told(&both, &rules).is_empty());
+        both.recipients.push(Recipient {
+            state: failed(),
+            ..Recipient::new("cid")
+        });
+        assert_eq!(told(&both, &rules).len(), 1);
     }
 
     #[test]

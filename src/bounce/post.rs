@@ -14,12 +14,15 @@ use super::expire::{Expiry, QueueTimes};
 use super::last_resort::drop_letter;
 use super::notify::{Notice, NoticeKind, NoticeRules, double_bounce, notices_for};
 use super::report::ReportView;
+use super::returned::ReturnedAddresses;
 use crate::alias::expand::Expansion;
 use crate::config::options::SuperSafe;
 use crate::config::options::security::PrivacyFlags;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient};
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable, Macros, Template};
+use crate::message::HeaderTraits;
+use crate::message::address::split_address_list;
 use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{CommitError, Durability, LockedEnvelope, NewEntry};
@@ -67,7 +70,7 @@ pub fn send_notices(
         Expiry::Warned { told } => Some(told.as_str()),
         Expiry::Nothing | Expiry::Returned { .. } => None,
     };
-    let rules = rules_of(mta);
+    let rules = rules_of(mta, envelope);
     let mut post = Post {
         mta,
         workspace,
@@ -113,19 +116,32 @@ pub fn look_for_sender(mta: &Mta, workspace: &mut Workspace, envelope: &mut Enve
 }
 
 /// Collects what the configuration says about reports.
-fn rules_of(mta: &Mta) -> NoticeRules {
+fn rules_of(mta: &Mta, envelope: &Envelope) -> NoticeRules {
     let options = &mta.config.options;
     let mut nothing = MacroTable::new();
     let macros = Macros::new(&mut nothing, None, &mta.config.macros);
+    let privacy = options.security.privacy_options;
     let copy = options.delivering.postmaster_copy.as_deref();
     NoticeRules {
         double_bounce: options.delivering.double_bounce_address.expanded(&macros),
         postmaster_copy: copy.filter(|copy| !copy.is_empty()).map(<[u8]>::to_vec),
-        never_returns_body: options
-            .security
-            .privacy_options
-            .contains(PrivacyFlags::NO_BODY_RETURN),
+        never_returns_body: privacy.contains(PrivacyFlags::NO_BODY_RETURN),
+        errors_to: match options.delivering.use_errors_to {
+            true => errors_to(envelope),
+            false => Vec::new(),
+        },
+        never_sends_receipts: privacy.contains(PrivacyFlags::NO_RECEIPTS),
     }
+}
+
+/// Reads the addresses of `Errors-To:` fields.
+fn errors_to(envelope: &Envelope) -> Vec<Vec<u8>> {
+    let fields = envelope.headers.iter();
+    let wanted = fields.filter(|field| field.traits().has(HeaderTraits::ERRORS_TO));
+    wanted
+        .flat_map(|field| split_address_list(field.text()))
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 /// The work of one call.
@@ -164,12 +180,15 @@ impl Post<'_> {
     ) -> Result<bool, CommitError> {
         let own = self.resolve(envelope, &notice.to);
         let (mut notice, mut recipients) = (notice.clone(), Vec::new());
-        if let Some(postmaster) = notice.also_to.clone() {
-            let known =
-                |recipient: &Recipient| own.iter().any(|one| one.triple == recipient.triple);
-            recipients = self.resolve(envelope, &postmaster);
-            recipients.retain(|recipient| !known(recipient));
-            notice.also_to = Some(postmaster).filter(|_| is_any_open(&recipients));
+        let also_to = std::mem::take(&mut notice.also_to);
+        for other in also_to {
+            let mut more = self.resolve(envelope, &other);
+            let known = [&own[..], &recipients].concat();
+            more.retain(|new| known.iter().all(|old: &Recipient| old.triple != new.triple));
+            if is_any_open(&more) {
+                notice.also_to.push(other);
+            }
+            recipients.extend(more);
         }
         recipients.extend(own);
         if !is_any_open(&recipients) {
@@ -354,6 +373,7 @@ impl Post<'_> {
                 && (envelope.has_utf8_addresses() || envelope.has_utf8_header()),
             recipients,
             queue_group,
+            hop_count: self.workspace.first_hop,
         };
         // A report is queued completely before what it is about is struck, so it is never kept
         // in memory only.
@@ -370,7 +390,7 @@ impl Post<'_> {
     }
 
     fn write_body(
-        &self,
+        &mut self,
         envelope: &Envelope,
         notice: &Notice,
         boundary: Option<&Vec<u8>>,
@@ -381,7 +401,9 @@ impl Post<'_> {
         let now = self.mta.clock.now();
         let times = QueueTimes::of(envelope, &config.options.timeouts);
         let ourselves = format!("{}@localhost", self.user_name()).into_bytes();
+        let addresses = ReturnedAddresses::of(envelope, self.mta, &mut self.workspace.rewrite);
         let view = ReportView {
+            addresses,
             came_from: envelope
                 .macros
                 .text(MacroId::UNDERSCORE)

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::expire::{deadline, passed_deadline};
 use super::from_quoter::FromQuoter;
 use super::notify::{Notice, NoticeKind};
+use super::returned::{ReturnedAddresses, with_sender};
 use super::wording::{
     Action, action_of, delay_lines, failure_lines, push_line, status_fields, success_lines,
     was_tried,
@@ -21,7 +22,7 @@ use crate::envelope::{Envelope, EnvelopeFlags, Recipient};
 use crate::macros::Macros;
 use crate::mailer::{Mailer, MailerTable};
 use crate::message::HeaderField;
-use crate::message::header::{Expansion, HeaderTraits, LATE_MACRO_MARK};
+use crate::message::header::{Expansion, HeaderTraits};
 use crate::smtp::parameter::DeliverByMode;
 use crate::smtp::xtext;
 use crate::sys::clock::Timestamp;
@@ -68,6 +69,8 @@ pub(super) struct ReportView<'a> {
     pub(super) now: Timestamp,
     /// Where fields that await their mailer have their templates.
     pub(super) config: Option<&'a Config>,
+    /// What the rules make of the addresses in the header.
+    pub(super) addresses: ReturnedAddresses,
 }
 
 /// Writes pieces of a report somewhere.
@@ -279,9 +282,10 @@ impl ReportView<'_> {
     }
 
     fn header(&self, out: &mut Vec<u8>) {
-        for field in &self.envelope.headers {
+        for (at, field) in self.envelope.headers.iter().enumerate() {
             if self.is_shown(field) {
-                self.field(field, out);
+                let rewritten = self.addresses.fields.get(at).and_then(Option::as_deref);
+                self.field(field, rewritten, out);
             }
         }
     }
@@ -302,17 +306,17 @@ impl ReportView<'_> {
         !is_hidden
     }
 
-    fn field(&self, field: &HeaderField, out: &mut Vec<u8>) {
+    fn field(&self, field: &HeaderField, rewritten: Option<&[u8]>, out: &mut Vec<u8>) {
         out.extend_from_slice(&field.name);
         out.push(b':');
         if field.traits().has(HeaderTraits::BLIND_COPY) {
             // Who they are is nobody's business.
         } else if field.expansion == Expansion::Late {
-            out.extend_from_slice(&self.late_value(&field.value));
+            out.extend_from_slice(&with_sender(&field.value, &self.addresses.sender));
         } else if field.expansion == Expansion::ForMailer {
             out.extend_from_slice(&self.default_value(field));
         } else {
-            let value = field.stored.as_ref().unwrap_or(&field.value);
+            let value = rewritten.unwrap_or(&field.value);
             out.extend_from_slice(value.strip_suffix(b"\n").unwrap_or(value));
         }
         out.push(b'\n');
@@ -330,23 +334,6 @@ impl ReportView<'_> {
         };
         let mut front = self.envelope.macros.clone();
         template.expanded(&Macros::new(&mut front, None, &config.macros))
-    }
-
-    /// Puts the sender where `$g` waits for its value.
-    fn late_value(&self, value: &[u8]) -> Vec<u8> {
-        let sender = self.envelope.sender.address.as_slice();
-        let sender = sender.strip_prefix(b"<").unwrap_or(sender);
-        let sender = sender.strip_suffix(b">").unwrap_or(sender);
-        let mut expanded = Vec::new();
-        let mut bytes = value.iter();
-        while let Some(&byte) = bytes.next() {
-            if byte != LATE_MACRO_MARK {
-                expanded.push(byte);
-            } else if bytes.next() == Some(&b'g') {
-                expanded.extend_from_slice(sender);
-            }
-        }
-        expanded
     }
 
     fn copy_body(&self, sink: &mut Sink<'_>) -> io::Result<()> {
@@ -393,6 +380,7 @@ impl<'a> ReportView<'a> {
             was_tried: was_tried(envelope),
             now,
             config: None,
+            addresses: ReturnedAddresses::default(),
         }
     }
 }

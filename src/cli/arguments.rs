@@ -154,6 +154,8 @@ pub enum Output {
 /// Why a command line was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
+    /// What was complained of before, on standard output.
+    pub complaints: Vec<&'static str>,
     /// Text without line end; may be empty.
     pub text: Vec<u8>,
     /// Where it goes.
@@ -162,9 +164,13 @@ pub struct Refusal {
     pub status: ExitStatus,
 }
 
+/// Said once for the warning and once for the return, which `-T` would set.
+const BAD_TIME_UNIT: &str = "Invalid time unit `T'";
+
 impl Refusal {
     fn usage(text: impl AsRef<[u8]>) -> Self {
         Self {
+            complaints: Vec::new(),
             text: text.as_ref().to_vec(),
             output: Output::Standard,
             status: ExitStatus::Usage,
@@ -173,6 +179,7 @@ impl Refusal {
 
     fn from_getopt(program: &[u8], text: &str) -> Self {
         Self {
+            complaints: Vec::new(),
             text: [program, b": ", text.as_bytes()].concat(),
             output: Output::Error,
             status: ExitStatus::Usage,
@@ -299,9 +306,10 @@ fn split(program: &[u8], words: &[Vec<u8>]) -> Result<(Vec<Given>, Vec<Vec<u8>>)
         getopts::Fail::ArgumentMissing(option) => {
             Refusal::from_getopt(program, &format!("option requires an argument -- {option}"))
         }
-        getopts::Fail::UnrecognizedOption(option) => {
-            Refusal::from_getopt(program, &format!("illegal option -- {option}"))
-        }
+        getopts::Fail::UnrecognizedOption(option) => Refusal {
+            complaints: complaints_before(words, &option),
+            ..Refusal::from_getopt(program, &format!("illegal option -- {option}"))
+        },
         other => Refusal::from_getopt(program, &other.to_string()),
     })?;
     let mut given: Vec<(usize, Given)> = Vec::new();
@@ -323,6 +331,24 @@ fn split(program: &[u8], words: &[Vec<u8>]) -> Result<(Vec<Given>, Vec<Vec<u8>>)
         given.into_iter().map(|(_, given)| given).collect(),
         recipients,
     ))
+}
+
+/// Gives what is said of `-T`, which sets no time any more, before an option nobody knows.
+///
+/// Observed: 8.17.1.9 (`-T3d`).
+fn complaints_before(words: &[Vec<u8>], unknown: &str) -> Vec<&'static str> {
+    let mut complaints = Vec::new();
+    for word in words.iter().filter_map(|word| word.strip_prefix(b"-")) {
+        for letter in word {
+            if unknown.as_bytes() == [*letter] || VALUED.contains(letter) {
+                break;
+            }
+            if *letter == b'T' {
+                complaints.extend([BAD_TIME_UNIT; 2]);
+            }
+        }
+    }
+    complaints
 }
 
 fn to_text(word: &[u8]) -> String {

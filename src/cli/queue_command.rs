@@ -65,6 +65,7 @@ fn by_hand(words: &[Vec<u8>]) -> Result<Arguments, Refusal> {
 
 fn refusal(fault: String) -> Refusal {
     Refusal {
+        complaints: Vec::new(),
         text: format!("sendmail: {fault}\n{}", request::USAGE).into_bytes(),
         output: Output::Error,
         status: ExitStatus::Usage,
@@ -105,6 +106,7 @@ fn pause_of(text: &[u8]) -> Result<Duration, Refusal> {
     match parse_interval(text, IntervalUnit::Seconds) {
         Ok(pause) if !pause.is_zero() => Ok(pause),
         Ok(_) | Err(_) => Err(Refusal {
+            complaints: Vec::new(),
             text: format!("mailq: --watch={} is no interval", printable(text)).into_bytes(),
             output: Output::Error,
             status: ExitStatus::Usage,

@@ -301,6 +301,7 @@ impl Program {
         };
         let mut workspace = self.workspace(&mta);
         workspace.tells_caller = true;
+        workspace.first_hop = self.arguments.hop_count.unwrap_or(0);
         let submission = submission(&self.arguments, &self.surroundings, &mta.config);
         let accepted = submit_message(&mta, &mut workspace, &submission, &mut io::stdin().lock());
         let error_mode = mta.config.options.running.error_mode;
@@ -308,6 +309,9 @@ impl Program {
             workspace.error_mode = error_mode;
         }
         let delivered = deliver_submission(&mta, &mut workspace, accepted.messages, accepted.next);
+        for line in &accepted.afterwords {
+            Stdout.say(line);
+        }
         self.visible(&mta, accepted.exit.unwrap_or(delivered))
     }
 
@@ -424,6 +428,9 @@ impl Program {
             return self.refuse_untrusted(&config, "quarantine jobs");
         }
         if self.queue_runs().is_some() {
+            if !is_trusted_caller(&config) {
+                return self.refuse_untrusted(&config, "run daemon");
+            }
             return self.run_daemon(config, false, false);
         }
         let mta = match self.open(config) {
@@ -686,6 +693,9 @@ fn name_of(words: &[Vec<u8>]) -> &[u8] {
 }
 
 fn refuse(refusal: &Refusal) -> ExitStatus {
+    for complaint in &refusal.complaints {
+        println!("{complaint}");
+    }
     if refusal.text.is_empty() {
         return refusal.status;
     }

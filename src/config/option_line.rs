@@ -179,6 +179,8 @@ fn printed(value: &[u8]) -> Vec<u8> {
 fn find<'a>(text: OptionText<'a>, out: &mut Diagnostics) -> Found<'a> {
     match text {
         OptionText::Letter(b'M', value) => Found::Macro(value),
+        // Observed: `-o ` is `-O`.
+        OptionText::Letter(b' ', value) => find_named(value, out),
         OptionText::Letter(b'D', value) => Found::Option(&AUTO_REBUILD_ALIASES, None, value),
         OptionText::Letter(letter, value) => {
             let mut all = OPTIONS.iter().chain(LETTERS_ONLY);
@@ -200,7 +202,7 @@ fn find_named<'a>(text: &'a [u8], out: &mut Diagnostics) -> Found<'a> {
         None => (text, b"".as_slice()),
     };
     let name = trim_spaces_end(name);
-    if name.is_empty() && !text.is_empty() && text[0] == b'=' {
+    if matches!(text.first(), None | Some(b'=')) {
         out.error("readcf: null option name");
         return Found::Nothing;
     }

@@ -19,14 +19,14 @@ use crate::sys::process::{effective_user, real_user};
 use crate::sys::safe_open::{OpenRequest, OpenRules, Purpose};
 
 /// Settles failed recipients without a mailed report, where the error mode says so.
-pub(super) fn tell_user(mta: &Mta, workspace: &Workspace, envelope: &mut Envelope) {
+pub(super) fn tell_user(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
     let failed = |r: &Recipient| matches!(r.state, RecipientState::Failed(_));
     if envelope.is_response() || !envelope.recipients.iter().any(failed) {
         return;
     }
     let is_told = match workspace.error_mode {
         ErrorMode::Quiet => true,
-        ErrorMode::Print => save(mta, envelope),
+        ErrorMode::Print => save(mta, workspace, envelope),
         ErrorMode::Mail | ErrorMode::Write | ErrorMode::MailAndExitZero => false,
     };
     if is_told {
@@ -37,7 +37,7 @@ pub(super) fn tell_user(mta: &Mta, workspace: &Workspace, envelope: &mut Envelop
 }
 
 /// Appends the message to `dead.letter` and tells where it is.
-fn save(mta: &Mta, envelope: &Envelope) -> bool {
+fn save(mta: &Mta, workspace: &mut Workspace, envelope: &Envelope) -> bool {
     let Some(sender) = &envelope.sender.controlling else {
         return false;
     };
@@ -68,7 +68,7 @@ fn save(mta: &Mta, envelope: &Envelope) -> bool {
         return false;
     };
     let letter = DeadLetter { file: opened.file };
-    if save_dead_letter(&letter, envelope, mta.clock.now()).is_err() {
+    if save_dead_letter(&letter, envelope, mta, &mut workspace.rewrite).is_err() {
         return false;
     }
     let path = path.display();

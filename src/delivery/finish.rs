@@ -141,7 +141,7 @@ fn untried(envelope: &Envelope) -> Envelope {
 fn record(mta: &Mta, message: LockedEnvelope, finish: &mut Finish) {
     let LockedEnvelope { envelope, entry } = message;
     finish.waiting = envelope.open_recipients();
-    let recorded = if finish.waiting == 0 {
+    let recorded = if finish.waiting == 0 && !envelope.flags.contains(EnvelopeFlags::STAYS) {
         finish.done.push(Done {
             id: envelope.id_for_log().to_vec(),
             created: envelope.created,

@@ -189,7 +189,16 @@ pub(super) fn attempt_once(
 /// Tells whether a message has been through more hosts than MaxHopCount allows.
 fn is_looping(mta: &Mta, envelope: &Envelope) -> bool {
     let limit = mta.config.options.receiving.max_hop_count;
-    envelope.open_recipients() > 0 && envelope.headers.hop_count() > limit
+    envelope.open_recipients() > 0 && hops_of(envelope) > limit
+}
+
+/// Counts the hops of a message; a report begins where `-h` says.
+fn hops_of(envelope: &Envelope) -> u32 {
+    let begun = match envelope.is_response() {
+        true => envelope.hop_count,
+        false => 0,
+    };
+    begun.max(envelope.headers.hop_count())
 }
 
 /// Complains about a loop; a queue run returns the message.
@@ -212,7 +221,8 @@ fn end_loop(
     );
     let exit = Some(ExitStatus::Unavailable);
     let is_read_again = envelope.flags.contains(EnvelopeFlags::AS_FROM_QUEUE);
-    if occasion == Occasion::JustAccepted && !is_read_again {
+    let is_report = envelope.is_response();
+    if occasion == Occasion::JustAccepted && !is_read_again && !is_report {
         return Finish {
             exit,
             waiting: envelope.open_recipients(),
@@ -222,10 +232,7 @@ fn end_loop(
     let line = format!("554 5.4.6 {text}");
     envelope.transcript.push_line(line.as_bytes());
     envelope.note_trouble(true, text.as_bytes());
-    let enhanced = EnhancedStatus::new(5, 4, 6)
-        .unwrap_or_else(|| EnhancedStatus::from_exit(ExitStatus::Unavailable));
-    let now = mta.clock.now();
-    let status = DeliveryStatus::local(enhanced, ExitStatus::Unavailable, text, now);
+    let status = DeliveryStatus::too_many_hops(text, mta.clock.now());
     for recipient in &mut envelope.recipients {
         if recipient.state.is_open() {
             recipient.state = RecipientState::Failed(status.clone());
@@ -242,7 +249,7 @@ fn hop_complaint(mta: &Mta, envelope: &Envelope) -> String {
     let name = envelope.macros.text(MacroId::CLIENT_NAME);
     format!(
         "Too many hops {} ({} max): from {} via {}, to {}",
-        envelope.headers.hop_count(),
+        hops_of(envelope),
         mta.config.options.receiving.max_hop_count,
         printable(&envelope.sender.address),
         printable(name.unwrap_or(b"localhost")),

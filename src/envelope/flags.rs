@@ -45,6 +45,12 @@ impl EnvelopeFlags {
     /// `i`: the body is BINARYMIME; ours, and in queue files only, where its type says 8BITMIME.
     pub const BINARY: Self = Self(512);
 
+    /// Not stored: the entry stays in the queue although nobody is left in it.
+    ///
+    /// Observed: 8.17.1.9 leaves a message that was refused for its header to the next queue
+    /// run, which removes it.
+    pub const STAYS: Self = Self(1_024);
+
     /// Tells whether all of `other` are set.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

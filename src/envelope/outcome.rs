@@ -3,6 +3,9 @@
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::clock::Timestamp;
 
+/// What a report quotes of a message that has gone round in circles. Observed: 8.17.1.9.
+const TOO_MANY_HOPS: &[u8] = b"554 5.4.6 Too many hops";
+
 /// Describes the result of one attempt for one recipient: what is logged, shown by
 /// mailq and written into delivery reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,17 @@ impl DeliveryStatus {
             keeps_deadline: false,
             is_personal: false,
             at,
+        }
+    }
+
+    /// Makes the status of a message that has gone round in circles; `text` tells the whole way.
+    pub fn too_many_hops(text: impl Into<Vec<u8>>, at: Timestamp) -> Self {
+        let exit = ExitStatus::Unavailable;
+        let enhanced =
+            EnhancedStatus::new(5, 4, 6).unwrap_or_else(|| EnhancedStatus::from_exit(exit));
+        Self {
+            diagnostic: Some(TOO_MANY_HOPS.to_vec()),
+            ..Self::local(enhanced, exit, text, at)
         }
     }
 }

@@ -395,8 +395,18 @@ pub fn next_address(list: &[u8], old_style: bool) -> Option<(&[u8], &[u8])> {
         .iter()
         .position(|byte| !is_space(byte) && *byte != b',')?;
     let list = &list[start..];
+    // A bracket that is never closed holds nothing together.
+    let end = end_of_address(list, old_style, true)
+        .unwrap_or_else(|| end_of_address(list, old_style, false).unwrap_or(list.len()));
+    Some((
+        drop_end_spaces(&list[..end]),
+        list.get(end..).unwrap_or_default(),
+    ))
+}
+
+/// Finds the end of the first address of a list; none if a bracket is open there.
+fn end_of_address(list: &[u8], old_style: bool, minds_brackets: bool) -> Option<usize> {
     let (mut comment, mut angle, mut quoted, mut escaped) = (0u32, 0u32, false, false);
-    let mut end = list.len();
     for (at, byte) in list.iter().enumerate() {
         if escaped {
             escaped = false;
@@ -407,12 +417,9 @@ pub fn next_address(list: &[u8], old_style: bool) -> Option<(&[u8], &[u8])> {
             b'"' if comment == 0 => quoted = !quoted,
             b'(' if !quoted => comment += 1,
             b')' if !quoted => comment = comment.saturating_sub(1),
-            b'<' if !quoted && comment == 0 => angle += 1,
+            b'<' if !quoted && comment == 0 && minds_brackets => angle += 1,
             b'>' if !quoted && comment == 0 => angle = angle.saturating_sub(1),
-            b',' if !quoted && comment == 0 && angle == 0 => {
-                end = at;
-                break;
-            }
+            b',' if !quoted && comment == 0 && angle == 0 => return Some(at),
             space
                 if is_space(space)
                     && old_style
@@ -421,16 +428,12 @@ pub fn next_address(list: &[u8], old_style: bool) -> Option<(&[u8], &[u8])> {
                     && angle == 0
                     && !touches_at_sign(list, at) =>
             {
-                end = at;
-                break;
+                return Some(at);
             }
             _ => {}
         }
     }
-    Some((
-        drop_end_spaces(&list[..end]),
-        list.get(end..).unwrap_or_default(),
-    ))
+    (angle == 0).then_some(list.len())
 }
 
 fn touches_at_sign(list: &[u8], space: usize) -> bool {

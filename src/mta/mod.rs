@@ -166,6 +166,8 @@ pub struct Workspace {
     pub rewrite: RewriteWorkspace,
     /// How failures are told: by mail, unless a user waits for the program to end.
     pub error_mode: ErrorMode,
+    /// How many hops a message begun here has behind it already (`-h`).
+    pub first_hop: u32,
     /// What a run of a queue group adds to the nice value of the mailers it starts.
     pub nice: i32,
 }
@@ -185,6 +187,7 @@ impl Workspace {
             memory: Memory::new(options),
             rewrite: RewriteWorkspace::new(),
             error_mode: ErrorMode::Mail,
+            first_hop: 0,
             nice: 0,
         }
     }

@@ -79,6 +79,7 @@ impl Desk<'_> {
             messages,
             exit: self.exit(),
             next: self.next,
+            afterwords: Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use super::submitter::full_name_as_given;
 use crate::envelope::prepare::{drop_blank_fields, is_resent, origination_date, prepare};
 use crate::envelope::{DeliveryStatus, EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::{MacroId, Macros};
-use crate::message::address::PhraseRules;
+use crate::message::address::{PhraseRules, split_address_list};
 use crate::message::header::LATE_MACRO_MARK;
 use crate::message::{BodyType, HeaderField, HeaderTraits};
 use crate::smtp::{EnhancedStatus, ExitStatus};
@@ -49,6 +49,19 @@ impl Desk<'_> {
         }
         if self.arguments.recipients_from_header {
             self.take_recipients_from_header();
+        }
+        self.take_errors_to();
+    }
+
+    /// With UseErrorsTo whoever `Errors-To:` names is the last address looked at, for `$u`.
+    fn take_errors_to(&mut self) {
+        if !self.mta.config.options.delivering.use_errors_to {
+            return;
+        }
+        if let Some(field) = self.envelope.headers.get(b"errors-to")
+            && let [only] = split_address_list(field.text())[..]
+        {
+            self.only_operand = Some(only.to_vec());
         }
     }
 
@@ -246,7 +259,8 @@ impl Desk<'_> {
             .transcript
             .push_line(format!("554 5.4.6 {text}").as_bytes());
         self.summary.exit = Some(ExitStatus::Unavailable);
-        self.fail_open((5, 4, 6), ExitStatus::Unavailable, text.as_bytes());
+        let now = self.mta.clock.now();
+        self.settle_open(&DeliveryStatus::too_many_hops(text, now));
     }
 
     pub(super) fn fail_all(&mut self, code: u16, enhanced: (u8, u16, u16), text: &str) {
@@ -262,14 +276,13 @@ impl Desk<'_> {
         let enhanced = EnhancedStatus::new(class, subject, detail)
             .unwrap_or_else(|| EnhancedStatus::from_exit(exit));
         let now = self.mta.clock.now();
-        for recipient in self
-            .envelope
-            .recipients
-            .iter_mut()
-            .filter(|r| r.state.is_open())
-        {
-            recipient.state =
-                RecipientState::Failed(DeliveryStatus::local(enhanced, exit, text, now));
+        self.settle_open(&DeliveryStatus::local(enhanced, exit, text, now));
+    }
+
+    fn settle_open(&mut self, status: &DeliveryStatus) {
+        let recipients = self.envelope.recipients.iter_mut();
+        for recipient in recipients.filter(|r| r.state.is_open()) {
+            recipient.state = RecipientState::Failed(status.clone());
         }
     }
 }

@@ -130,8 +130,15 @@ impl Reading<'_> {
         let Some(collector) = &mut self.collector else {
             return self.body(piece).map(|()| true);
         };
+        // Observed: 8.17.1.9 drops NUL as long as the header lasts, but looks whether a line
+        // goes on before it does.
+        let begins_with_nul = piece.bytes.first() == Some(&0);
+        piece.bytes.retain(|&byte| byte != 0);
+        let is_no_fold = begins_with_nul && matches!(piece.bytes.first(), Some(b' ' | b'\t'));
         // A header line longer than a piece is no header line anybody wrote.
-        let line_use = if piece.starts && (piece.ends || piece.bytes.len() < MAX_PIECE_BYTES) {
+        let line_use = if is_no_fold {
+            LineUse::Body
+        } else if piece.starts && (piece.ends || piece.bytes.len() < MAX_PIECE_BYTES) {
             collector.push_line(&piece.bytes)
         } else {
             LineUse::Body
@@ -320,6 +327,17 @@ mod tests {
         let long = vec![b'x'; 3 * MAX_PIECE_BYTES];
         let (_, body) = read(&[b"\n", &long[..], b"\n"].concat(), &InputRules::default());
         assert_eq!(body.len(), long.len() + 1);
+    }
+
+    #[test]
+    fn a_header_has_no_nul() {
+        let (input, body) = read(b"S: a\0b\n\0 c\0d\ne\0f\n", &InputRules::default());
+        assert_eq!(input.headers.get(b"s").unwrap().value, b" ab");
+        assert_eq!(body, b" cd\ne\0f\n");
+        assert_eq!(input.size, 7 + 6 + 4);
+        let (input, body) = read(b"S: a\n\0\nX: y\n", &InputRules::default());
+        assert_eq!(input.headers.len(), 1);
+        assert_eq!(body, b"X: y\n");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Submission {
     pub exit: Option<ExitStatus>,
     /// What the caller does with the messages.
     pub next: Next,
+    /// What is told when that has been done.
+    pub afterwords: Vec<Vec<u8>>,
 }
 
 /// What happens to a committed submission.
@@ -190,12 +192,9 @@ impl<'a> Desk<'a> {
         if arguments.ret == Some(crate::envelope::Return::Headers) {
             envelope.flags.insert(EnvelopeFlags::NO_BODY_RETURN);
         }
-        let errors: Box<dyn Narrator> = match mta.config.options.running.error_mode {
-            ErrorMode::Print => Box::new(Stdout),
-            _ if mta.config.options.running.verbose => Box::new(Stdout),
-            ErrorMode::Quiet | ErrorMode::Mail | ErrorMode::Write | ErrorMode::MailAndExitZero => {
-                Box::new(Silent)
-            }
+        let errors: Box<dyn Narrator> = match tells_errors(mta) {
+            true => Box::new(Stdout),
+            false => Box::new(Silent),
         };
         let mut desk = Desk {
             mta,
@@ -439,6 +438,10 @@ impl<'a> Desk<'a> {
         // A child that delivers in the background counts for itself.
         self.mta.post_statistics();
         if let Some((code, enhanced, text)) = fault {
+            if code == 554 {
+                // Observed: what is too large leaves the queue, what is not plain stays.
+                self.envelope.flags.insert(EnvelopeFlags::STAYS);
+            }
             self.refuse_all(code, enhanced, &text);
         } else if let Some(exit) = verdict.refused {
             self.refuse_header(exit);
@@ -464,7 +467,12 @@ impl<'a> Desk<'a> {
             };
         }
         self.complete();
-        self.commit(entry)
+        let afterwords = self.take_broken_addresses();
+        let is_told = tells_errors(self.mta);
+        Submission {
+            afterwords: afterwords.into_iter().filter(|_| is_told).collect(),
+            ..self.commit(entry)
+        }
     }
 
     /// Forgets a message that a ruleset wants to vanish.
@@ -514,6 +522,7 @@ impl<'a> Desk<'a> {
         let failed = |recipient: &Recipient| matches!(recipient.state, RecipientState::Failed(_));
         if !self.envelope.recipients.iter().any(failed) {
             self.fail_open(NO_DETAIL, ExitStatus::Usage, b"");
+            self.envelope.flags.insert(EnvelopeFlags::STAYS);
         }
     }
 
@@ -554,6 +563,12 @@ impl<'a> Desk<'a> {
         self.envelope
             .note_trouble(is_permanent, &[&about[..], plain].concat());
     }
+}
+
+/// Tells whether errors are printed for whoever called us.
+fn tells_errors(mta: &Mta) -> bool {
+    let running = &mta.config.options.running;
+    running.error_mode == ErrorMode::Print || running.verbose
 }
 
 /// Logs that a recipient was given with line ends in it.

@@ -8,11 +8,13 @@
 //! - [`message`]: one submission from flags to committed entries;
 //! - `header`: what the header says and lacks;
 //! - `checks`: rulesets about the header;
+//! - `broken`: addresses in it that cannot be read as they stand;
 //! - `commit`: into the queue;
 //! - [`warnings`]: what is said of a submitter who claims more than his name;
 //! - [`verify`]: verify mode.
 
 pub mod arguments;
+mod broken;
 mod checks;
 mod commit;
 mod header;
