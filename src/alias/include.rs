@@ -79,12 +79,16 @@ impl Expansion<'_, '_, '_> {
         }
         let blame = self.cx.limits.blame;
         let opened = self.open_list(index, path, list_rules(blame, kind))?;
-        self.judge(index, path, &opened, kind);
-        if blame.allows(unsafe_directory(kind)) && !blame.allows(safe_directory(kind)) {
-            let strict = list_rules(blame, kind) | directory_rules(blame, kind);
-            if self.open_list(index, path, strict).is_err() {
-                self.entries[index].unsafe_file = true;
-            }
+        let strict = list_rules(blame, kind) | directory_rules(blame, kind);
+        let is_doubtful =
+            blame.allows(unsafe_directory(kind)) && self.open_list(index, path, strict).is_err();
+        let takes_owner = self.judge(index, path, &opened, kind);
+        // Where others may write a file may have been given to its owner.
+        let may_be_given = takes_owner
+            && opened.facts.uid != 0
+            && !blame.allows(DontBlameSendmail::ASSUME_SAFE_CHOWN);
+        if is_doubtful && (may_be_given || !blame.allows(safe_directory(kind))) {
+            self.entries[index].unsafe_file = true;
         }
         let about = self.about.take();
         self.place.push((path.to_vec(), 0));
@@ -140,8 +144,9 @@ impl Expansion<'_, '_, '_> {
         }
     }
 
-    /// Decides whether programs and files may come out of a list, and whose rights they get.
-    fn judge(&mut self, index: usize, path: &[u8], opened: &Opened, kind: ListKind) {
+    /// Decides whether programs and files may come out of a list, and whose rights they get;
+    /// tells whether these are the rights of somebody who just owns the file.
+    fn judge(&mut self, index: usize, path: &[u8], opened: &Opened, kind: ListKind) -> bool {
         let blame = self.cx.limits.blame;
         let owner = opened.facts.uid;
         let known = self.opener(index).cloned();
@@ -152,7 +157,8 @@ impl Expansion<'_, '_, '_> {
         let is_users = known
             .as_ref()
             .is_some_and(|identity| identity.user.is_some());
-        if kind == ListKind::Include && !is_own && !is_users {
+        let takes_owner = kind == ListKind::Include && !is_own && !is_users;
+        if takes_owner {
             let user = self.cx.users.user_by_uid(owner).ok().flatten();
             let fine = user.as_ref().is_some_and(|user| self.shell_is_fine(user));
             let entry = &mut self.entries[index];
@@ -188,6 +194,7 @@ impl Expansion<'_, '_, '_> {
                 ),
             );
         }
+        takes_owner
     }
 
     fn read_lines(&mut self, index: usize, file: File, kind: ListKind, depth: u32) -> usize {

@@ -380,7 +380,10 @@ impl<'a> ReportView<'a> {
             was_tried: was_tried(envelope),
             now,
             config: None,
-            addresses: ReturnedAddresses::default(),
+            addresses: ReturnedAddresses {
+                sender: envelope.sender.address.clone(),
+                ..ReturnedAddresses::default()
+            },
         }
     }
 }

@@ -25,9 +25,11 @@ pub fn deliver_submission(
     messages: Vec<LockedEnvelope>,
     next: Next,
 ) -> ExitStatus {
-    let (now, later): (Vec<_>, Vec<_>) = messages
-        .into_iter()
-        .partition(|message| next == Next::Deliver && !waits(mta, &message.envelope));
+    let (now, later): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| {
+        let envelope = &message.envelope;
+        next == Next::Deliver && envelope.quarantine.is_none() && !waits(mta, envelope)
+    });
+    let some_wait = !later.is_empty();
     let mut exit = ExitStatus::Ok;
     for mut message in later {
         if let Err(error) = message.entry.keep(&message.envelope) {
@@ -37,7 +39,10 @@ pub fn deliver_submission(
             exit = ExitStatus::OsError;
             continue;
         }
-        if next == Next::Deliver {
+        if message.envelope.quarantine.is_some() {
+            let mailers = &mta.config.mailers;
+            record::quarantined(&mta.log, &message.envelope, mailers, mta.clock.now());
+        } else if next == Next::Deliver {
             let mailers = &mta.config.mailers;
             record::queued(&mta.log, &message.envelope, mailers, mta.clock.now());
         }
@@ -45,6 +50,10 @@ pub fn deliver_submission(
         if message.envelope.recipients.iter().any(failed) {
             settle(mta, workspace, message);
         }
+    }
+    if some_wait {
+        // Sessions of reports are over.
+        run::end_of_run(mta, workspace);
     }
     if now.is_empty() || exit != ExitStatus::Ok {
         return exit;

@@ -12,7 +12,7 @@ use crate::config::{Config, VERSION};
 use crate::daemon::queue_runner::Complaints;
 use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
 use crate::delivery::run::end_of_run;
-use crate::logging::narrator::{Narrator, Silent, Stdout};
+use crate::logging::narrator::{Coded, Narrator, Silent, Stdout};
 use crate::logging::record::{MailLog, Severity};
 use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta, Workspace};
@@ -288,6 +288,7 @@ impl Program {
 
     fn workspace(&self, mta: &Mta) -> Workspace {
         let narrator: Box<dyn Narrator> = match mta.config.options.running.verbose {
+            true if self.arguments.mode == OperationMode::Arpanet => Box::new(Coded("050 ")),
             true => Box::new(Stdout),
             false => Box::new(Silent),
         };

@@ -43,11 +43,11 @@ fn save(mta: &Mta, workspace: &mut Workspace, envelope: &Envelope) -> bool {
     };
     let user = real_user();
     let is_home = std::fs::metadata(&sender.home).is_ok_and(|facts| facts.uid() == user);
-    let is_local = envelope
-        .sender
-        .triple
-        .as_ref()
-        .is_some_and(|triple| Some(triple.mailer) == mta.config.mailers.local());
+    let is_local = envelope.sender.triple.as_ref().is_some_and(|triple| {
+        // Only such a mailer's users have a home. Observed: 8.17.1.9.
+        let mailers = &mta.config.mailers;
+        Some(triple.mailer) == mailers.local() && mailers.get(triple.mailer).has(b'w')
+    });
     if !is_home || !is_local {
         return false;
     }

@@ -30,7 +30,10 @@ pub fn shortened_field(
     log: &dyn Fn(fmt::Arguments<'_>),
 ) -> Vec<u8> {
     let is_one_of = |names: &[&[u8]]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
-    let whole = length(options.max_mime_header_length);
+    let whole = match length(options.max_mime_header_length) {
+        0 => usize::MAX,
+        length => length,
+    };
     let part = match length(options.max_mime_field_length) {
         0 => whole,
         length => length,

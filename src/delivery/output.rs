@@ -237,7 +237,12 @@ fn header_text(
         Expansion::ForMailer => Some(view.expand_default(field)).filter(|v| !v.is_empty())?,
     };
     if !traits.holds_addresses() {
-        let value = if message.options.max_mime_header_length > 0 {
+        let options = message.options;
+        let limits = [
+            options.max_mime_header_length,
+            options.max_mime_field_length,
+        ];
+        let value = if limits.iter().any(|limit| *limit > 0) {
             super::mime_limits::shortened_field(&field.name, &value, message.options, message.log)
         } else {
             value

@@ -106,6 +106,24 @@ pub fn queued(log: &MailLog, envelope: &Envelope, mailers: &MailerTable, now: Ti
     }
 }
 
+/// Writes the `stat=quarantined` lines of a message that is not to be delivered.
+pub fn quarantined(log: &MailLog, envelope: &Envelope, mailers: &MailerTable, now: Timestamp) {
+    let reason = envelope.quarantine.as_deref().unwrap_or_default();
+    for recipient in envelope.recipients.iter().filter(|r| r.state.is_open()) {
+        let mut line = opening(envelope, &[&recipient.address], None, now);
+        if let Some(triple) = &recipient.triple {
+            let name = &mailers.get(triple.mailer).name;
+            line.push_str(&format!(", mailer={}", escape_for_display(name)));
+        }
+        let (priority, reason) = (envelope.shown_priority(), escape_for_display(reason));
+        line.push_str(&format!(
+            ", pri={priority}, quarantine={reason}, stat=quarantined"
+        ));
+        let id = Some(envelope.id_for_log());
+        log.syslog(DEFERRED_LEVEL, Severity::Info, id, format_args!("{line}"));
+    }
+}
+
 fn opening(
     envelope: &Envelope,
     addresses: &[&[u8]],

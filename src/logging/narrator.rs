@@ -39,6 +39,20 @@ impl Narrator for Stdout {
     }
 }
 
+/// Tells standard output as programs want it that read replies (-ba): code and CRLF.
+///
+/// Observed: 8.17.1.9.
+#[derive(Debug, Clone, Copy)]
+pub struct Coded(pub &'static str);
+
+impl Narrator for Coded {
+    fn say(&mut self, line: &[u8]) {
+        let mut stdout = std::io::stdout().lock();
+        let line = [self.0.as_bytes(), line, b"\r\n"].concat();
+        let _ = stdout.write_all(&line).and_then(|()| stdout.flush());
+    }
+}
+
 /// Keeps everything, for tests.
 #[derive(Debug, Clone, Default)]
 pub struct Kept {

@@ -17,6 +17,9 @@ pub enum LineUse {
     Separator,
     /// The line is the first one of the body; the header ended before it.
     Body,
+    /// The same, by its name (`Text:`). Observed: 8.17.1.9 loses the end of this line, or of
+    /// the last of those it is folded over, and an empty line behind it.
+    Text,
 }
 
 /// Gathers header fields from lines.
@@ -69,7 +72,7 @@ impl HeaderCollector {
             return LineUse::Body;
         };
         if HeaderTraits::of(name).has(HeaderTraits::ENDS_HEADER) {
-            return LineUse::Body;
+            return LineUse::Text;
         }
         self.bytes += line.len() + 1;
         let next = HeaderField::new(name, value);

@@ -30,7 +30,7 @@ impl Headers {
             match collector.push_line(line) {
                 LineUse::Header => offset = next,
                 LineUse::Separator => return (collector.finish(), next),
-                LineUse::Body => return (collector.finish(), offset),
+                LineUse::Body | LineUse::Text => return (collector.finish(), offset),
             }
         }
         (collector.finish(), message.len())

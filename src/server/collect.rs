@@ -281,7 +281,7 @@ impl Collector {
         match header.push_line(text.unwrap_or(line)) {
             LineUse::Header => self.header = Some(header),
             LineUse::Separator => self.end_header(header),
-            LineUse::Body => {
+            LineUse::Body | LineUse::Text => {
                 self.end_header(header);
                 self.write_body(line);
                 self.write_body(b"\n");

@@ -1,16 +1,21 @@
 //! The rulesets of H lines and check_eoh, asked about a header from standard input.
 //!
 //! Observed: 8.17.1.9: a refusal fails all recipients, a temporary one keeps the
-//! message in the queue, a discard ends it without a word, and a quarantine means nothing
-//! here. All fields are asked, whatever was said of the first.
+//! message in the queue, a discard ends it without a word, and a quarantine keeps it there
+//! undelivered. All fields are asked, whatever was said of the first, and asked once more
+//! when the report has the header in it.
 
 use super::message::Desk;
+use crate::envelope::{EnvelopeFlags, Recipient, RecipientState};
 use crate::macros::MacroId;
 use crate::message::Headers;
 use crate::rewrite::Traced;
 use crate::rewrite::check::{Checked, Comments};
 use crate::smtp::{ExitStatus, Reply, Verdict};
 use crate::text::bytes::escape_for_display;
+
+/// The ruleset that sees the header as a whole.
+const CHECK_EOH: &[u8] = b"check_eoh";
 
 /// What the checks made of a header.
 #[derive(Debug, Default)]
@@ -21,6 +26,8 @@ pub(super) struct HeaderVerdict {
     pub(super) is_deferred: bool,
     /// The message is to vanish.
     pub(super) discards: bool,
+    /// What is told when the report goes out.
+    pub(super) told_again: Vec<Vec<u8>>,
 }
 
 impl Desk<'_> {
@@ -40,7 +47,7 @@ impl Desk<'_> {
         }
         let (count, size) = (headers.iter().count().to_string(), size.to_string());
         let arguments = [count.as_bytes(), size.as_bytes()];
-        self.ask_check(b"check_eoh", &arguments, Comments::Dropped, &mut verdict);
+        self.ask_check(CHECK_EOH, &arguments, Comments::Dropped, &mut verdict);
         verdict
     }
 
@@ -67,13 +74,21 @@ impl Desk<'_> {
         verdict: &mut HeaderVerdict,
     ) {
         let outcome = match checked.verdict {
-            Verdict::Accept | Verdict::Quarantine(_) => return,
+            Verdict::Accept => return,
+            Verdict::Quarantine(reason) => {
+                let outcome = format!("quarantine={}", escape_for_display(&reason));
+                self.envelope.quarantine = Some(reason);
+                outcome
+            }
             Verdict::Discard => {
                 verdict.discards = true;
                 "discard".to_owned()
             }
             Verdict::Reject(reply) => {
                 verdict.refused.get_or_insert(checked.exit);
+                if ruleset != CHECK_EOH {
+                    verdict.told_again.push(self.told_again(&reply));
+                }
                 self.tell_refusal(&reply)
             }
             Verdict::Defer(reply) => {
@@ -88,14 +103,36 @@ impl Desk<'_> {
     }
 
     fn tell_refusal(&mut self, reply: &Reply) -> String {
-        let line = reply.first_line();
+        let mut line = reply.first_line();
+        if reply.enhanced.is_none() {
+            let class = if line.first() == Some(&b'4') { 4 } else { 5 };
+            let status = format!(" {class}.0.0");
+            line.splice(3.min(line.len())..3.min(line.len()), status.into_bytes());
+        }
         self.complain(None, &line);
         format!("reject={}", escape_for_display(&line))
     }
 
-    /// Fails all recipients for the last refusal.
-    pub(super) fn refuse_header(&mut self, exit: ExitStatus) {
-        self.summary.exit = Some(exit);
+    /// Words a refusal as it is told when the report with the header in it goes out.
+    fn told_again(&self, reply: &Reply) -> Vec<u8> {
+        let sender = &self.envelope.sender;
+        // A code that stands for nothing is not about anybody.
+        match reply.code.number() == 554 || sender.is_null() {
+            true => reply.text().to_vec(),
+            false => [&sender.address[..], b"... ", reply.text()].concat(),
+        }
+    }
+
+    /// Fails all recipients for the last refusal, unless some have failed already.
+    ///
+    /// `before` is the exit status from before the header was read.
+    pub(super) fn refuse_header(&mut self, before: Option<ExitStatus>, exit: ExitStatus) {
+        self.summary.exit = before.or(Some(exit));
+        self.envelope.flags.insert(EnvelopeFlags::STAYS);
+        let failed = |one: &Recipient| matches!(one.state, RecipientState::Failed(_));
+        if self.envelope.recipients.iter().any(failed) {
+            return;
+        }
         let text = self.envelope.message_status.clone().unwrap_or_default();
         self.fail_open(super::header::NO_DETAIL, ExitStatus::Unavailable, &text);
     }

@@ -53,9 +53,11 @@ impl Desk<'_> {
         self.take_errors_to();
     }
 
-    /// With UseErrorsTo whoever `Errors-To:` names is the last address looked at, for `$u`.
+    /// With UseErrorsTo whoever `Errors-To:` names is the last address of the header looked at,
+    /// for `$u`. Observed: 8.17.1.9, with -t only.
     fn take_errors_to(&mut self) {
-        if !self.mta.config.options.delivering.use_errors_to {
+        let is_used = self.mta.config.options.delivering.use_errors_to;
+        if !is_used || !self.arguments.recipients_from_header {
             return;
         }
         if let Some(field) = self.envelope.headers.get(b"errors-to")
@@ -80,19 +82,14 @@ impl Desk<'_> {
         self.envelope.sender.full_name = Some(name);
     }
 
-    /// Source: guide appendix A, -ba: the most significant originator field counts.
+    /// Source: guide appendix A, -ba: the most significant originator field counts; observed:
+    /// 8.17.1.9 leaves out Reply-To.
     fn take_sender_from_header(&mut self) {
         let resent = is_resent(&self.envelope);
         let names: &[&[u8]] = if resent {
-            &[
-                b"resent-sender",
-                b"resent-from",
-                b"sender",
-                b"from",
-                b"reply-to",
-            ]
+            &[b"resent-sender", b"resent-from", b"sender", b"from"]
         } else {
-            &[b"sender", b"from", b"reply-to"]
+            &[b"sender", b"from"]
         };
         let Some(field) = names
             .iter()
@@ -101,6 +98,10 @@ impl Desk<'_> {
             return;
         };
         let sender = field.text().to_vec();
+        // The fields that are missing were made up before.
+        let macros = &self.envelope.macros;
+        let before = [MacroId::F, MacroId::X].map(|id| macros.text(id).map(<[u8]>::to_vec));
+        self.default_sender = Some(before);
         self.set_sender(&sender);
     }
 
@@ -153,7 +154,15 @@ impl Desk<'_> {
             .set_text(MacroId::NRCPTS, named.as_bytes());
         let mut own = std::mem::take(&mut self.envelope.macros);
         // The header that reaches the queue shows the sender as nobody's rules left it.
-        let canonical = own.text(MacroId::F).unwrap_or_default().to_vec();
+        let mut canonical = own.text(MacroId::F).unwrap_or_default().to_vec();
+        let full_name = own.text(MacroId::X).map(<[u8]>::to_vec);
+        if let Some([address, name]) = &self.default_sender {
+            canonical = address.clone().unwrap_or_default();
+            match name {
+                Some(name) => own.set_text(MacroId::X, name),
+                None => drop(own.remove(MacroId::X)),
+            }
+        }
         let is_null = self.envelope.sender.is_null();
         own.set_text(MacroId::G, if is_null { b"" } else { &canonical });
         if let Some(host) = &self.host {
@@ -161,6 +170,9 @@ impl Desk<'_> {
         }
         let macros = Macros::new(&mut own, None, &self.mta.config.macros);
         prepare(&mut self.envelope, &self.mta.config, &macros, living);
+        if let (Some(_), Some(name)) = (&self.default_sender, &full_name) {
+            own.set_text(MacroId::X, name);
+        }
         own.remove(MacroId::G);
         own.remove(MacroId::Z);
         own.remove(MacroId::H);

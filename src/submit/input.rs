@@ -80,6 +80,7 @@ pub fn read_message(
         rules,
         input: Input::default(),
         collector: Some(collector),
+        in_text_field: false,
         entry,
     };
     let mut lines = Lines {
@@ -103,6 +104,8 @@ struct Reading<'a> {
     input: Input,
     /// Present while the header lasts.
     collector: Option<HeaderCollector>,
+    /// The body has begun with a field that is text, and may go on with its folded lines.
+    in_text_field: bool,
     entry: &'a mut NewEntry,
 }
 
@@ -149,10 +152,12 @@ impl Reading<'_> {
             // Observed: 8.17.1.9 loses a field, or a first line of text, when the input ends
             // before the line does.
             LineUse::Header if is_cut => collector.drop_open_field(),
-            LineUse::Body if is_cut => self.end_header(),
+            LineUse::Body | LineUse::Text if is_cut => self.end_header(),
             LineUse::Header => {
                 let limit = self.rules.max_header_bytes;
                 if limit > 0 && header_bytes > limit {
+                    // Observed: 8.17.1.9 does not keep the field that is too much.
+                    collector.drop_open_field();
                     self.input.header_too_long = true;
                     self.end_header();
                 }
@@ -167,6 +172,11 @@ impl Reading<'_> {
                 self.input.header_size += piece.bytes.len() as u64 + u64::from(piece.has_newline);
                 self.body(piece)?;
             }
+            LineUse::Text => {
+                self.end_header();
+                self.entry.write(&piece.bytes)?;
+                self.in_text_field = true;
+            }
         }
         Ok(true)
     }
@@ -175,8 +185,14 @@ impl Reading<'_> {
         if self.input.header_too_long || self.input.message_too_long {
             return Ok(());
         }
+        if self.in_text_field && piece.starts {
+            self.in_text_field = matches!(piece.bytes.first(), Some(b' ' | b'\t'));
+            if self.in_text_field {
+                self.entry.write(b"\n")?;
+            }
+        }
         self.entry.write(&piece.bytes)?;
-        if piece.has_newline {
+        if piece.has_newline && !self.in_text_field {
             self.entry.write(b"\n")?;
         }
         Ok(())
@@ -330,6 +346,17 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_is_text_begins_the_body() {
+        for (text, expected) in [
+            ("S: x\nText: a\n b\nX: y\n", "Text: a\n bX: y\n"),
+            ("Message: a\n\nx\n", "Message: a\nx\n"),
+        ] {
+            let (_, body) = read(text.as_bytes(), &InputRules::default());
+            assert_eq!(String::from_utf8_lossy(&body), expected);
+        }
+    }
+
+    #[test]
     fn a_header_has_no_nul() {
         let (input, body) = read(b"S: a\0b\n\0 c\0d\ne\0f\n", &InputRules::default());
         assert_eq!(input.headers.get(b"s").unwrap().value, b" ab");
@@ -348,6 +375,7 @@ mod tests {
         };
         let (input, body) = read(b"Subject: long enough\nA: b\n\nx\n", &rules);
         assert!(input.header_too_long);
+        assert!(input.headers.is_empty());
         assert!(body.is_empty());
     }
 }

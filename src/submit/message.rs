@@ -19,7 +19,7 @@ use crate::alias::context::Summary;
 use crate::alias::expand::Expansion;
 use crate::config::options::{EightBitMode, ErrorMode};
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState, set_process_macros};
-use crate::logging::narrator::{Narrator, Silent, Stdout};
+use crate::logging::narrator::{Coded, Narrator, Silent, Stdout};
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
 use crate::message::BodyType;
@@ -90,7 +90,7 @@ pub fn submit_message(
     desk.warnings = warnings;
     desk.settle_sender();
     if arguments.recipients.is_empty() && !arguments.recipients_from_header {
-        Stdout.say(b"Recipient names must be specified");
+        desk.announce(b"Recipient names must be specified");
         desk.complete();
         desk.log_received();
         return Submission::refused(ExitStatus::Usage);
@@ -135,6 +135,10 @@ pub(super) struct Desk<'a> {
     pub(super) warnings: Warnings,
     /// Recipients that operands named.
     pub(super) operand_count: usize,
+    /// How much of the transcript has been told (-ba).
+    transcript_told: usize,
+    /// What `$f` and `$x` were before the header named the sender (-ba).
+    pub(super) default_sender: Option<[Option<Vec<u8>>; 2]>,
     /// Host of the last operand: `$h` where H lines are expanded.
     pub(super) host: Option<Vec<u8>>,
     /// While the message is read the last error is kept, to be told when it has been read.
@@ -192,7 +196,8 @@ impl<'a> Desk<'a> {
         if arguments.ret == Some(crate::envelope::Return::Headers) {
             envelope.flags.insert(EnvelopeFlags::NO_BODY_RETURN);
         }
-        let errors: Box<dyn Narrator> = match tells_errors(mta) {
+        // With -ba they are told from the transcript, with their codes.
+        let errors: Box<dyn Narrator> = match tells_errors(mta) && !arguments.arpanet {
             true => Box::new(Stdout),
             false => Box::new(Silent),
         };
@@ -209,11 +214,44 @@ impl<'a> Desk<'a> {
             only_operand: None,
             warnings: Warnings::default(),
             operand_count: 0,
+            transcript_told: 0,
+            default_sender: None,
             host: None,
             held: None,
         };
         desk.set_macros();
         desk
+    }
+
+    /// Tells what ends a submission.
+    fn announce(&self, line: &[u8]) {
+        match self.arguments.arpanet {
+            true => Coded("550 ").say(line),
+            false => Stdout.say(line),
+        }
+    }
+
+    /// Tells what the transcript has got since it was told last, with codes (-ba): all of it,
+    /// or the last line.
+    fn tell_transcript(&mut self, all: bool) {
+        if !self.arguments.arpanet || !tells_errors(self.mta) {
+            return;
+        }
+        let text = self.envelope.transcript.as_bytes();
+        let new = text.get(self.transcript_told..).unwrap_or_default();
+        let lines: Vec<&[u8]> = new
+            .split(|&b| b == b'\n')
+            .filter(|l| !l.is_empty())
+            .collect();
+        let first = if all {
+            0
+        } else {
+            lines.len().saturating_sub(1)
+        };
+        for line in lines.iter().skip(first) {
+            Coded("").say(line);
+        }
+        self.transcript_told = text.len();
     }
 
     fn set_macros(&mut self) {
@@ -333,6 +371,7 @@ impl<'a> Desk<'a> {
         let count = self.operand_count.to_string();
         let macros = &mut self.envelope.macros;
         macros.set_text(MacroId::NRCPTS, count.as_bytes());
+        self.tell_transcript(true);
     }
 
     /// Expands address lists; returns how many addresses they have.
@@ -428,7 +467,7 @@ impl<'a> Desk<'a> {
         self.held = Some(LastWord::default());
         let fault = self.input_fault(&input, &rules);
         let verdict = self.check_header(&input.headers, input.header_size);
-        let told_before = self.summary.errors;
+        let (told_before, exit_before) = (self.summary.errors, self.summary.exit);
         self.take_header(input);
         if debug.is_on(1, 1) {
             let sender = self.envelope.sender.address.as_slice();
@@ -444,7 +483,7 @@ impl<'a> Desk<'a> {
             }
             self.refuse_all(code, enhanced, &text);
         } else if let Some(exit) = verdict.refused {
-            self.refuse_header(exit);
+            self.refuse_header(exit_before, exit);
             self.next = Next::ReportAndHold;
         } else if self.summary.errors > told_before {
             self.refuse_bad_header();
@@ -457,7 +496,11 @@ impl<'a> Desk<'a> {
         self.release();
         if self.envelope.recipients.is_empty() {
             if self.arguments.recipients_from_header && self.summary.errors == 0 {
-                Stdout.say(b"No recipient addresses found in header");
+                let mut line = b"No recipient addresses found in header".to_vec();
+                if self.arguments.arpanet {
+                    line.splice(..0, [&self.envelope.sender.address[..], b"... "].concat());
+                }
+                self.announce(&line);
             }
             self.complete();
             self.log_received();
@@ -467,10 +510,13 @@ impl<'a> Desk<'a> {
             };
         }
         self.complete();
-        let afterwords = self.take_broken_addresses();
+        let faults = self.take_broken_addresses();
         let is_told = tells_errors(self.mta);
+        let is_mime = self.mta.config.options.delivering.send_mime_errors;
+        let again = verdict.told_again.into_iter().filter(|_| is_mime);
+        let faults = faults.into_iter().filter(|_| is_told);
         Submission {
-            afterwords: afterwords.into_iter().filter(|_| is_told).collect(),
+            afterwords: again.chain(faults).collect(),
             ..self.commit(entry)
         }
     }
@@ -544,8 +590,10 @@ impl<'a> Desk<'a> {
     ///
     /// Observed: 8.17.1.9 has room for one.
     pub(super) fn release(&mut self) {
-        if let Some(line) = self.held.take().and_then(|held| held.line) {
-            Stdout.say(&line);
+        match self.held.take().and_then(|held| held.line) {
+            Some(_) if self.arguments.arpanet => self.tell_transcript(false),
+            Some(line) => Stdout.say(&line),
+            None => {}
         }
     }
 

@@ -337,7 +337,7 @@ impl Converter<'_, '_, '_> {
             match line_use {
                 LineUse::Header => {}
                 LineUse::Separator => break,
-                LineUse::Body => {
+                LineUse::Body | LineUse::Text => {
                     self.lines = here;
                     break;
                 }
