@@ -108,7 +108,7 @@ pub fn look_for_sender(mta: &Mta, workspace: &mut Workspace, envelope: &mut Enve
     let mut post = Post {
         mta,
         workspace,
-        rules: rules_of(mta),
+        rules: rules_of(mta, envelope),
         warns: false,
         messages: Vec::new(),
     };
