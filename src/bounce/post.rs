@@ -361,7 +361,7 @@ impl Post<'_> {
             notice,
             is_mime.then_some(&boundary),
             &host,
-            &mut entry,
+            (id.as_bytes(), &mut entry),
         )?;
         let draft = Draft {
             parent: envelope,
@@ -395,7 +395,7 @@ impl Post<'_> {
         notice: &Notice,
         boundary: Option<&Vec<u8>>,
         host: &[u8],
-        entry: &mut NewEntry,
+        (id, entry): (&[u8], &mut NewEntry),
     ) -> Result<(), CommitError> {
         let config = &*self.mta.config;
         let now = self.mta.clock.now();
@@ -413,7 +413,7 @@ impl Post<'_> {
                 .text(MacroId::CLIENT_NAME)
                 .filter(|n| !n.is_empty()),
             error_header: self
-                .error_header()
+                .error_header(id)
                 .filter(|_| notice.kind != NoticeKind::Receipt),
             shows_actual: !config
                 .options
@@ -449,7 +449,7 @@ impl Post<'_> {
     }
 
     /// Expands ErrorHeader: a text, or the lines of a file.
-    fn error_header(&self) -> Option<Vec<u8>> {
+    fn error_header(&self, id: &[u8]) -> Option<Vec<u8>> {
         let config = &*self.mta.config;
         let text = config.options.delivering.error_header.as_deref()?;
         let lines = if text.starts_with(b"/") {
@@ -459,6 +459,7 @@ impl Post<'_> {
         };
         let mut front = MacroTable::new();
         front.set_text(MacroId::G, &sender_of_reports(config));
+        front.set_text(MacroId::I, id);
         front.set_text(MacroId::F, &config.expanded_macro(MacroId::N));
         let macros = Macros::new(&mut front, None, &config.macros);
         let mut names = config.names.clone();
@@ -468,7 +469,12 @@ impl Post<'_> {
             .unwrap_or(&lines)
             .split(|&b| b == b'\n')
         {
-            Template::parse(line, &mut names).expand(&macros, &mut expanded);
+            let mut words = Vec::new();
+            Template::parse(line, &mut names).expand(&macros, &mut words);
+            if words.starts_with(b"From ") {
+                expanded.push(b'>');
+            }
+            expanded.append(&mut words);
             expanded.push(b'\n');
         }
         Some(expanded)

@@ -317,6 +317,7 @@ impl<'a> Attempt<'a> {
             credentials,
             chroot: self.chroot(),
             nice: self.nice,
+            drain: self.mta.config.options.timeouts.quit,
             wait: self.mailer.wait,
         };
         self.trace_argv(&call.argv);
@@ -334,6 +335,17 @@ impl<'a> Attempt<'a> {
         let end = program::run(&*self.mta.privileged, call, &mut letter);
         if let Some(trouble) = &end.trouble {
             ledger.problem(trouble.as_bytes());
+        }
+        if end.kept_talking {
+            ledger.notice(b"timeout waiting for input from local during Draining Input");
+        }
+        if end.is_overdue {
+            let name = crate::text::bytes::printable(&self.mailer.name);
+            let seconds = self.mailer.wait.as_secs();
+            let why = "Connection timed out";
+            ledger.overdue(&format!(
+                "endmailer {name}: wait timeout ({seconds}): {why}"
+            ));
         }
         if let Some(signal) = end.signal {
             let name = crate::text::bytes::printable(&self.mailer.name);

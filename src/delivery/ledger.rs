@@ -149,6 +149,12 @@ impl<'a> Ledger<'a> {
         self.result.troubles.push((false, text.as_bytes().to_vec()));
     }
 
+    /// Tells of a program that took too long, which is a fault of the system to the exit status.
+    pub fn overdue(&mut self, text: &str) {
+        self.died(text);
+        self.result.exit = first_failure(self.result.exit, Some(ExitStatus::OsError));
+    }
+
     /// Settles recipients (their places in the transaction) with a status.
     pub fn settle(&mut self, places: &[usize], status: DeliveryStatus) {
         if status.exit != ExitStatus::Ok {

@@ -44,7 +44,9 @@ pub struct Call {
     pub chroot: Option<PathBuf>,
     /// Nice increment.
     pub nice: i32,
-    /// Longest time it may take after its input ended (W=); zero is no limit.
+    /// How long its output is listened to before its end is waited for (Timeout.quit).
+    pub drain: Duration,
+    /// Longest time it may take after that (W=); zero is no limit.
     pub wait: Duration,
 }
 
@@ -59,6 +61,10 @@ pub struct ProgramEnd {
     pub trouble: Option<String>,
     /// The signal it died of.
     pub signal: Option<i32>,
+    /// Its output was still open after the time for listening.
+    pub kept_talking: bool,
+    /// It took longer than W= allows and was ended.
+    pub is_overdue: bool,
 }
 
 impl ProgramEnd {
@@ -68,6 +74,8 @@ impl ProgramEnd {
             output: Vec::new(),
             trouble: Some(trouble),
             signal: None,
+            kept_talking: false,
+            is_overdue: false,
         }
     }
 }
@@ -78,7 +86,7 @@ pub type Letter<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
 /// Runs a program with the message as its standard input.
 pub fn run(privileged: &dyn Privileged, call: Call, letter: &mut Letter<'_>) -> ProgramEnd {
     let shown = call.program.display().to_string();
-    let wait = call.wait;
+    let (drain, wait) = (call.drain, call.wait);
     let stdin = match written_out(letter, call.start_directory.clone()) {
         Ok(input) => Stdio::File(input),
         // Half a message must not be taken for a whole one: no program sees it.
@@ -105,15 +113,9 @@ pub fn run(privileged: &dyn Privileged, call: Call, letter: &mut Letter<'_>) -> 
             return ProgramEnd::without_output(ExitStatus::TempFail, error.to_string());
         }
     };
-    let limit = (!wait.is_zero()).then(|| Instant::now() + wait);
-    let mut signal = None;
-    let (exit, trouble) = finish(running.as_mut(), &mut exchange, limit, &shown, &mut signal);
-    ProgramEnd {
-        exit,
-        output: exchange.output().to_vec(),
-        trouble,
-        signal,
-    }
+    let mut end = finish(running.as_mut(), &mut exchange, drain, wait, &shown);
+    end.output = exchange.output().to_vec();
+    end
 }
 
 /// Writes the message where a program will read it.
@@ -161,39 +163,60 @@ fn is_transient(error: &io::Error) -> bool {
     )
 }
 
+/// Waits for the end of a program, which may only take long once its output is over.
+///
+/// Observed: 8.17.1.9.
 fn finish(
     running: &mut dyn Running,
     exchange: &mut Exchange,
-    limit: Option<Instant>,
+    drain: Duration,
+    wait: Duration,
     shown: &str,
-    signal: &mut Option<i32>,
-) -> (ExitStatus, Option<String>) {
+) -> ProgramEnd {
+    let mut end = ProgramEnd {
+        exit: ExitStatus::TempFail,
+        output: Vec::new(),
+        trouble: None,
+        signal: None,
+        kept_talking: false,
+        is_overdue: false,
+    };
+    let drained = Instant::now() + drain;
+    let mut limit = None;
     loop {
         let silent = exchange.read_for(OUTPUT_SLICE).unwrap_or(true);
-        let until = if silent { limit } else { Some(Instant::now()) };
+        let now = Instant::now();
+        if limit.is_none() && (silent || now >= drained) {
+            end.kept_talking = !silent;
+            limit = Some((!wait.is_zero()).then(|| now + wait));
+        }
+        let until = match limit {
+            Some(limit) if silent => limit,
+            _ => Some(now),
+        };
         match running.wait(until) {
             Ok(Ended::Exited(number)) => {
                 // What it said last may still be in the pipe.
                 let _ = exchange.read_for(Duration::from_millis(1));
-                let exit =
+                end.exit =
                     u8::try_from(number).map_or(ExitStatus::TempFail, ExitStatus::from_number);
-                return (exit, None);
+                return end;
             }
             Ok(Ended::Signaled(number)) => {
-                *signal = Some(number);
-                return (ExitStatus::TempFail, None);
+                end.signal = Some(number);
+                return end;
             }
             Ok(Ended::StillRunning) => {
-                if limit.is_some_and(|limit| Instant::now() >= limit) {
+                if limit.flatten().is_some_and(|limit| Instant::now() >= limit) {
                     running.kill_group();
                     let _ = running.wait(None);
-                    let trouble = format!("mailer {shown} exceeded its time limit");
-                    return (ExitStatus::TempFail, Some(trouble));
+                    end.is_overdue = true;
+                    return end;
                 }
             }
             Err(error) => {
-                let trouble = format!("waiting for mailer {shown}: {error}");
-                return (ExitStatus::TempFail, Some(trouble));
+                end.trouble = Some(format!("waiting for mailer {shown}: {error}"));
+                return end;
             }
         }
     }
@@ -214,6 +237,7 @@ mod tests {
             credentials: None,
             chroot: None,
             nice: 0,
+            drain: Duration::from_millis(50),
             wait,
         }
     }
@@ -259,6 +283,18 @@ mod tests {
             &mut letter,
         );
         assert_eq!(end.exit, ExitStatus::TempFail);
+        assert!(end.is_overdue && end.kept_talking);
+    }
+
+    #[test]
+    fn the_longest_wait_begins_when_the_output_is_over() {
+        let mut call = shell("sleep 0.3; echo late", Duration::from_millis(50));
+        call.drain = Duration::from_secs(60);
+        let end = run(&Unprivileged, call.clone(), &mut |_: &mut dyn Write| Ok(()));
+        assert_eq!((end.exit, end.is_overdue), (ExitStatus::Ok, false));
+        call.argv[2] = b"exec >&- 2>&-; sleep 60".to_vec();
+        let end = run(&Unprivileged, call, &mut |_: &mut dyn Write| Ok(()));
+        assert!(end.is_overdue && !end.kept_talking);
     }
 
     #[test]
