@@ -266,7 +266,7 @@ fn too_late(text: String) -> Box<Unfit> {
     Box::new(Unfit {
         outcome,
         transcript: [b"554 5.4.7 ", text.as_bytes()].concat(),
-        shown: vec![text.into_bytes(), b"Service unavailable".to_vec()],
+        shown: vec![text.into_bytes()],
     })
 }
 
