@@ -21,7 +21,7 @@ use super::loops::LoopEnd;
 use super::rights::Identity;
 use crate::envelope::{Envelope, Recipient, RecipientState};
 use crate::mailer::{Mailer, MailerId, MailerTriple};
-use crate::smtp::ExitStatus;
+use crate::smtp::{EnhancedStatus, ExitStatus};
 
 /// Deepest nesting whatever MaxAliasRecursion says, to bound the stack.
 pub(super) const MAX_DEPTH: u32 = 60;
@@ -302,10 +302,17 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                     self.summary.exit.get_or_insert(ExitStatus::Software);
                 }
                 self.complain(refusal.code, refusal.enhanced, &refusal.text);
-                let user = refusal.listed_as.clone()?;
+                // What rules are to blame for comes back under the name it was given.
+                if refusal.listed_as.is_none() && !is_fault_of_rules {
+                    return None;
+                }
                 self.summary.exit.get_or_insert(refusal.exit);
-                recipient.refused_as = Some(user);
-                RecipientState::Failed(self.status_of(&refusal))
+                let mut status = self.status_of(&refusal);
+                if let (true, Some(unknown)) = (is_fault_of_rules, EnhancedStatus::new(5, 0, 0)) {
+                    status.reported = unknown;
+                }
+                recipient.refused_as = refusal.listed_as;
+                RecipientState::Failed(status)
             }
             Routed::Deferred(refusal, expected) => {
                 match expected {
