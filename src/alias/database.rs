@@ -139,16 +139,13 @@ pub fn map_file_rules(blame: DontBlameSendmail) -> OpenRules {
             .without(OpenRules::NO_GROUP_WRITABLE_DIRECTORY)
             .without(OpenRules::NO_WORLD_WRITABLE_DIRECTORY);
     }
-    if blame.allows(DontBlameSendmail::GROUP_WRITABLE_DIR_PATH_SAFE) {
-        rules = rules.without(OpenRules::NO_GROUP_WRITABLE_DIRECTORY);
-    }
     if blame.allows(DontBlameSendmail::LINKED_MAP_IN_WRITABLE_DIR) {
         rules = rules.without(OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY);
     }
-    trusting_sticky_bit(rules, blame)
+    trusting_directories(rules, blame)
 }
 
-/// Returns what makes an alias text unfit.
+/// Returns what makes an alias text unfit to be made a database.
 pub fn alias_file_rules(blame: DontBlameSendmail) -> OpenRules {
     let mut rules = MapServices::ALIAS_FILE_RULES;
     for (word, rule) in [
@@ -169,15 +166,19 @@ pub fn alias_file_rules(blame: DontBlameSendmail) -> OpenRules {
             rules = rules.without(rule);
         }
     }
-    trusting_sticky_bit(rules, blame)
+    trusting_directories(rules, blame)
 }
 
-fn trusting_sticky_bit(rules: OpenRules, blame: DontBlameSendmail) -> OpenRules {
-    if blame.allows(DontBlameSendmail::TRUST_STICKY_BIT) {
-        rules | OpenRules::TRUST_STICKY_BIT
-    } else {
-        rules
+fn trusting_directories(mut rules: OpenRules, blame: DontBlameSendmail) -> OpenRules {
+    if blame.allows(DontBlameSendmail::GROUP_WRITABLE_DIR_PATH_SAFE) {
+        rules = rules
+            .without(OpenRules::NO_GROUP_WRITABLE_DIRECTORY)
+            .with(OpenRules::TRUST_GROUPS);
     }
+    if blame.allows(DontBlameSendmail::TRUST_STICKY_BIT) {
+        rules = rules.with(OpenRules::TRUST_STICKY_BIT);
+    }
+    rules
 }
 
 #[cfg(test)]

@@ -277,6 +277,9 @@ fn list_rules(blame: DontBlameSendmail, kind: ListKind) -> OpenRules {
     if blame.allows(Word::TRUST_STICKY_BIT) {
         rules = rules | OpenRules::TRUST_STICKY_BIT;
     }
+    if blame.allows(Word::GROUP_WRITABLE_DIR_PATH_SAFE) {
+        rules = rules | OpenRules::TRUST_GROUPS;
+    }
     rules
 }
 

@@ -26,7 +26,8 @@ impl AliasTextMap {
         services: &MapServices,
         host: &mut dyn LookupHost,
     ) -> Result<AliasTextMap, OpenFault> {
-        let request = OpenRequest::read(path_of(&definition.file)).rules(services.alias_file_rules);
+        // Observed: 8.17.1.9 judges a text it looks names up in as it judges any map.
+        let request = OpenRequest::read(path_of(&definition.file)).rules(services.file_rules);
         let opened = services.privileged.open_as(&request);
         let mut text = Vec::new();
         let read = opened

@@ -156,6 +156,7 @@ pub fn rules(purpose: Purpose, policy: DontBlameSendmail) -> OpenRules {
     }
     if policy.allows(DontBlameSendmail::GROUP_WRITABLE_DIR_PATH_SAFE) {
         lifted = lifted.with(OpenRules::NO_GROUP_WRITABLE_DIRECTORY);
+        all = all.with(OpenRules::TRUST_GROUPS);
     }
     if policy.allows(DontBlameSendmail::TRUST_STICKY_BIT) {
         all = all.with(OpenRules::TRUST_STICKY_BIT);

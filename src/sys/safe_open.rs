@@ -75,6 +75,8 @@ impl OpenRules {
     pub const NO_EXECUTE_BITS: OpenRules = OpenRules(1 << 13);
     /// Devices pass [`Self::REGULAR_ONLY`], [`Self::NO_HARD_LINKS`] and the write rules.
     pub const DEVICES_ALLOWED: OpenRules = OpenRules(1 << 14);
+    /// That a group may write to a directory does not count.
+    pub const TRUST_GROUPS: OpenRules = OpenRules(1 << 15);
 
     /// Says whether all rules of `other` are in this set.
     pub const fn contains(self, other: OpenRules) -> bool {

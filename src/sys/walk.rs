@@ -180,7 +180,8 @@ impl<'a> Walk<'a> {
         if directory.mode & 0o1000 != 0 && self.has(OpenRules::TRUST_STICKY_BIT) {
             return (false, false);
         }
-        (directory.is_group_writable(), directory.is_world_writable())
+        let by_group = directory.is_group_writable() && !self.has(OpenRules::TRUST_GROUPS);
+        (by_group, directory.is_world_writable())
     }
 
     /// Opens the last name, which is not a link and not a directory, or is missing.
