@@ -119,7 +119,12 @@ fn write(
 }
 
 /// Appends a message nobody can be told of to the file of DeadLetterDrop; tells whether it did.
+///
+/// Observed: 8.17.1.9 has no such file where deliveries are confined to SafeFileEnvironment.
 pub fn drop_letter(mta: &Mta, workspace: &mut Workspace, envelope: &Envelope) -> bool {
+    if mta.config.options.security.safe_file_environment.is_some() {
+        return false;
+    }
     let Some(path) = &mta.config.options.delivering.dead_letter_drop else {
         return false;
     };

@@ -369,8 +369,10 @@ impl<'a> Attempt<'a> {
         };
         let argv = self.expanded_argv();
         let security = &self.mta.config.options.security;
+        let path = argv.get(1).map_or(&b""[..], Vec::as_slice);
         let target = file::Target {
-            path: file::path_inside(security, argv.get(1).map_or(&b""[..], Vec::as_slice)),
+            path: file::path_inside(security, path),
+            root: file::environment(security, path).map(std::path::Path::to_path_buf),
             credentials,
             follows_set_ids: self.is_nobodys(),
             new_mode: self.mta.config.options.queueing.temp_file_mode,

@@ -7,6 +7,7 @@
 //! Source: guide 5.6 ErrorMode; observed: 8.17.1.9 mails when the home of the sender is
 //! not the real user's.
 
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use crate::bounce::{DeadLetter, save_dead_letter};
@@ -17,6 +18,8 @@ use crate::mta::{Mta, Workspace};
 use crate::sys::identity::Credentials;
 use crate::sys::process::{effective_user, real_user};
 use crate::sys::safe_open::{OpenRequest, OpenRules, Purpose};
+
+use super::file::path_inside;
 
 /// Settles failed recipients without a mailed report, where the error mode says so.
 pub(super) fn tell_user(mta: &Mta, workspace: &mut Workspace, envelope: &mut Envelope) {
@@ -52,7 +55,9 @@ fn save(mta: &Mta, workspace: &mut Workspace, envelope: &Envelope) -> bool {
         return false;
     }
     let path = sender.home.join("dead.letter");
-    let mut request = OpenRequest::read(&path)
+    let security = &mta.config.options.security;
+    let inside = path_inside(security, path.as_os_str().as_bytes());
+    let mut request = OpenRequest::read(&inside)
         .purpose(Purpose::AppendDelivery {
             create_mode: Some(mta.config.options.queueing.temp_file_mode),
         })
@@ -61,6 +66,7 @@ fn save(mta: &Mta, workspace: &mut Workspace, envelope: &Envelope) -> bool {
                 | OpenRules::NO_FINAL_LINK
                 | OpenRules::NO_LINK_IN_WRITABLE_DIRECTORY,
         );
+    request.root.clone_from(&security.safe_file_environment);
     if effective_user() == 0 && user != 0 {
         request = request.as_user(Credentials::plain(user, sender.gid));
     }

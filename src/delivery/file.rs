@@ -41,8 +41,10 @@ pub struct FileFailure {
 /// The file a message is appended to.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Its path, seen from SafeFileEnvironment where that is set.
+    /// Its path, seen from the root.
     pub path: PathBuf,
+    /// The folder it is confined to ([`environment`]).
+    pub root: Option<PathBuf>,
     /// Whose rights open it; `None` keeps ours.
     pub credentials: Option<Credentials>,
     /// Nobody's own rights were given: a set-id file is written as its owner and group.
@@ -88,8 +90,10 @@ const SET_GROUP_ID: u32 = 0o2000;
 
 fn request(security: &Security, target: &Target) -> OpenRequest {
     let relaxed = |word| security.dont_blame_sendmail.allows(word);
-    let mut rules =
-        OpenRules::REGULAR_ONLY | OpenRules::DEVICES_ALLOWED | OpenRules::NO_EXECUTE_BITS;
+    let mut rules = OpenRules::REGULAR_ONLY | OpenRules::NO_EXECUTE_BITS;
+    if target.root.is_none() {
+        rules = rules | OpenRules::DEVICES_ALLOWED;
+    }
     if !relaxed(DontBlameSendmail::FILE_DELIVERY_TO_SYM_LINK) {
         rules = rules | OpenRules::NO_FINAL_LINK;
     }
@@ -98,23 +102,31 @@ fn request(security: &Security, target: &Target) -> OpenRequest {
     }
     OpenRequest {
         path: target.path.clone(),
-        credentials: credentials(security, target),
+        credentials: credentials(target),
         purpose: Purpose::AppendDelivery {
             create_mode: Some(target.new_mode),
         },
         rules,
-        root: security.safe_file_environment.clone(),
+        root: target.root.clone(),
     }
+}
+
+/// Gives the folder a file recipient is confined to.
+///
+/// Observed: 8.17.1.9 lets what swallows everything do so in any environment.
+pub fn environment<'a>(security: &'a Security, path: &[u8]) -> Option<&'a Path> {
+    let root = security.safe_file_environment.as_deref();
+    root.filter(|_| path != b"/dev/null")
 }
 
 /// Chooses whose rights a file is opened with.
 ///
 /// Observed: 8.17.1.9 writes to a set-user-id file as its owner, unless that is root, and
 /// to a set-group-id file with its group, when only an alias names the file.
-fn credentials(security: &Security, target: &Target) -> Option<Credentials> {
+fn credentials(target: &Target) -> Option<Credentials> {
     use std::os::unix::fs::MetadataExt;
     let given = target.credentials.clone()?;
-    if !target.follows_set_ids || security.safe_file_environment.is_some() {
+    if !target.follows_set_ids || target.root.is_some() {
         return Some(given);
     }
     // The last part may change before it is opened: nothing is gained but its owner's rights.
@@ -196,14 +208,16 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// Puts together the path of a file recipient: SafeFileEnvironment's prefix is not repeated.
+///
+/// Observed: 8.17.1.9 takes the prefix off letter by letter: below `/safe`, `/safebox` is `/box`.
 pub fn path_inside(security: &Security, path: &[u8]) -> PathBuf {
-    let path = crate::sys::file::path_buf_of(path.to_vec());
-    match &security.safe_file_environment {
-        Some(root) => match path.strip_prefix(root) {
-            Ok(inside) => Path::new("/").join(inside),
-            Err(_) => path,
-        },
-        None => path,
+    use std::os::unix::ffi::OsStrExt;
+    let root = security.safe_file_environment.as_deref();
+    let inside = root.and_then(|root| path.strip_prefix(root.as_os_str().as_bytes()));
+    let path_of = |path: &[u8]| crate::sys::file::path_buf_of(path.to_vec());
+    match inside {
+        Some(inside) => Path::new("/").join(path_of(inside)),
+        None => path_of(path),
     }
 }
 
@@ -216,6 +230,7 @@ mod tests {
     fn append_with(path: &Path, letter: &mut Letter<'_>) -> Result<(), FileFailure> {
         let target = Target {
             path: path.to_path_buf(),
+            root: None,
             credentials: None,
             follows_set_ids: false,
             new_mode: 0o600,
