@@ -42,8 +42,12 @@ pub struct Outcome {
     pub lost: Option<Vec<u8>>,
     /// The host is not worth another attempt in this run.
     pub avoids_host: bool,
-    /// What the server said when it was told goodbye right away; the status of the host keeps that.
+    /// What a server that closes said to our goodbye; the status of the host keeps that.
     pub last_words: Option<Vec<u8>>,
+    /// Where in the dialogue a server refused or was lost.
+    pub during: Option<Phase>,
+    /// How the connection ended before its time; `lost` words it.
+    pub loss: Option<Lost>,
 }
 
 /// Where in the dialogue a reply was given.
@@ -132,6 +136,8 @@ impl Outcome {
             lost: None,
             avoids_host: true,
             last_words: None,
+            during: None,
+            loss: None,
         }
     }
 
@@ -158,6 +164,7 @@ impl Outcome {
             // A refusal of the whole session says nothing about this sender.
             .filter(|_| !(phase == Phase::Mail && code == 421));
         let mut outcome = Outcome::new(exit, given.unwrap_or(default));
+        outcome.during = Some(phase);
         outcome.avoids_host = matches!(phase, Phase::Greeting | Phase::DataFinal);
         let is_plain = matches!(code / 100, 4 | 5);
         if is_plain || phase == Phase::Recipient || (phase == Phase::DataFinal && code >= 600) {
@@ -181,11 +188,19 @@ impl Outcome {
         Some(outcome)
     }
 
+    /// Says whether the server announced with 421 that it closes.
+    pub fn is_closing(&self) -> bool {
+        let said = self.diagnostic.as_ref().or(self.reply.as_ref());
+        said.is_some_and(|said| said.starts_with(b"421"))
+    }
+
     /// What the next message of the same run hears, instead of another attempt.
     ///
-    /// That is only the reason, not the dialogue that led to it. Observed: 8.17.1.9.
+    /// That is only the reason, not the dialogue that led to it. A server that wants no session
+    /// at all wants none for the next message either. Observed: 8.17.1.9.
     pub fn aftermath(&self) -> Option<Outcome> {
-        if !self.avoids_host {
+        let is_shut = self.during == Some(Phase::Greeting) && self.exit != ExitStatus::Ok;
+        if !self.avoids_host || !(self.is_temporary() || is_shut) {
             return None;
         }
         let is_plain = [status(4, 4, 1), status(4, 4, 3)].contains(&self.logged);
@@ -220,6 +235,8 @@ impl Outcome {
             outcome.detail = Some(lost.text(host));
         }
         outcome.lost = Some(lost.text(host));
+        outcome.during = Some(phase);
+        outcome.loss = Some(lost);
         outcome.message = Some([b"reply: read error from ", host].concat());
         outcome
     }
@@ -387,6 +404,8 @@ mod tests {
         let closing = outcome(Phase::DataFinal, "421 4.3.2 closing").aftermath();
         let closing = closing.unwrap();
         assert_eq!((closing.reply, closing.detail), (None, None));
+        let shut = outcome(Phase::Greeting, "554 no").aftermath().unwrap();
+        assert_eq!((shut.exit, shut.reply), (ExitStatus::Unavailable, None));
         let busy = outcome(Phase::DataInit, "450 4.2.0 busy");
         assert_eq!(busy.aftermath(), None);
     }

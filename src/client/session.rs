@@ -101,7 +101,9 @@ impl Ready {
             }
             Err(Unmet::Refused(mut outcome)) => {
                 let (_, last) = dialogue.quit(timeouts.quit, witness);
-                outcome.last_words = last.map(|last| last.first_line);
+                outcome.last_words = last
+                    .filter(|_| outcome.is_closing())
+                    .map(|last| last.first_line);
                 return Err(outcome);
             }
         };

@@ -595,7 +595,7 @@ impl Transaction {
     fn over(
         self,
         end: End,
-        outcome: Outcome,
+        mut outcome: Outcome,
         progress: Progress,
         witness: &mut dyn Witness,
     ) -> Finished {
@@ -605,7 +605,8 @@ impl Transaction {
                 self.ready.dialogue.abandon(timeouts.quit);
             }
             End::Closing => {
-                let _ = self.ready.dialogue.quit(timeouts.quit, witness);
+                let (_, last) = self.ready.dialogue.quit(timeouts.quit, witness);
+                outcome.last_words = last.map(|last| last.first_line);
             }
         }
         Finished {

@@ -10,11 +10,12 @@ use std::io;
 use std::time::Duration;
 
 use super::network_call::Call;
-use crate::client::outcome::status;
+use crate::client::outcome::{Lost, status};
 use crate::client::{Farewell, Outcome, connect};
 use crate::host_status::{HostLock, HostRecord, HostStatusDirectory};
 use crate::smtp::ExitStatus;
 use crate::sys::lock::FileLock;
+use crate::sys::socket::{CONNECTION_RESET, TIMED_OUT};
 
 /// Somebody else delivers to the host now.
 pub(super) struct Busy;
@@ -41,17 +42,19 @@ pub(super) fn lock(call: &Call<'_>, host: Option<&[u8]>) -> Result<Option<FileLo
     }
 }
 
-/// The failure another delivery met at the host within `limit`, if it was temporary.
+/// The failure another delivery met at the host within `limit`.
 pub(super) fn failure(call: &Call<'_>, host: Option<&[u8]>, limit: Duration) -> Option<Outcome> {
     let host = host?;
     let record = directory(call)?.load(host)?;
     let age = call.clock.now().seconds().checked_sub(record.updated)?;
     let is_recent = u64::try_from(age).ok()? < limit.as_secs();
-    if !is_recent || record.exit != ExitStatus::TempFail.number() {
+    let exit = ExitStatus::from_number(record.exit);
+    if !is_recent || exit == ExitStatus::Ok {
         return None;
     }
-    let known = record.status.unwrap_or_else(|| status(4, 0, 0));
-    let mut outcome = Outcome::new(ExitStatus::TempFail, known);
+    let class = if exit.is_temporary() { 4 } else { 5 };
+    let known = record.status.unwrap_or_else(|| status(class, 0, 0));
+    let mut outcome = Outcome::new(exit, known);
     if record.error_number != 0 {
         let error = io::Error::from_raw_os_error(record.error_number);
         outcome.detail = Some(connect::reason(&error, host));
@@ -82,6 +85,11 @@ pub(super) fn storing(
 ) -> Option<Farewell> {
     let (directory, host) = (directory(call)?, host?.to_vec());
     let now = call.clock.now().seconds();
+    let error_number = match outcome.loss {
+        Some(Lost::Reset) => CONNECTION_RESET,
+        Some(Lost::TimedOut) => TIMED_OUT,
+        None => error_number,
+    };
     let record = HostRecord::of_outcome(outcome, error_number, said, now);
     Some(Box::new(move || {
         if let Err(error) = directory.store(&host, &record) {

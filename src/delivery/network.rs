@@ -25,7 +25,7 @@ use super::network_call::{
     dial_delay, each_connect, interface_name, manners, patience, port_of, source_of,
 };
 use crate::client::connect::{self, Patient};
-use crate::client::outcome::status;
+use crate::client::outcome::{Phase, status};
 use crate::client::{
     Finished, Manners, MessageWriter, Outcome, Place, RcptCommand, Ready, Stream, Transport,
     Witness,
@@ -615,24 +615,17 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         }
         let alive = ready.is_some();
         let outcome = open.as_ref().map(|(_, outcome)| outcome.clone());
-        let mut farewell = None;
+        let known = outcome.clone().or(lost);
+        // Whoever refuses all recipients is alive and well.
+        let known = known.unwrap_or_else(|| Outcome {
+            during: Some(Phase::Recipient),
+            ..Outcome::new(ExitStatus::Ok, status(2, 0, 0))
+        });
+        let said = known.last_words.clone().or(known.diagnostic.clone());
+        let said = said.or_else(|| sent_reply(&known));
+        let name = target.name_for_status();
+        let farewell = host_knowledge::storing(self.call, name, &known, 0, said.as_deref());
         if let Some(outcome) = &outcome {
-            let said = outcome.diagnostic.clone().or_else(|| sent_reply(outcome));
-            // A live connection says nothing bad about the host itself, but what it said.
-            let recorded = Outcome {
-                exit: match alive {
-                    true => ExitStatus::Ok,
-                    false => outcome.exit,
-                },
-                ..outcome.clone()
-            };
-            farewell = host_knowledge::storing(
-                self.call,
-                target.name_for_status(),
-                &recorded,
-                0,
-                said.as_deref(),
-            );
             if alive {
                 let fine = Outcome::new(ExitStatus::Ok, outcome.logged);
                 self.memory.hosts.note(&mailer, &target.host, &fine);

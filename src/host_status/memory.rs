@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::client::Outcome;
+use crate::smtp::ExitStatus;
 
 /// Most hosts remembered.
 const MAX_HOSTS: usize = 10_000;
 
-/// The last temporary failure of each host.
+/// The last failure of each host.
 #[derive(Debug, Default)]
 pub struct HostMemory {
     /// The status files of hosts are passed by: somebody asked for these messages.
@@ -21,10 +22,10 @@ pub struct HostMemory {
 }
 
 impl HostMemory {
-    /// Notes the outcome at a host; anything but a temporary failure clears it.
+    /// Notes the outcome at a host; success clears it.
     pub fn note(&mut self, mailer: &[u8], host: &[u8], outcome: &Outcome) {
         let key = key(mailer, host);
-        if !outcome.is_temporary() {
+        if outcome.exit == ExitStatus::Ok {
             self.hosts.remove(&key);
             return;
         }
@@ -73,7 +74,7 @@ mod tests {
             memory.recent_failure(b"esmtp", b"a.test.", Duration::ZERO),
             None
         );
-        let sent = Outcome::new(crate::smtp::ExitStatus::Ok, refused.logged);
+        let sent = Outcome::new(ExitStatus::Ok, refused.logged);
         memory.note(b"esmtp", b"a.test.", &sent);
         assert_eq!(memory.recent_failure(b"esmtp", b"a.test.", limit), None);
     }

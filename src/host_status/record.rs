@@ -7,6 +7,7 @@
 //! S exit status, D enhanced status code, R reply, U time of last use).
 
 use crate::client::Outcome;
+use crate::client::outcome::Phase;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::text::bytes::parse_decimal;
 
@@ -20,7 +21,7 @@ pub struct HostRecord {
     pub error_number: i32,
     /// The resolver's error number, 0 for none.
     pub resolver_error: i32,
-    /// The exit status: 0, or 75 for a host to leave alone for a while.
+    /// The exit status: anything but 0 for a host to leave alone for a while.
     pub exit: u8,
     /// The enhanced status code.
     pub status: Option<EnhancedStatus>,
@@ -79,27 +80,45 @@ impl HostRecord {
 
     /// Makes the record of an outcome.
     ///
-    /// Only temporary failures keep a host from being tried again: a refused message says nothing
-    /// about the next one.
+    /// What is said to MAIL, RCPT and DATA says nothing about the next message. A host that greets
+    /// with a refusal, cannot be talked to, or takes no message in is left alone for a while.
+    /// Observed: 8.17.1.9.
     pub fn of_outcome(
         outcome: &Outcome,
         error_number: i32,
         last_reply: Option<&[u8]>,
         now: i64,
     ) -> Self {
+        let is_over = outcome.loss.is_some();
+        let is_silent = match outcome.during {
+            Some(Phase::Recipient | Phase::DataInit) => !is_over,
+            Some(Phase::Mail) => !is_over && outcome.is_closing(),
+            _ => false,
+        };
         let is_temporary = outcome.is_temporary();
+        let exit = match outcome.during {
+            Some(Phase::Greeting) => outcome.exit,
+            Some(Phase::Mail | Phase::Recipient | Phase::DataInit) if !is_over => ExitStatus::Ok,
+            _ if is_temporary => ExitStatus::TempFail,
+            _ => ExitStatus::Ok,
+        };
+        let reply = match outcome.during {
+            _ if is_silent => None,
+            Some(Phase::Greeting | Phase::Mail) if is_over => None,
+            Some(_) if is_over => outcome
+                .message
+                .as_ref()
+                .map(|message| [b"451 4.4.1 ", message.as_slice()].concat()),
+            _ => last_reply.map(<[u8]>::to_vec),
+        };
+        // Observed: 8.17.1.9 keeps no status of what went on without a word.
+        let has_status = is_temporary || reply.is_some() || !outcome.logged.is_temporary();
         HostRecord {
             error_number,
             resolver_error: 0,
-            exit: if is_temporary {
-                ExitStatus::TempFail.number()
-            } else {
-                0
-            },
-            // Observed: 8.17.1.9 keeps no status of what went on without a word.
-            status: (is_temporary || last_reply.is_some() || !outcome.logged.is_temporary())
-                .then_some(outcome.logged),
-            reply: last_reply.map(<[u8]>::to_vec),
+            exit: exit.number(),
+            status: (has_status && !is_silent).then_some(outcome.logged),
+            reply,
             updated: now,
         }
     }
@@ -130,6 +149,8 @@ impl HostRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::answer::Answer;
+    use crate::client::outcome::Lost;
 
     const TEXT: &[u8] = b"V0\nE111\nH0\nS75\nD4.4.1\nU1795331482\n.\n";
 
@@ -160,6 +181,51 @@ mod tests {
             let record = HostRecord::parse(text.as_bytes()).unwrap();
             let shown = record.shown(&|_| "text".to_owned());
             assert_eq!(shown, wanted.as_bytes(), "{exit}");
+        }
+    }
+
+    fn kept(outcome: &Outcome, said: Option<&[u8]>) -> String {
+        let text = HostRecord::of_outcome(outcome, 0, said, 1).to_text();
+        String::from_utf8(text).unwrap().replace('\n', "|")
+    }
+
+    #[test]
+    fn refused_commands_are_not_held_against_a_host() {
+        for (phase, reply, record) in [
+            (Phase::Mail, "451 x", "S0|D4.3.0|R451 x|"),
+            (Phase::Mail, "421 x", "S0|"),
+            (Phase::Recipient, "451 x", "S0|"),
+            (Phase::DataInit, "451 x", "S0|"),
+            (Phase::DataInit, "554 x", "S0|"),
+            (Phase::DataFinal, "451 x", "S75|D4.3.0|R451 x|"),
+            (Phase::DataFinal, "554 x", "S0|D5.0.0|R554 x|"),
+            (Phase::Greeting, "451 x", "S75|D4.5.0|R451 x|"),
+            (Phase::Greeting, "554 x", "S69|D5.5.0|R554 x|"),
+        ] {
+            let answer = Answer::parse(reply, false);
+            let outcome = Outcome::of_refusal(phase, &answer, b"a.test.").unwrap();
+            let text = kept(&outcome, Some(reply.as_bytes()));
+            assert_eq!(text, format!("V0|E0|H0|{record}U1|.|"), "{phase:?} {reply}");
+        }
+    }
+
+    #[test]
+    fn a_lost_host_is_left_alone() {
+        let read_error = "R451 4.4.1 reply: read error from a.test.|";
+        for (phase, reply) in [
+            (Phase::Greeting, ""),
+            (Phase::Mail, ""),
+            (Phase::Recipient, read_error),
+            (Phase::DataInit, read_error),
+            (Phase::DataFinal, read_error),
+        ] {
+            let outcome = Outcome::lost(phase, Lost::Reset, b"a.test.");
+            let text = kept(&outcome, None);
+            assert_eq!(
+                text,
+                format!("V0|E0|H0|S75|D4.4.2|{reply}U1|.|"),
+                "{phase:?}"
+            );
         }
     }
 

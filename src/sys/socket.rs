@@ -50,6 +50,10 @@ pub struct ListenSpec {
 /// The reference has 10 and forks for each; a burst of clients beyond that loses its first
 /// packets and comes back after seconds. The kernel cuts it down to `net.core.somaxconn`.
 const BACKLOG: u32 = 1_024;
+/// The system's number of a connection the other side ended.
+pub const CONNECTION_RESET: i32 = nix::libc::ECONNRESET;
+/// The system's number of a connection that nothing came from in time.
+pub const TIMED_OUT: i32 = nix::libc::ETIMEDOUT;
 
 impl ListenSpec {
     /// Makes a spec with a backlog that holds a burst of clients.

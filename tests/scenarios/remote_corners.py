@@ -138,4 +138,19 @@ def host_files(stage):
     assert "Connecting to shut.test" not in said, said
     said = stage.run(["sendmail", known, "-v", "-qRshut"], check=0).stdout.decode()
     assert "Connecting to shut.test" in said, said
+    for replies, record in ((dict(data="451 4.3.0 no"), "E0 H0 S0"),
+                            (dict(rcpt="550 5.1.1 no"), "E0 H0 S0"),
+                            (dict(eod="451 4.3.0 no"), "E0 H0 S75 D4.3.0 R451 4.3.0 no"),
+                            (dict(greeting="554 no"), "E0 H0 S69 D5.5.0 R554 no"),
+                            (dict(greeting="421 no"), "E0 H0 S75 D4.5.0 R221 2.0.0 bye"),
+                            (dict(rcpt="DROP"), "E104 H0 S75 D4.4.2 R451 4.4.1 reply: read error from far.test.")):
+        stage.run(["rm", "-r", "/var/spool/hosts/test."])
+        far = Recorder("127.0.1.1", **replies)
+        for name in "ab":
+            stage.run(["sendmail", "-Am", known, name + "@far.test"], text=text, check=None)
+        with open("/var/spool/hosts/test./far") as f:
+            lines = f.read().splitlines()
+        assert " ".join(lines[1:-2]) == record, (replies, lines)
+        assert far.connections == (2 if " S0" in record else 1), (replies, far.connections)
+        far.close()
     print("hosts are known as long as they should")
