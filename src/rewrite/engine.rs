@@ -218,7 +218,6 @@ impl RewriteContext<'_> {
             }
             std::mem::swap(tokens, &mut out);
             self.workspace.give_back(out);
-            words = Words::of(tokens);
             if is_observed {
                 self.observe_result(Some(tokens));
             }
@@ -226,9 +225,10 @@ impl RewriteContext<'_> {
                 let line = self.shown_line(b"rewritten as:", tokens);
                 self.trace.write(&line);
             }
-            if is_last {
+            if is_last || at >= rules.len() {
                 break;
             }
+            words = Words::of(tokens);
         }
         if shows {
             self.show_pass(ruleset, b" returns:", tokens);
@@ -259,6 +259,7 @@ impl RewriteContext<'_> {
         Ok(status)
     }
 
+    #[inline]
     fn try_rule(
         &mut self,
         pattern: &[Token],

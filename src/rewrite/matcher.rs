@@ -6,7 +6,7 @@
 
 use super::compile::MAX_WILDCARDS;
 use crate::macros::{ClassId, Classes, MacroId};
-use crate::token::buffer::{HASH_START, hash_more};
+use crate::token::buffer::hash_more;
 use crate::token::{AddressSyntax, Mark, Token};
 
 /// How often wildcards may grow before places where the rest of a pattern failed are kept.
@@ -129,6 +129,7 @@ impl Matching<'_> {
     }
 
     /// Says whether `pattern` takes the whole input and fills `bindings`.
+    #[inline(always)]
     pub fn matches(&self, pattern: &[Token], bindings: &mut Bindings) -> bool {
         self.run(pattern, bindings, &mut Forgetful::default())
             .unwrap_or_else(|| self.matches_slowly(pattern, bindings))
@@ -297,37 +298,32 @@ impl Matching<'_> {
     /// `last` is where the phrase known so far ends; the new one ends behind that.
     fn extend_class(&self, class: u16, first: usize, last: usize) -> Option<usize> {
         let set = self.classes.get(ClassId(MacroId::from_number(class)))?;
-        let mut hash = HASH_START;
-        let mut length = 0;
-        let mut after_word = false;
-        for (index, token) in self.input.iter().enumerate().skip(first) {
-            if token.mark().is_some() {
+        let mut token = self.input.get(first)?;
+        let mut hash = token.hash;
+        let mut length = token.len as usize;
+        let mut at = first;
+        loop {
+            if token.mark().is_some() || length > set.longest() {
                 return None;
             }
+            let is_phrase =
+                |member: &[u8]| member.len() == length && self.is_phrase(member, first, at + 1);
+            if at >= last && set.contains_hashed(hash, is_phrase) {
+                return Some(at + 1);
+            }
+            let before = self.bytes(token);
+            at += 1;
+            token = self.input.get(at)?;
             let bytes = self.bytes(token);
-            let is_word = self.is_word(bytes);
-            if after_word && is_word {
+            if self.is_word(before) && self.is_word(bytes) {
                 hash = hash_more(hash, &[self.syntax.space_substitute]);
                 length += 1;
             }
-            after_word = is_word;
             length += bytes.len();
-            if length > set.longest() {
-                return None;
-            }
-            hash = match index == first {
-                true => token.hash,
-                false => hash_more(hash, bytes),
-            };
-            if index >= last
-                && set.contains_hashed(hash, |member| {
-                    member.len() == length && self.is_phrase(member, first, index + 1)
-                })
-            {
-                return Some(index + 1);
+            if length <= set.longest() {
+                hash = hash_more(hash, bytes);
             }
         }
-        None
     }
 
     fn is_word(&self, bytes: &[u8]) -> bool {
