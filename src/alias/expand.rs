@@ -270,7 +270,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         self.tell_faults();
         let (address, rest) = list.split_at(end.min(list.len()).max(1.min(list.len())));
         let mut recipient = template.clone();
-        recipient.address = address.trim_ascii_end().to_vec();
+        recipient.address = address.to_vec();
         self.about = Some(if told.is_empty() {
             recipient.address.clone()
         } else {

@@ -93,7 +93,10 @@ impl Expansion<'_, '_, '_> {
         let about = self.about.take();
         self.place.push((path.to_vec(), 0));
         self.entries[index].self_reference = false;
+        // Observed: 8.17.1.9 marks what an alias names, not what lists name that it names.
+        let from_alias = std::mem::take(&mut self.entries[index].recipient.from_alias);
         let added = self.read_lines(index, opened.file, kind, depth);
+        self.entries[index].recipient.from_alias = from_alias;
         self.place.pop();
         self.about = about;
         let entry = &mut self.entries[index];

@@ -143,6 +143,7 @@ fn queue_runs_are_read() {
     assert_eq!(run(&["-q"]).interval, None);
     assert_eq!(run(&["-bd", "-q15m"]).interval.unwrap().as_secs(), 900);
     assert_eq!(run(&["-q1h30m"]).interval.unwrap().as_secs(), 5_400);
+    assert_eq!(run(&["-q90m"]).interval, run(&["-q1h30m"]).interval);
     assert_eq!(run(&["-q5"]).interval.unwrap().as_secs(), 300);
     let subset = run(&["-qIa", "-q!Rb", "-qf", "-qGg"]);
     assert!(subset.foreground);

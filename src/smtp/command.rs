@@ -86,7 +86,7 @@ const MAX_VERB_LENGTH: usize = 10;
 pub struct Command<'a> {
     /// The verb.
     pub verb: Verb,
-    /// The line from its first visible octet.
+    /// The whole line. Observed: 8.17.1.9 repeats it with its leading blanks.
     pub line: &'a [u8],
     /// What follows the verb and white space.
     pub argument: &'a [u8],
@@ -95,13 +95,13 @@ pub struct Command<'a> {
 impl<'a> Command<'a> {
     /// Splits a line (without line end) into verb and argument.
     pub fn parse(line: &'a [u8]) -> Self {
-        let line = skip_blanks(line);
-        let length = line
+        let text = skip_blanks(line);
+        let length = text
             .iter()
             .take(MAX_VERB_LENGTH)
             .take_while(|octet| !is_blank(**octet))
             .count();
-        let (word, rest) = line.split_at(length);
+        let (word, rest) = text.split_at(length);
         let verb = VERBS
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(word))
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_line_is_kept_for_the_error_text() {
-        assert_eq!(Command::parse(b"  FOO bar").line, b"FOO bar");
+        assert_eq!(Command::parse(b"  FOO bar").line, b"  FOO bar");
     }
 
     #[test]

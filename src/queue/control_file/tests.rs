@@ -47,6 +47,17 @@ fn a_control_file_of_the_reference_comes_back_to_the_byte() {
 }
 
 #[test]
+fn a_sender_is_written_by_his_public_name() {
+    let mut envelope = parse(FROM_LIST).unwrap().envelope;
+    envelope.sender.address = b"ann".to_vec();
+    envelope.sender.public_name = Some(b"Ann.Example@mx.lab.test".to_vec());
+    let text = ControlFileFormat::default().write(&envelope, BodyPlace::default());
+    let lines: Vec<&[u8]> = text.split(|octet| *octet == b'\n').collect();
+    assert!(lines.contains(&&b"SAnn.Example@mx.lab.test"[..]));
+    assert!(!lines.contains(&&b"Sann"[..]));
+}
+
+#[test]
 fn every_field_is_understood() {
     let envelope = parse(FROM_CLIENT).unwrap().envelope;
     assert_eq!(envelope.sender.address, b"<x@far.test>");
