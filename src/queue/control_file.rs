@@ -63,6 +63,8 @@ pub struct ParsedControlFile {
     pub envelope: Envelope,
     /// The folder of the body, from a `d` line.
     pub body_folder: Option<PathBuf>,
+    /// What was passed over, as it is logged.
+    pub complaints: Vec<String>,
 }
 
 /// What is wrong with a control file; `Display` is the text that is logged.
@@ -383,6 +385,7 @@ struct Reading<'f> {
     version: i64,
     envelope: Envelope,
     body_folder: Option<PathBuf>,
+    complaints: Vec<String>,
     controlling: Option<ControllingUser>,
     /// The alias a `C` line names, also where it names no user.
     alias: Option<Vec<u8>>,
@@ -397,6 +400,7 @@ impl<'f> Reading<'f> {
             version: 0,
             envelope: Envelope::default(),
             body_folder: None,
+            complaints: Vec::new(),
             controlling: None,
             alias: None,
             original: None,
@@ -447,8 +451,9 @@ impl<'f> Reading<'f> {
             b'H' => {
                 let bytes = header_record::size_of_record(record.len());
                 envelope.size = envelope.size.saturating_add(bytes);
-                if let Some(field) = header_record::parse(value) {
-                    envelope.headers.push(field);
+                match header_record::parse(value) {
+                    Ok(field) => envelope.headers.push(field),
+                    Err(fault) => self.complaints.push(fault.to_string()),
                 }
             }
             // Where the body was (I), its old name (D), who gets errors (E) and the
@@ -534,6 +539,7 @@ impl<'f> Reading<'f> {
         }
         envelope.hop_count = envelope.headers.hop_count();
         ParsedControlFile {
+            complaints: self.complaints,
             envelope,
             body_folder: self.body_folder,
         }

@@ -88,13 +88,34 @@ fn write_value(field: &HeaderField, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads the value of an `H` record; `None` if it is no header field.
-pub(super) fn parse(record: &[u8]) -> Option<HeaderField> {
+/// An `H` record that is no header field, as it is told of.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("header syntax error, line \"{}\"", String::from_utf8_lossy(.0))]
+pub(super) struct NoField(Vec<u8>);
+
+/// Reads the value of an `H` record.
+///
+/// # Errors
+/// It is no header field; the rest of the message is still good. Observed: 8.17.1.9, which tells
+/// no more of it than the flags where it has some.
+pub(super) fn parse(record: &[u8]) -> Result<HeaderField, NoField> {
     let (conditions, rest) = split_conditions(record);
+    field(conditions, rest).ok_or_else(|| {
+        let has_macro = record.starts_with(b"?${");
+        let flags = record.strip_prefix(b"?").filter(|_| !has_macro);
+        let end = flags.and_then(|flags| memchr::memchr(b'?', flags));
+        NoField(match end {
+            Some(end) => record.iter().take(end + 1).copied().collect(),
+            None => record.to_vec(),
+        })
+    })
+}
+
+fn field(conditions: HeaderConditions, rest: &[u8]) -> Option<HeaderField> {
     let colon = memchr::memchr(b':', rest)?;
     let (name, value) = rest.split_at(colon);
     let name = name.trim_ascii_end();
-    if name.is_empty() {
+    if name.is_empty() || name.iter().any(|b| *b <= b' ' || *b == 0x7f) {
         return None;
     }
     Some(HeaderField::from_queue(
@@ -182,7 +203,7 @@ mod tests {
     fn a_field_without_conditions_is_read_too() {
         let field = parse(b"Subject: x").unwrap();
         assert!(field.conditions.is_unconditional());
-        assert!(parse(b"??no colon").is_none());
+        assert!(parse(b"??no colon").is_err());
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl EntryName {
         let ParsedControlFile {
             mut envelope,
             body_folder,
+            complaints,
         } = parsed;
         if body_folder
             .as_deref()
@@ -143,7 +144,7 @@ impl EntryName {
             folder: body_folder,
             inode: None,
         };
-        let mut complaints = Vec::new();
+        let mut complaints: Vec<_> = complaints.into_iter().map(Complaint::Entry).collect();
         match body.open(&self.directory, &self.id) {
             Ok(file) => {
                 body.inode = inode_record(&file);

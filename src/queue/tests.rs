@@ -333,6 +333,28 @@ fn a_missing_body_is_told_and_replaced_by_a_note() {
 }
 
 #[test]
+fn header_records_that_are_none_are_told_and_passed_over() {
+    let spool = Spool::new();
+    for (id, record, shown) in [
+        ("aaa", "Hno colon", "no colon"),
+        ("aab", "H??Bad name: x", "?"),
+        ("aac", "H?D?: x", "?D"),
+        ("aad", "H?${x}?no colon", "?${x}?no colon"),
+        ("aae", "H?x", "?x"),
+        ("aaf", "H", ""),
+    ] {
+        let text = format!("V8\nT5\nSann\nRPFD:bob\n{record}\nH??Good : x\n.\n");
+        spool.write(&format!("qf{id}"), &text);
+        spool.write(&format!("df{id}"), "x\n");
+        let taken = spool.entry(id).take().unwrap();
+        let told = format!("header syntax error, line \"{shown}\"");
+        assert_eq!(taken.complaints, [Complaint::Entry(told)]);
+        let headers = &taken.message.envelope.headers;
+        assert_eq!(headers.iter().count(), 1, "{record}");
+    }
+}
+
+#[test]
 fn a_message_without_hope_stays_for_the_operator() {
     let spool = Spool::new();
     let told = spool.commit("aaa").lose("savemail panic").unwrap();
