@@ -83,10 +83,8 @@ impl Expansion<'_, '_, '_> {
         let is_doubtful =
             blame.allows(unsafe_directory(kind)) && self.open_list(index, path, strict).is_err();
         let takes_owner = self.judge(index, path, &opened, kind);
-        // Where others may write a file may have been given to its owner.
-        let may_be_given = takes_owner
-            && opened.facts.uid != 0
-            && !blame.allows(DontBlameSendmail::ASSUME_SAFE_CHOWN);
+        // Where others may write a file may have been given to its owner, root or not.
+        let may_be_given = takes_owner && !blame.allows(DontBlameSendmail::ASSUME_SAFE_CHOWN);
         if is_doubtful && (may_be_given || !blame.allows(safe_directory(kind))) {
             self.entries[index].unsafe_file = true;
         }
