@@ -44,7 +44,7 @@ pub enum TakeError {
     Busy,
     /// It is gone, or was replaced while we looked; not a fault.
     Gone,
-    /// It is empty or cut; it stays where it is.
+    /// It is empty or cut, or its body cannot be read now; it stays where it is.
     Left(Vec<Complaint>),
     /// It is damaged and was moved to `Qf`, or should have been.
     Lost(Vec<Complaint>),
@@ -153,9 +153,12 @@ impl EntryName {
             Err(error) => {
                 let place = self.place(FileKind::Body);
                 let reason = system_text(&error);
-                complaints.push(Complaint::Entry(format!(
-                    "readqf: cannot open {place}: {reason}"
-                )));
+                let told = format!("readqf: cannot open {place}: {reason}");
+                complaints.push(Complaint::Entry(told));
+                // What is there but cannot be read now is no reason to send the rest without it.
+                if error.kind() != io::ErrorKind::NotFound {
+                    return Err(TakeError::Left(complaints));
+                }
                 envelope.body = Body::Memory(MISSING_BODY.to_vec());
             }
         }

@@ -333,6 +333,22 @@ fn a_missing_body_is_told_and_replaced_by_a_note() {
 }
 
 #[test]
+fn a_body_that_cannot_be_opened_now_is_not_given_up() {
+    let spool = Spool::new();
+    spool.write("qfaaa", "V8\nT5\nSann\nRPFD:bob\n.\n");
+    spool.write("real", "text\n");
+    std::os::unix::fs::symlink("real", spool.path().join("dfaaa")).unwrap();
+    let told = "readqf: cannot open ./dfaaa: Too many levels of symbolic links";
+    match spool.entry("aaa").take() {
+        Err(TakeError::Left(complaints)) => {
+            assert_eq!(complaints, [Complaint::Entry(told.to_owned())]);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(spool.path().join("qfaaa").exists());
+}
+
+#[test]
 fn header_records_that_are_none_are_told_and_passed_over() {
     let spool = Spool::new();
     for (id, record, shown) in [
