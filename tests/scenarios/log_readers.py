@@ -226,6 +226,8 @@ def settle(stage):
 
 def play(stage, program):
     """The log of the traffic with one program."""
+    # What setting up logged may still be on its way.
+    settle(stage)
     start = len(stage.log.lines)
     daemon = stage.daemon(program=program)
     traffic()
