@@ -12,8 +12,7 @@ use crate::mailer::Mailer;
 use crate::message::address_lines::format_address_header;
 use crate::message::header::{Expansion, HeaderTraits, LATE_MACRO_MARK};
 use crate::mta::Mta;
-use crate::rewrite::rename::{Renaming, Surroundings};
-use crate::rewrite::{Kept, Place, RewriteWorkspace, Role};
+use crate::rewrite::{Kept, Place, RewriteWorkspace, Role, rename_for_mailer};
 
 /// What the rules make of the addresses in a header.
 #[derive(Debug, Default)]
@@ -114,16 +113,7 @@ impl Rules<'_> {
         let mut trace = Kept::traced(&self.mta.debug);
         let middle = Some(&self.envelope.macros);
         let mut cx = (self.mta).rewrite_context(&mut front, middle, &mut trace, self.buffers);
-        let how = Renaming {
-            role,
-            place,
-            surroundings: match place {
-                Place::Envelope => Surroundings::Dropped,
-                Place::Header => Surroundings::Kept,
-            },
-            sender_domain: None,
-        };
-        match cx.rename(address, self.mailer, how) {
+        match rename_for_mailer(address, self.mailer, role, place, &mut cx) {
             Ok(renamed) => renamed,
             // What a map could not answer is shown as far as it got.
             Err(failure) => failure.address,
