@@ -77,6 +77,9 @@ pub mod alias;
 pub mod queue;
 
 #[cfg(not(fuzzing))]
+pub mod tls;
+
+#[cfg(not(fuzzing))]
 pub mod client;
 
 #[cfg(not(fuzzing))]

@@ -26,6 +26,7 @@ const ROOMS: &[&str] = &[
     "envelope",
     "alias",
     "queue",
+    "tls",
     "client",
     "host_status",
     "mta",

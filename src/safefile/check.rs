@@ -36,6 +36,8 @@ pub enum Purpose {
     Program,
     /// A private key.
     Key,
+    /// A certificate, ours or that of an authority.
+    Certificate,
     /// The text put first in bounces.
     ErrorHeader,
     /// The text of HELP.
@@ -48,6 +50,13 @@ pub enum Purpose {
 const SAFE_PATH: OpenRules =
     OpenRules::NO_GROUP_WRITABLE_DIRECTORY.with(OpenRules::NO_WORLD_WRITABLE_DIRECTORY);
 
+/// A plain file of ours or root's that nobody else may write to.
+const OWN_AND_UNWRITABLE: OpenRules = OpenRules::REGULAR_ONLY
+    .with(OpenRules::OWNED_BY_USER)
+    .with(OpenRules::OR_OWNED_BY_ROOT)
+    .with(OpenRules::NO_GROUP_WRITABLE_FILE)
+    .with(OpenRules::NO_WORLD_WRITABLE_FILE);
+
 /// One rule and the words that lift it.
 type Relaxation = (OpenRules, DontBlameSendmail);
 
@@ -59,7 +68,8 @@ fn base(purpose: Purpose) -> OpenRules {
         Purpose::Forward => OpenRules::REGULAR_ONLY
             .with(OpenRules::OWNED_BY_USER)
             .with(OpenRules::OR_OWNED_BY_ROOT),
-        Purpose::Key => OpenRules::REGULAR_ONLY.with(OpenRules::NO_WORLD_READABLE_FILE),
+        Purpose::Key => OWN_AND_UNWRITABLE.with(OpenRules::NO_WORLD_READABLE_FILE),
+        Purpose::Certificate => OWN_AND_UNWRITABLE,
         Purpose::Configuration
         | Purpose::ClassFile
         | Purpose::Map
@@ -136,6 +146,7 @@ fn relaxations(purpose: Purpose) -> Vec<Relaxation> {
                 Word::GROUP_READABLE_KEY_FILE,
             ),
         ],
+        Purpose::Certificate => vec![(SAFE_PATH, Word::SAFE)],
         Purpose::ErrorHeader => vec![(SAFE_PATH, Word::ERROR_HEADER_IN_UNSAFE_DIR_PATH)],
         Purpose::HelpFile => vec![(SAFE_PATH, Word::HELP_FILE_IN_UNSAFE_DIR_PATH)],
         Purpose::ServiceSwitch => {

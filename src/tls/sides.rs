@@ -1,0 +1,300 @@
+//! One side of TLS made ready from its settings.
+//!
+//! A side is made when it is first wanted, or when a daemon starts, and then kept
+//! as long as its configuration.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, SignatureScheme};
+
+use super::certificate::Fingerprint;
+use super::chain::Authorities;
+use super::facts::Facts;
+use super::files::{self, Material};
+use super::lenient::Lenient;
+use super::settings::{Features, Settings};
+use super::{Channel, Line, Role, ciphers};
+use crate::config::options::security::Security;
+
+/// Both sides of one configuration, each made when it is first wanted.
+#[derive(Debug, Default)]
+pub struct Sides {
+    server: OnceLock<Option<Arc<ServerSide>>>,
+    client: OnceLock<Option<Arc<ClientSide>>>,
+}
+
+impl Sides {
+    /// Returns the server's side; `tell` hears what there is to say when it is made.
+    pub fn server(&self, security: &Security, tell: &dyn Fn(&[Line])) -> Option<Arc<ServerSide>> {
+        let made = self.server.get_or_init(|| {
+            let mut lines = Vec::new();
+            let side = ServerSide::make(Settings::of(Role::Server, security), &mut lines);
+            tell(&lines);
+            side.map(Arc::new)
+        });
+        made.clone()
+    }
+
+    /// Returns the client's side; `tell` hears what there is to say when it is made.
+    pub fn client(&self, security: &Security, tell: &dyn Fn(&[Line])) -> Option<Arc<ClientSide>> {
+        let made = self.client.get_or_init(|| {
+            let mut lines = Vec::new();
+            let side = ClientSide::make(Settings::of(Role::Client, security), &mut lines);
+            tell(&lines);
+            side.map(Arc::new)
+        });
+        made.clone()
+    }
+}
+
+/// What both sides need to look at the certificate of the other one.
+struct Judgement {
+    authorities: Authorities,
+    provider: Arc<CryptoProvider>,
+    digest: Option<Fingerprint>,
+}
+
+/// The server's side.
+pub struct ServerSide {
+    config: Arc<ServerConfig>,
+    settings: Settings,
+    judgement: Judgement,
+}
+
+/// The client's side.
+pub struct ClientSide {
+    config: Arc<ClientConfig>,
+    settings: Settings,
+    judgement: Judgement,
+}
+
+impl ServerSide {
+    /// Reads what the settings name; `None` if there can be no TLS.
+    pub fn make(settings: Settings, lines: &mut Vec<Line>) -> Option<ServerSide> {
+        let made = make(&settings, lines)?;
+        let (provider, switches) = (&made.judgement.provider, settings.switches);
+        let versions = ciphers::versions(switches.without_12, switches.without_13);
+        let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
+            .with_protocol_versions(&versions);
+        let builder = builder
+            .map_err(|error| complain(Role::Server, &error, lines))
+            .ok()?;
+        let builder = if switches.asks_nothing {
+            builder.with_no_client_auth()
+        } else {
+            let verifier = Lenient::new(Arc::clone(provider), made.hints);
+            builder.with_client_cert_verifier(Arc::new(verifier))
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Choice(made.keys)));
+        config.ignore_client_order = switches.own_order;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        lines.push(Line::info(13, "STARTTLS=server, init=1".to_owned()));
+        Some(ServerSide {
+            config: Arc::new(config),
+            settings,
+            judgement: made.judgement,
+        })
+    }
+
+    /// Makes the same side with what a ruleset wants for one connection.
+    pub fn with(&self, features: &Features, lines: &mut Vec<Line>) -> Option<ServerSide> {
+        ServerSide::make(self.settings.with(features), lines)
+    }
+
+    /// Begins a connection.
+    ///
+    /// # Errors
+    /// The settings cannot work together, for instance no cipher is left.
+    pub fn accept(&self) -> Result<Channel, String> {
+        ServerConnection::new(Arc::clone(&self.config))
+            .map(Channel::new)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Looks at a connection whose handshake is over.
+    pub fn facts(&self, channel: &Channel) -> Facts {
+        let asks = !self.settings.switches.asks_nothing;
+        self.judgement.facts(channel, Role::Server, asks)
+    }
+}
+
+impl ClientSide {
+    /// Reads what the settings name; `None` if there can be no TLS.
+    pub fn make(settings: Settings, lines: &mut Vec<Line>) -> Option<ClientSide> {
+        let made = make(&settings, lines)?;
+        let (provider, switches) = (&made.judgement.provider, settings.switches);
+        let versions = ciphers::versions(switches.without_12, switches.without_13);
+        let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
+            .with_protocol_versions(&versions);
+        let builder = builder
+            .map_err(|error| complain(Role::Client, &error, lines))
+            .ok()?;
+        let verifier = Lenient::new(Arc::clone(provider), Vec::new());
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = builder.with_client_cert_resolver(Arc::new(Choice(made.keys)));
+        config.resumption = rustls::client::Resumption::disabled();
+        lines.push(Line::info(13, "STARTTLS=client, init=1".to_owned()));
+        Some(ClientSide {
+            config: Arc::new(config),
+            settings,
+            judgement: made.judgement,
+        })
+    }
+
+    /// Makes the same side with what a ruleset wants for one connection.
+    pub fn with(&self, features: &Features, lines: &mut Vec<Line>) -> Option<ClientSide> {
+        ClientSide::make(self.settings.with(features), lines)
+    }
+
+    /// Begins a connection to a host.
+    ///
+    /// # Errors
+    /// The settings cannot work together, for instance no cipher is left.
+    pub fn connect(&self, name: &ServerName<'static>) -> Result<Channel, String> {
+        ClientConnection::new(Arc::clone(&self.config), name.clone())
+            .map(Channel::new)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Looks at a connection whose handshake is over.
+    pub fn facts(&self, channel: &Channel) -> Facts {
+        self.judgement.facts(channel, Role::Client, true)
+    }
+}
+
+impl Judgement {
+    fn facts(&self, channel: &Channel, role: Role, asked: bool) -> Facts {
+        Facts::of(
+            channel,
+            role,
+            asked,
+            &self.authorities,
+            self.digest,
+            &self.provider,
+        )
+    }
+}
+
+struct Made {
+    keys: Vec<Arc<CertifiedKey>>,
+    hints: Vec<rustls::DistinguishedName>,
+    judgement: Judgement,
+}
+
+fn make(settings: &Settings, lines: &mut Vec<Line>) -> Option<Made> {
+    let digest = match &settings.digest {
+        None => None,
+        Some(name) => match Fingerprint::from_name(name) {
+            Some(digest) => Some(digest),
+            None => {
+                let name = String::from_utf8_lossy(name);
+                let text =
+                    format!("STARTTLS=init, CertFingerprintAlgorithm={name}, status=invalid");
+                let severity = crate::logging::record::Severity::Error;
+                lines.push(Line {
+                    level: 1,
+                    severity,
+                    text,
+                });
+                return None;
+            }
+        },
+    };
+    let provider = provider(settings, lines);
+    let Material {
+        keys,
+        authorities,
+        hints,
+    } = files::read(settings, &provider, lines)?;
+    Some(Made {
+        keys,
+        hints,
+        judgement: Judgement {
+            authorities,
+            provider,
+            digest,
+        },
+    })
+}
+
+/// Chooses the ciphers; a list that is not understood is ignored.
+fn provider(settings: &Settings, lines: &mut Vec<Line>) -> Arc<CryptoProvider> {
+    let side = settings.role.word();
+    let list = settings.cipher_list.as_deref().map(String::from_utf8_lossy);
+    let tls12 = list.and_then(|list| {
+        if ciphers::names_something(&list) {
+            return Some(ciphers::cipher_list(&list));
+        }
+        let what = format!("SSL_CTX_set_cipher_list({list}) failed, list ignored");
+        lines.push(Line::warning(8, format!("STARTTLS={side}, error: {what}")));
+        None
+    });
+    let suites = settings.cipher_suites.as_deref();
+    let tls13 = suites.map(String::from_utf8_lossy).and_then(|list| {
+        let chosen = ciphers::cipher_suites(&list);
+        if chosen.is_none() {
+            let what = format!("SSL_CTX_set_ciphersuites({list}) failed, suites ignored");
+            lines.push(Line::warning(8, format!("STARTTLS={side}, error: {what}")));
+        }
+        chosen
+    });
+    ciphers::provider(tls12.as_deref(), tls13.as_deref())
+}
+
+fn complain(role: Role, error: &rustls::Error, lines: &mut Vec<Line>) {
+    let side = role.word();
+    lines.push(Line::warning(8, format!("STARTTLS={side}, error: {error}")));
+}
+
+/// Our certificates; the first one whose key the other side understands is shown.
+struct Choice(Vec<Arc<CertifiedKey>>);
+
+impl Choice {
+    fn for_schemes(&self, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let fits = |known: &&Arc<CertifiedKey>| known.key.choose_scheme(schemes).is_some();
+        self.0.iter().find(fits).cloned()
+    }
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Choice").field(&self.0.len()).finish()
+    }
+}
+
+impl ResolvesServerCert for Choice {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.for_schemes(hello.signature_schemes())
+    }
+}
+
+impl ResolvesClientCert for Choice {
+    fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.for_schemes(schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for ServerSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSide").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSide").finish_non_exhaustive()
+    }
+}
