@@ -88,6 +88,11 @@ pub trait Router {
         Vec::new()
     }
 
+    /// Gives what maps remarked for whoever watches since this was asked last.
+    fn remarks(&mut self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
     /// Expands a path of ForwardPath for a user.
     fn forward_path(&mut self, path: &Template, user: &LocalUser<'_>) -> Vec<u8>;
 

@@ -9,10 +9,7 @@
 //!
 //! Entry points: [`expand_recipients`] for an envelope, [`Expansion`] step by step. How
 //! addresses are resolved is behind [`super::context::Router`], so that nothing here needs rulesets.
-//!
-//! The order of recipients is an interface (queue files, logs, `-bv`): each list is added
-//! from its last member to its first, and recipients are kept sorted by host, those
-//! without a host first. Observed: 8.17.1.9.
+//! Their order is that of [`super::order`].
 //!
 //! Source: guide sections 2.6 to 2.8, 4.7 and 4.9.
 
@@ -20,7 +17,7 @@ use super::context::{ExpandContext, Routed, Summary};
 use super::loops::LoopEnd;
 use super::rights::Identity;
 use crate::envelope::{Envelope, Recipient, RecipientState};
-use crate::mailer::{Mailer, MailerId, MailerTriple};
+use crate::mailer::{Mailer, MailerId};
 use crate::smtp::{EnhancedStatus, ExitStatus};
 
 /// Deepest nesting whatever MaxAliasRecursion says, to bound the stack.
@@ -267,7 +264,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
     ) -> (Option<Entry>, &'t [u8]) {
         let mut told = Vec::new();
         let (routed, end) = self.cx.router.resolve(list, delimiter, &mut told);
-        self.tell_faults();
+        self.tell_what_maps_said();
         let (address, rest) = list.split_at(end.min(list.len()).max(1.min(list.len())));
         let mut recipient = template.clone();
         recipient.address = address.to_vec();
@@ -432,7 +429,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             return;
         };
         let routed = self.cx.router.resolve_local(&triple);
-        self.tell_faults();
+        self.tell_what_maps_said();
         let Some(routed) = routed else {
             return;
         };
@@ -604,31 +601,6 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         entry.recipient.final_address = Some([&kind[..], b"; ", &address].concat());
     }
 
-    /// Inserts behind the entries whose host sorts before or equal.
-    fn insert(&mut self, entry: Entry) -> usize {
-        let index = self.entries.len();
-        let key = self.sort_key(&entry);
-        self.entries.push(entry);
-        let place = self
-            .order
-            .iter()
-            .position(|other| self.sort_key(&self.entries[*other]) > key)
-            .unwrap_or(self.order.len());
-        self.order.insert(place, index);
-        index
-    }
-
-    pub(super) fn sort_key(&self, entry: &Entry) -> (bool, Vec<u8>) {
-        let expensive = self.cx.limits.expensive_last
-            && self.mailer_of(entry).is_some_and(|mailer| mailer.has(b'e'));
-        let host = entry
-            .recipient
-            .triple
-            .as_ref()
-            .map(|triple| triple.host.to_ascii_lowercase());
-        (expensive, host.unwrap_or_default())
-    }
-
     pub(super) fn mailer_of(&self, entry: &Entry) -> Option<&Mailer> {
         entry
             .recipient
@@ -637,36 +609,8 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
             .map(|triple| self.cx.mailers.get(triple.mailer))
     }
 
-    fn is_mailer(&self, entry: &Entry, mailer: Option<MailerId>) -> bool {
+    pub(super) fn is_mailer(&self, entry: &Entry, mailer: Option<MailerId>) -> bool {
         mailer.is_some() && entry.recipient.triple.as_ref().map(|triple| triple.mailer) == mailer
-    }
-
-    fn is_same_place(&self, one: &MailerTriple, other: &MailerTriple) -> bool {
-        one == other
-    }
-
-    /// Tells whether two entries are one recipient: same mailer, user and host, and for
-    /// programs the same user to run as. Observed: 8.17.1.9 takes a file once, whoever names it.
-    pub(super) fn same(&self, one: &Entry, other: &Entry) -> bool {
-        let (Some(a), Some(b)) = (&one.recipient.triple, &other.recipient.triple) else {
-            return false;
-        };
-        if !self.is_same_place(a, b) {
-            return false;
-        }
-        if Some(a.mailer) != self.cx.mailers.program() {
-            return true;
-        }
-        let uid = |entry: &Entry| {
-            entry
-                .parent
-                .and_then(|parent| self.opener(parent))
-                .map(|identity| identity.uid)
-        };
-        match (uid(one), uid(other)) {
-            (Some(one), Some(other)) => one == other,
-            _ => true,
-        }
     }
 }
 

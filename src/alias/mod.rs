@@ -7,6 +7,7 @@
 //!   [`judge`]: what may be aliased;
 //! - [`context`]: what expansion works with;
 //! - [`expand`]: recipients in, final recipients out;
+//! - `order`: the order of recipients, and which are the same;
 //! - `replace`: aliases, and the owners of lists;
 //! - `rights`: whose rights programs, files and lists get;
 //! - `hearing`: what alias databases say meanwhile;
@@ -26,6 +27,7 @@ mod hearing;
 mod include;
 pub mod judge;
 mod loops;
+mod order;
 pub mod rebuild;
 pub mod refresh;
 mod replace;

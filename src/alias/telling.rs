@@ -145,10 +145,14 @@ impl Expansion<'_, '_, '_> {
             .get_or_insert_with(|| reason.clone());
     }
 
-    /// Tells and logs what the system denied to maps; the message waits for it.
+    /// Passes on what maps remarked, tells and logs what the system denied to them; the
+    /// message waits for it.
     ///
-    /// Observed: 8.17.1.9 exits with 71.
-    pub(super) fn tell_faults(&mut self) {
+    /// Observed: 8.17.1.9 exits with 71 after a fault.
+    pub(super) fn tell_what_maps_said(&mut self) {
+        for remark in self.cx.router.remarks() {
+            self.cx.narrator.say(&remark);
+        }
         for fault in self.cx.router.faults() {
             self.summary.errors += 1;
             self.summary.exit = Some(ExitStatus::OsError);

@@ -302,14 +302,12 @@ fn attempt_all(
     envelope.last_attempt = Some(mta.clock.now());
     let checkpoint = mta.config.options.queueing.checkpoint_interval;
     let mut since_checkpoint = 0u32;
-    let transactions = plan::plan(envelope, &mta.config.mailers);
+    let mut transactions = plan::plan(envelope, &mta.config.mailers);
+    transactions.retain(|transaction| !is_held(mta, transaction, occasion));
     if transactions.is_empty() && occasion == Occasion::JustAccepted {
-        tell_who_waits(workspace, envelope);
+        tell_who_waits(mta, workspace, envelope);
     }
     for transaction in transactions {
-        if is_held(mta, &transaction, occasion) {
-            continue;
-        }
         let exit = attempt::perform(mta, workspace, envelope, &transaction);
         first_failure = ledger::first_failure(first_failure, exit);
         since_checkpoint += u32::try_from(transaction.recipients.len()).unwrap_or(u32::MAX);
@@ -323,26 +321,18 @@ fn attempt_all(
             }
         }
     }
-    if envelope
-        .recipients
-        .iter()
-        .any(|r| r.state.is_open() && (r.triple.is_none() || r.state == RecipientState::Pending))
-    {
-        record::queued(&mta.log, envelope, &mta.config.mailers, mta.clock.now());
-    }
     first_failure
 }
 
-/// Tells whom nothing can be done for now; told where nothing is done for anybody.
+/// Tells and logs who waits for a queue run; told where nothing is done for anybody.
 ///
 /// Observed: 8.17.1.9.
-fn tell_who_waits(workspace: &mut Workspace, envelope: &Envelope) {
-    for recipient in &envelope.recipients {
-        if matches!(recipient.state, RecipientState::Deferred(_)) && recipient.triple.is_none() {
-            let line = [&recipient.address[..], b"... queued"].concat();
-            workspace.narrator.say(&line);
-        }
+fn tell_who_waits(mta: &Mta, workspace: &mut Workspace, envelope: &Envelope) {
+    for recipient in envelope.recipients.iter().filter(|r| r.state.is_open()) {
+        let line = [&recipient.address[..], b"... queued"].concat();
+        workspace.narrator.say(&line);
     }
+    record::queued(&mta.log, envelope, &mta.config.mailers, mta.clock.now());
 }
 
 fn failure_so_far(envelope: &Envelope) -> Option<ExitStatus> {

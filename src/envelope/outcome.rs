@@ -60,6 +60,14 @@ impl DeliveryStatus {
         }
     }
 
+    /// Makes the status of an address whose look-ups could not be answered now.
+    pub fn unanswered_lookup(text: impl Into<Vec<u8>>, at: Timestamp) -> Self {
+        let exit = ExitStatus::TempFail;
+        let enhanced =
+            EnhancedStatus::new(4, 4, 3).unwrap_or_else(|| EnhancedStatus::from_exit(exit));
+        Self::local(enhanced, exit, text, at)
+    }
+
     /// Makes the status of a message that has gone round in circles; `text` tells the whole way.
     pub fn too_many_hops(text: impl Into<Vec<u8>>, at: Timestamp) -> Self {
         let exit = ExitStatus::Unavailable;

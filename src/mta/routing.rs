@@ -38,6 +38,8 @@ pub struct Routing<'a> {
     skips_ruleset_5: bool,
     /// What the system denied to maps since somebody asked.
     faults: Vec<Vec<u8>>,
+    /// What maps remarked since somebody asked.
+    remarks: Vec<Vec<u8>>,
     /// Who looks on.
     observer: Option<&'a mut dyn Observer>,
     /// The macros of the last user whose `.forward` was looked for.
@@ -83,6 +85,9 @@ impl Trace for Watched<'_> {
     fn complain_of_system(&mut self, text: &[u8]) {
         self.kept.complain_of_system(text);
     }
+    fn narrate(&mut self, text: &[u8]) {
+        self.kept.narrate(text);
+    }
     fn defer(&mut self, reason: Vec<u8>) {
         self.kept.defer(reason);
     }
@@ -101,6 +106,7 @@ impl<'a> Routing<'a> {
             buffers,
             skips_ruleset_5: false,
             faults: Vec::new(),
+            remarks: Vec::new(),
             observer: None,
             left_behind: None,
         }
@@ -137,6 +143,7 @@ impl Router for Routing<'_> {
             .resolve(list, how);
         self.skips_ruleset_5 = skips_ruleset_5;
         self.faults.append(&mut trace.kept.faults);
+        self.remarks.append(&mut trace.kept.remarks);
         if !matches!(resolution, Resolution::Error(_)) {
             told.extend(trace.kept.complaints.iter().map(repaired));
         }
@@ -153,12 +160,17 @@ impl Router for Routing<'_> {
             .rewrite_context(self.macros, None, &mut trace, self.buffers);
         let resolution = resolve_local(triple, &mut cx);
         self.faults.append(&mut trace.kept.faults);
+        self.remarks.append(&mut trace.kept.remarks);
         let resolution = resolution?;
         Some(routed(resolution, &trace.kept))
     }
 
     fn faults(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.faults)
+    }
+
+    fn remarks(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.remarks)
     }
 
     fn forward_path(&mut self, path: &Template, user: &LocalUser<'_>) -> Vec<u8> {

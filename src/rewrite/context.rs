@@ -331,6 +331,10 @@ impl LookupHost for Host<'_, '_> {
         self.trace.complain_of_system(text);
     }
 
+    fn narrate(&mut self, text: &[u8]) {
+        self.trace.narrate(text);
+    }
+
     fn queue_id(&self) -> Option<Vec<u8>> {
         let id = self.macros.expanded(MacroId::I);
         (!id.is_empty()).then_some(id)

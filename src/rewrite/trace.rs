@@ -45,6 +45,11 @@ pub trait Trace {
         });
     }
 
+    /// Takes a remark of a map for whoever watches (`-v`).
+    fn narrate(&mut self, text: &[u8]) {
+        let _ = text;
+    }
+
     /// Takes the reason why a map could not answer now.
     fn defer(&mut self, reason: Vec<u8>) {
         let _ = reason;
@@ -70,6 +75,8 @@ pub struct Kept {
     pub complaints: Vec<Complaint>,
     /// What the system denied to maps, which is nothing to blame the address for.
     pub faults: Vec<Vec<u8>>,
+    /// What maps remarked for whoever watches.
+    pub remarks: Vec<Vec<u8>>,
     /// Why the last map that could not answer now could not.
     pub deferral: Option<Vec<u8>>,
     /// Where traces go; none are made without.
@@ -104,6 +111,9 @@ impl Trace for Kept {
     }
     fn complain_of_system(&mut self, text: &[u8]) {
         self.faults.push(text.to_vec());
+    }
+    fn narrate(&mut self, text: &[u8]) {
+        self.remarks.push(text.to_vec());
     }
     fn defer(&mut self, reason: Vec<u8>) {
         self.deferral = Some(reason);

@@ -212,6 +212,13 @@ fn resolve(
         let line = format_args!("SYSERR(root): {}", escape_for_display(fault));
         mta.log.syslog(0, Severity::Critical, None, line);
     }
+    for remark in &trace.remarks {
+        workspace.narrator.say(remark);
+    }
+    if matches!(resolution, Resolution::Deferred(_)) {
+        let words = b"... Transient parse error -- message queued for future delivery";
+        workspace.narrator.say(&[address, words].concat());
+    }
     complaints.extend(trace.complaints.into_iter().map(|complaint| complaint.text));
     let triple = match resolution {
         Resolution::Mailer(triple) | Resolution::Deferred(triple) => triple,

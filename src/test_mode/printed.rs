@@ -123,6 +123,10 @@ impl Trace for Printed {
         self.make_room();
     }
 
+    fn narrate(&mut self, text: &[u8]) {
+        self.line(text);
+    }
+
     fn complain_of_system(&mut self, text: &[u8]) {
         self.out.extend_from_slice(&self.place);
         self.line(text);

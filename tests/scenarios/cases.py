@@ -9,6 +9,7 @@ begun by a line that ends in a colon:
     bt FLAGS:       lines for `sendmail FLAGS -bt`
     bs FLAGS:       lines for `sendmail FLAGS -bs`
     sh:             a script for the shell
+    log:            nothing; shows what was logged so far, with LogLevel in `cf:`
     out:            what all of these print, in their order
     sorted out:     the same, the lines sorted on both sides
 
@@ -20,10 +21,12 @@ import glob
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
 from stage import write
+from tools import wait_until
 
 CASES = "/project/tests/cases/*.txt"
 CF = "/etc/t/c.cf"
@@ -54,6 +57,8 @@ VARYING = [
     (r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]+ +\d+ \d\d:\d\d:\d\d \d{4}", "CTIME"),
     (r"\b[0-9A-Za-z][A-L][0-9A-V][0-9A-N][0-9A-Za-z]{4}\d{6}\b", "QUEUEID"),
     (r"0x[0-9a-f]{6,}", "0xPOINTER"),
+    (r"\bdelay=(?:\d+\+)?\d\d:\d\d:\d\d", "delay=TIME"),
+    (r"<\d{12}\.QUEUEID@", "<STAMP.QUEUEID@"),
 ]
 
 
@@ -78,7 +83,7 @@ class Case:
         os.mkdir(QUEUE, 0o700)
         write(CF, HEAD)
         write("/etc/keep", KEEP)
-        said = []
+        said, begin = [], len(stage.log.lines)
         for head, text in self.parts:
             word, _, rest = head.partition(" ")
             if word == "cf":
@@ -91,6 +96,8 @@ class Case:
                 said.append(talked(["sendmail", "-C" + CF, *rest.split(), "-bs"], text))
             elif word == "sh":
                 said.append(ran(["/bin/sh", "-c", text], ""))
+            elif word == "log":
+                said.append(logged(stage, begin))
         return shown("".join(said))
 
 
@@ -99,6 +106,17 @@ def ran(arguments, text):
     done = subprocess.run(arguments, input=text.encode("latin-1"), stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, cwd="/tmp", env=env, timeout=20)
     return done.stdout.decode("latin-1")
+
+
+def logged(stage, begin):
+    """What programs logged since line number `begin`, without time and process."""
+    end = "cases: that is all"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.connect("/dev/log")
+        log.send(end.encode())
+    wait_until("the log is read", lambda: end in stage.log.lines[begin:])
+    lines = stage.log.lines[begin:stage.log.lines.index(end, begin)]
+    return "".join(re.sub(r"^<\d+>[^\]]*\]: ", "", line) + "\n" for line in lines)
 
 
 def talked(arguments, text):
@@ -137,7 +155,7 @@ def read(path):
         for line in f:
             if line.startswith("=== "):
                 cases.append(Case(line[4:].strip()))
-            elif re.match(r"(cf|file|bt|bs|sh|out|sorted)\b[^\t]*:$", line):
+            elif re.match(r"(cf|file|bt|bs|sh|log|out|sorted)\b[^\t]*:$", line):
                 cases[-1].parts.append([line.strip()[:-1], ""])
             elif cases and cases[-1].parts:
                 cases[-1].parts[-1][1] += line

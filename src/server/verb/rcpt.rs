@@ -15,7 +15,7 @@ use crate::macros::MacroId;
 use crate::mailer::MailerTriple;
 use crate::rewrite::Role;
 use crate::smtp::parameter::{self, RcptParameters};
-use crate::smtp::{EnhancedStatus, ExitStatus, Reply, Verdict};
+use crate::smtp::{Reply, Verdict};
 
 /// How long a client with too many bad recipients waits for each reply.
 const BAD_RECIPIENT_DELAY: Duration = Duration::from_secs(1);
@@ -239,9 +239,8 @@ impl Session {
         }
         let mut recipient = self.recipient_of(address, parameters);
         recipient.expected = Some(triple);
-        let enhanced = EnhancedStatus::from_exit(ExitStatus::TempFail);
         let now = self.mta.clock.now();
-        let status = DeliveryStatus::local(enhanced, ExitStatus::TempFail, reason.clone(), now);
+        let status = DeliveryStatus::unanswered_lookup(reason.clone(), now);
         recipient.state = RecipientState::Deferred(status);
         self.envelope.note_trouble(false, &reason);
         self.envelope.recipients.push(recipient);
