@@ -61,7 +61,6 @@ impl Expansion<'_, '_, '_> {
     }
 }
 
-
 /// Where an entry goes, or is expected to go once look-ups are answered.
 fn triple_of(entry: &Entry) -> Option<&MailerTriple> {
     let recipient = &entry.recipient;

@@ -15,6 +15,7 @@
 //! - `record`: all that a control file says, for who only looks;
 //! - `quarantine`: `-Q`; `amend`: held, released, deleted and moved by hand;
 //! - `cleaning`: leftovers of a crash;
+//! - `space`: room on its disk;
 //! - `durability`, `store`, `summary`: what these have in common.
 
 mod amend;
@@ -31,6 +32,7 @@ mod locked;
 mod quarantine;
 mod record;
 mod scan;
+mod space;
 mod store;
 mod summary;
 mod take;
@@ -47,6 +49,7 @@ pub use locked::LockedEntry;
 pub use quarantine::{QuarantineChange, set_quarantine};
 pub use record::{FieldRecord, Observed, RecipientRecord, Record};
 pub use scan::{Candidate, Match, MatchField, Rank, Scan, ScanLimits, Selection};
+pub use space::LowOnSpace;
 pub use summary::Summary;
 pub use take::{Complaint, TakeError, Taken};
 

@@ -5,12 +5,16 @@ use super::sender::resolve_sender;
 use crate::config::options::DeliveryMode;
 use crate::envelope::prepare::log_sender;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState, split};
+use crate::logging::narrator::Stdout;
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, Macros};
-use crate::queue::{CommitError, Durability, LockedEnvelope, NewEntry};
+use crate::queue::{CommitError, Durability, LockedEnvelope, LowOnSpace, NewEntry, QueueFault};
 use crate::smtp::ExitStatus;
 use crate::text::bytes::printable;
 use crate::text::interval::format_interval;
+
+/// What is told when the disk of the queue fills up. Observed: 8.17.1.9.
+const NO_ROOM: &str = "Out of disk space for temp file";
 
 impl Desk<'_> {
     /// Puts the entry into the queue group of the first recipient known by now.
@@ -221,7 +225,44 @@ impl Desk<'_> {
             .collect()
     }
 
+    /// Asks whether a header has room on the disk of the queue beside MinFreeBlocks.
+    ///
+    /// Observed: 8.17.1.9 does not count the text, whose size nobody has told.
+    pub(super) fn check_space(&self) -> Result<(), LowOnSpace> {
+        let minimum = self.mta.config.options.queueing.min_free_blocks;
+        self.mta
+            .queue
+            .check_space(self.envelope.queue_group, 1, minimum)
+    }
+
+    /// Refuses a message for which there is no room.
+    ///
+    /// Observed: 8.17.1.9 exits with 74; having told its user so, it goes on to look for a
+    /// place for the report and loses the message, which is left with the user here.
+    pub(super) fn refuse_for_low_space(&mut self, low: &LowOnSpace) -> Submission {
+        let line = low.log_line(b"SMTP-DAEMON");
+        let id = Some(self.envelope.id_for_log());
+        let log = &self.mta.log;
+        log.syslog(1, Severity::Alert, id, format_args!("{line}"));
+        self.refuse_for_space(LowOnSpace::REPLY)
+    }
+
+    /// Tells a user that there is no room, whatever the error mode: nothing is left but the exit
+    /// status to tell him later.
+    fn refuse_for_space(&mut self, reply: &str) -> Submission {
+        self.errors = Box::new(Stdout);
+        self.complain(None, reply.as_bytes());
+        self.release();
+        Submission::refused(ExitStatus::IoError)
+    }
+
     pub(super) fn cannot_store(&mut self, error: &CommitError) -> Submission {
+        if error.fault() == QueueFault::Full {
+            let id = Some(self.envelope.id_for_log());
+            let line = format_args!("SYSERR(root): {NO_ROOM}");
+            (self.mta.log).syslog(1, Severity::Critical, id, line);
+            return self.refuse_for_space(&format!("421 4.3.1 {NO_ROOM}"));
+        }
         self.complain(None, format!("451 4.3.0 {error}").as_bytes());
         self.mta.log.syslog(
             1,

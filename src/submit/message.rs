@@ -452,6 +452,7 @@ impl<'a> Desk<'a> {
         if debug.is_on(30, 2) {
             debug.line(b"collect, smtpmode=0");
         }
+        let space = self.check_space();
         let input = match read_message(source, &rules, &mut entry) {
             Ok(input) => input,
             Err(InputFault::Read(error)) => {
@@ -461,6 +462,9 @@ impl<'a> Desk<'a> {
             }
             Err(InputFault::Store(error)) => return self.cannot_store(&error),
         };
+        if let Err(low) = space {
+            return self.refuse_for_low_space(&low);
+        }
         if debug.is_on(30, 1) {
             debug.line(b"EOH");
         }

@@ -11,10 +11,10 @@ use crate::logging::record::Severity;
 use crate::macros::MacroId;
 use crate::mailer::MailerTriple;
 use crate::message::{BodyType, HeaderField};
+use crate::queue::LowOnSpace;
 use crate::rewrite::Role;
 use crate::smtp::parameter::{self, BodyParameter, ParameterPolicy};
 use crate::smtp::{ExitStatus, Reply, Verdict};
-use crate::sys::host::free_space;
 use crate::text::bytes::escape_for_display;
 
 impl Session {
@@ -322,32 +322,14 @@ impl Session {
     /// Refuses when the queue disk has not room for so many octets more than MinFreeBlocks.
     pub(in super::super) fn has_disk_space(&self, octets: u64) -> Result<(), Reply> {
         let minimum = self.mta.config.options.queueing.min_free_blocks;
-        let Some(group) = self.mta.queue.groups().first() else {
-            return Ok(());
-        };
-        let Some(directory) = group.directories.first() else {
-            return Ok(());
-        };
-        let Ok(space) = free_space(directory.path()) else {
-            return Ok(());
-        };
-        let wanted = octets / space.block_size.max(1);
-        if space.blocks < minimum.saturating_add(wanted) {
-            self.log(
-                1,
-                Severity::Alert,
-                format_args!(
-                    "low on space ({} needs {octets} bytes + {minimum} blocks in {}), max avail: {}",
-                    escape_for_display(&self.client.name),
-                    directory.path().display(),
-                    space.blocks
-                ),
-            );
-            return Err(Reply::of(
-                "452 4.4.5 Insufficient disk space; try again later",
-            ));
-        }
-        Ok(())
+        self.mta
+            .queue
+            .check_space(0, octets, minimum)
+            .map_err(|low| {
+                let line = low.log_line(&self.client.name);
+                self.log(1, Severity::Alert, format_args!("{line}"));
+                Reply::of(LowOnSpace::REPLY)
+            })
     }
 }
 
