@@ -62,6 +62,10 @@ impl Conversation for Guest {
         step
     }
 
+    fn say_farewell(&mut self, line: &[u8], output: &mut Vec<u8>) {
+        self.session.say_farewell(line, output);
+    }
+
     fn end(&mut self, tools: &mut SessionTools) {
         if let Some(memory) = self.memory.take() {
             tools.workspace.memory = *memory;

@@ -185,6 +185,10 @@ fn start(plan: &mut DaemonPlan, report: StartReport) -> Result<Started, ExitStat
         None,
         format_args!("starting daemon ({version}): {jobs}"),
     );
+    if plan.smtp {
+        // Certificates that cannot be used are told of now, not when the first client comes.
+        let _ = mta.tls_server();
+    }
     let mut report = Some(report);
     let listeners = if plan.smtp {
         open_ports(plan, &mta, &mut report)?
@@ -585,6 +589,9 @@ fn reload(
                 None,
                 format_args!("starting daemon ({version}): {jobs}"),
             );
+            if plan.smtp {
+                let _ = mta.tls_server();
+            }
             log.syslog(
                 10,
                 Severity::Info,

@@ -33,6 +33,11 @@ pub trait Conversation: Send {
     /// Takes what happened, appends replies and says what to wait for.
     fn step(&mut self, input: Input<'_>, output: &mut Vec<u8>, tools: &mut Self::Tools) -> Step;
 
+    /// Says a last line to a client who waits.
+    fn say_farewell(&mut self, line: &[u8], output: &mut Vec<u8>) {
+        output.extend_from_slice(line);
+    }
+
     /// Clears up when the client has its last reply or is gone.
     fn end(&mut self, tools: &mut Self::Tools) {
         let _ = tools;
@@ -106,10 +111,12 @@ impl<C: Conversation> Talk<C> {
         &self.stream
     }
 
-    /// Says a last line to a client who waits, without the conversation (shutdown).
+    /// Says a last line to a client who waits (shutdown).
     pub fn say_farewell(&mut self, line: &[u8]) {
         if self.unsent.is_empty() {
-            let _ = self.stream.write(line);
+            let mut said = Vec::new();
+            self.conversation.say_farewell(line, &mut said);
+            let _ = self.stream.write(&said);
         }
     }
 

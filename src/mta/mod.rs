@@ -12,6 +12,7 @@ pub mod open;
 mod queue_groups;
 pub mod resolver;
 pub mod routing;
+mod secure;
 mod sender_name;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::rewrite::{RewriteContext, RewriteWorkspace, Trace};
 use crate::sys::clock::Clock;
 use crate::sys::identity::UserDatabase;
 use crate::sys::privilege::Privileged;
+use crate::tls::Sides;
 
 pub use memory::Memory;
 
@@ -70,6 +72,8 @@ pub struct Mta {
     pub queue: Arc<Queue>,
     /// Host names and addresses.
     pub resolver: Arc<dyn Resolver>,
+    /// Certificates and keys, read when they are first wanted.
+    pub tls: Sides,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The accounts of the system.

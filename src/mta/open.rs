@@ -17,6 +17,7 @@ use crate::sys::clock::SystemClock;
 use crate::sys::identity::SystemUsers;
 use crate::sys::privilege::Privileged;
 use crate::sys::process::process_id;
+use crate::tls::Sides;
 
 use super::resolver::resolver;
 use super::{Lifetime, Mta};
@@ -85,6 +86,7 @@ impl Mta {
             aliases: AliasDatabase::new(services),
             queue: Arc::new(queue),
             resolver,
+            tls: Sides::default(),
             clock: Arc::clone(&lifetime.clock),
             users: Arc::clone(&lifetime.users),
             privileged: Arc::clone(&lifetime.privileged),

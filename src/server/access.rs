@@ -98,6 +98,18 @@ impl Session {
             return;
         }
         self.ask_features(call);
+        if self.begins_secure() {
+            if !self.start_at_once(call) {
+                self.did_something = true;
+                self.state = State::Closed;
+            }
+            return;
+        }
+        self.welcome(call);
+    }
+
+    /// Greets the client, if need be after a pause.
+    pub(super) fn welcome(&mut self, call: &mut Call<'_>) {
         match self.greet_pause(call) {
             Some(wait) if !wait.is_zero() => {
                 let since = self.mta.clock.monotonic();

@@ -24,6 +24,10 @@ pub struct Features {
     pub dsn: bool,
     /// ETRN (`e`, `E`).
     pub etrn: bool,
+    /// STARTTLS (`s`, `S`).
+    pub start_tls: bool,
+    /// Whether the client's certificate is asked for (`v`, `V`); `None` is what TLSSrvOptions says.
+    pub asks_certificate: Option<bool>,
     /// Whether AUTH must come before MAIL (`l`, `L`).
     pub requires_auth: bool,
     /// What happens to a lone LF inside DATA (`g`, `G`, `g2`).
@@ -49,6 +53,8 @@ impl Features {
             vrfy: !privacy.contains(PrivacyFlags::NO_VRFY),
             dsn: !privacy.contains(PrivacyFlags::NO_RECEIPTS),
             etrn: daemon_allows_etrn && !privacy.contains(PrivacyFlags::NO_ETRN),
+            start_tls: true,
+            asks_certificate: None,
             requires_auth: false,
             bare_lf: Bare::Refuse,
             bare_cr: Bare::Refuse,
@@ -72,8 +78,10 @@ impl Features {
                 b'e' => self.etrn = on,
                 b'x' => self.expn = on,
                 b'b' => self.verb = on,
-                // Without certificates and mechanisms there is nothing to turn on or off.
-                b'v' | b's' | b'a' | b'c' => {}
+                b's' => self.start_tls = on,
+                b'v' => self.asks_certificate = Some(on),
+                // Without mechanisms there is nothing to turn on or off.
+                b'a' | b'c' => {}
                 b'l' => self.requires_auth = on,
                 b'd' => self.dsn = on,
                 b'g' => self.bare_lf = bare(word),

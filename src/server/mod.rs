@@ -17,6 +17,7 @@
 //! - `rules`: hooks and addresses asked of the rulesets.
 //! - `existence`: whether a recipient exists, and who is behind it.
 //! - `collect`: the text of a message as it arrives.
+//! - `secure`: TLS between the client and the session.
 //! - `accept`: the end of DATA.
 //! - `reply`: saying and noting.
 //! - [`wording`]: how replies are worded.
@@ -35,6 +36,7 @@ mod ident;
 pub mod proxy_header;
 mod reply;
 mod rules;
+mod secure;
 pub mod session;
 pub mod standard;
 mod state;

@@ -32,6 +32,7 @@ const HOOKS_WITHOUT_ID: &[&str] = &[
     "check_expn",
     "check_etrn",
     "check_other",
+    "tls_client",
 ];
 
 /// Hooks whose refusals name the address they are about.

@@ -16,6 +16,7 @@ use super::collect::Collected;
 use super::connection::{Client, Connection};
 use super::features::Features;
 use super::guard::Guard;
+use super::secure::{Beginning, Secure};
 use super::state::{Hello, State, Transaction};
 use super::wording;
 use crate::envelope::Envelope;
@@ -26,6 +27,7 @@ use crate::queue::LockedEnvelope;
 use crate::smtp::line::{Line, LineReader, MAX_COMMAND_LINE};
 use crate::smtp::{ExitStatus, Reply};
 use crate::text::bytes::escape_for_display;
+use crate::tls::ServerSide;
 
 /// Octets of one line after which its end is not waited for.
 const MAX_LINE_READ: usize = 65_536;
@@ -113,6 +115,8 @@ pub(super) enum Flow {
     NextAfter(Duration),
     /// Read the text of the message.
     Collect,
+    /// Begin TLS.
+    StartTls(Arc<ServerSide>),
     /// Close the connection.
     Close,
     /// Close the connection after a delay.
@@ -157,6 +161,8 @@ pub struct Session {
     /// When a delay for load is told again; `None` before the first.
     pub(super) tells_delay_from: Option<Instant>,
     pub(super) exit: ExitStatus,
+    /// What is between the client and the session since STARTTLS.
+    pub(super) secure: Option<Box<Secure>>,
     lines: LineReader,
     pub(super) input: Vec<u8>,
     pub(super) input_ended: bool,
@@ -178,6 +184,10 @@ impl Session {
             .port
             .and_then(|index| options.daemon_ports.get(index))
             .is_some_and(|port| port.has_modifier(b'a'));
+        features.start_tls = connection
+            .port
+            .and_then(|index| options.daemon_ports.get(index))
+            .is_none_or(|port| !port.has_modifier(b'S'));
         let receiving = &options.receiving;
         let guard = Guard::new(
             receiving.max_noop_commands,
@@ -202,6 +212,7 @@ impl Session {
             commands: 0,
             tells_delay_from: None,
             exit: ExitStatus::Ok,
+            secure: None,
             lines: LineReader::new(MAX_COMMAND_LINE),
             input: Vec::new(),
             input_ended: false,
@@ -221,23 +232,28 @@ impl Session {
         workspace: &mut Workspace,
         outlet: &dyn Outlet,
     ) -> Step {
+        let mut said = Vec::new();
         let mut call = Call {
-            output,
+            output: &mut said,
             workspace,
             outlet,
             more_input: false,
         };
+        let mut is_over = false;
         match input {
             Input::Start => self.open(&mut call),
-            Input::Bytes(octets) => self.input.extend_from_slice(octets),
+            Input::Bytes(octets) => self.take_octets(octets),
             Input::Closed => self.input_ended = true,
             Input::TimedOut | Input::Resume => {
-                if self.pause.is_none() && !self.pass_deadline(&mut call) {
-                    return self.close();
-                }
+                is_over = self.pause.is_none() && !self.pass_deadline(&mut call);
             }
         }
-        self.run(&mut call)
+        let step = match is_over {
+            true => self.close(),
+            false => self.run(&mut call),
+        };
+        self.send(&said, output, step);
+        step
     }
 
     /// Returns the status that a process with this session as its only task exits with (`-bs`).
@@ -280,6 +296,20 @@ impl Session {
                     }
                     self.meet_early_talker(call);
                 }
+                State::TlsDue(side, beginning) => {
+                    let (side, beginning) = (Arc::clone(side), *beginning);
+                    self.state = State::Handshaking(beginning);
+                    self.begin_handshake(side, call);
+                }
+                State::Handshaking(beginning) => {
+                    let beginning = *beginning;
+                    if let Some(step) = self.shake_hands(call) {
+                        return step;
+                    }
+                    if beginning == Beginning::AtOnce {
+                        self.welcome(call);
+                    }
+                }
                 State::Commands => match self.next_line() {
                     Some(line) => {
                         let flow = self.take_line(line, call);
@@ -318,6 +348,7 @@ impl Session {
                 let now = self.mta.clock.monotonic();
                 self.deadline = now + self.mta.config.options.timeouts.datablock;
             }
+            Flow::StartTls(side) => self.state = State::TlsDue(side, Beginning::StartTls),
             Flow::Close => self.state = State::Closed,
             Flow::CloseAfter(delay) => {
                 self.hold_replies(delay, call);
@@ -381,6 +412,12 @@ impl Session {
             return self.lines.take_rest().map(Line::Complete);
         }
         line
+    }
+
+    /// Throws away what the client sent and nobody has looked at.
+    pub(super) fn forget_input(&mut self) {
+        self.input = Vec::new();
+        self.lines = LineReader::new(MAX_COMMAND_LINE);
     }
 
     pub(super) fn start_waiting_for_line(&mut self) {
@@ -489,7 +526,12 @@ impl Session {
                 );
                 self.lose_input(call);
             }
-            State::Fresh | State::Identifying(_) | State::GreetPause { .. } | State::Closed => {}
+            State::Handshaking(_) => self.tell_slow_handshake(),
+            State::Fresh
+            | State::Identifying(_)
+            | State::GreetPause { .. }
+            | State::TlsDue(..)
+            | State::Closed => {}
         }
         false
     }

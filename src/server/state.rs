@@ -1,17 +1,21 @@
 //! The states of a session and of its transaction.
 //!
 //! Fresh -> (Identifying ->) (GreetPause ->) Commands -> Collecting -> Commands ...; any state
-//! may end in Closed. Within Commands the order is: hello (optional unless
+//! may end in Closed. STARTTLS leads from Commands through TlsDue and Handshaking back to
+//! Commands; on a port that speaks nothing but TLS both come before GreetPause. Within Commands the order is: hello (optional unless
 //! PrivacyOptions has needmailhelo, guide 5.6), MAIL, one RCPT or more, DATA. A
 //! transaction is open from an accepted MAIL to the end of DATA, RSET, or the
 //! next hello.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::collect::Collector;
 use super::ident::Query;
+use super::secure::Beginning;
 use crate::smtp::Reply;
 use crate::smtp::parameter::MailParameters;
+use crate::tls::ServerSide;
 
 /// Where the session is.
 #[derive(Debug)]
@@ -27,6 +31,10 @@ pub(super) enum State {
         /// When the wait began.
         since: Instant,
     },
+    /// TLS begins as soon as what was said is out.
+    TlsDue(Arc<ServerSide>, Beginning),
+    /// The TLS handshake goes on.
+    Handshaking(Beginning),
     /// Reading commands.
     Commands,
     /// Reading the text of a message.

@@ -216,6 +216,7 @@ fn machine(config: Config, clock: Arc<ManualClock>) -> (Arc<Mta>, Recorded) {
         aliases: AliasDatabase::new(services),
         queue: Arc::new(queue),
         resolver,
+        tls: crate::tls::Sides::default(),
         clock: Arc::clone(&clock),
         users: Arc::clone(&users),
         privileged: Arc::clone(&privileged),

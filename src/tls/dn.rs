@@ -1,8 +1,8 @@
 //! Names in certificates as macros show them.
 //!
 //! A distinguished name is written on one line, `/C=XX/O=Org/CN=host`, octets that are not
-//! printable as `\xHH`. What goes into a macro is encoded further: characters with a meaning in
-//! rules or addresses become `+XX`.
+//! printable as `\xHH`, `/` and `+` in a value with a backslash in front. What goes into a macro
+//! is encoded further: characters with a meaning in rules or addresses become `+XX`.
 //!
 //! Source: guide 5.1.4 (encoding of values from certificates); one-line form observed: 8.17.1.9.
 
@@ -89,6 +89,7 @@ pub fn one_line(name: &Name) -> Vec<u8> {
         part.push(b'=');
         for octet in significant(attribute.value.tag(), attribute.value.value()) {
             match octet {
+                b'/' | b'+' => part.extend_from_slice(&[b'\\', octet]),
                 b' '..=b'~' => part.push(octet),
                 _ => part.extend_from_slice(format!("\\x{octet:02X}").as_bytes()),
             }
@@ -188,8 +189,8 @@ mod tests {
 
     #[test]
     fn names_are_written_on_one_line() {
-        let name = name(&[(6, b"XX"), (10, b"A \xc3\xbc"), (3, b"h.test")]);
-        assert_eq!(one_line(&name), b"/C=XX/O=A \\xC3\\xBC/CN=h.test");
+        let name = name(&[(6, b"XX"), (10, b"A/\xc3\xbc"), (3, b"h.test")]);
+        assert_eq!(one_line(&name), b"/C=XX/O=A\\/\\xC3\\xBC/CN=h.test");
         assert_eq!(common_name(&name), Ok(b"h.test".to_vec()));
     }
 

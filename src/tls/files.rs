@@ -175,7 +175,6 @@ impl Reading<'_> {
         Some(Arc::new(CertifiedKey::new(chain, loaded)))
     }
 
-    #[expect(clippy::type_complexity, reason = "two lists of one file")]
     fn authorities_file(
         &mut self,
     ) -> Option<(Vec<CertificateDer<'static>>, Vec<rustls::DistinguishedName>)> {

@@ -164,11 +164,11 @@ pub struct Features {
 }
 
 impl Features {
-    /// Reads `Name=value` parts with semicolons between.
+    /// Reads `Name=value` parts with semicolons between; `hear` is told each that is understood.
     ///
     /// # Errors
     /// The first part that is not understood.
-    pub fn parse(text: &[u8]) -> Result<Features, Vec<u8>> {
+    pub fn parse(text: &[u8], mut hear: impl FnMut(&[u8])) -> Result<Features, Vec<u8>> {
         let mut features = Features::default();
         for part in text.split(|octet| *octet == b';') {
             let part = part.trim_ascii();
@@ -188,6 +188,7 @@ impl Features {
                 b"flags" => features.flags = value,
                 _ => return Err(part.to_vec()),
             }
+            hear(part);
         }
         if features.certificate.is_some() != features.key.is_some() {
             return Err(text.to_vec());
@@ -230,17 +231,26 @@ mod tests {
             ..Security::default()
         };
         let settings = Settings::of(Role::Server, &security);
-        let features = Features::parse(b"Options=SSL_OP_NO_TLSv1_3; CipherList=HIGH ;").unwrap();
+        let text = b"Options=SSL_OP_NO_TLSv1_3; CipherList=HIGH ;";
+        let mut heard = Vec::new();
+        let features = Features::parse(text, |part| heard.push(part.to_vec())).unwrap();
+        assert_eq!(
+            heard,
+            [
+                b"Options=SSL_OP_NO_TLSv1_3".to_vec(),
+                b"CipherList=HIGH".to_vec()
+            ]
+        );
         let settings = settings.with(&features);
         assert_eq!(settings.cipher_list.as_deref(), Some(&b"HIGH"[..]));
         assert!(settings.switches.without_13);
-        assert!(Features::parse(b"").unwrap().is_empty());
+        assert!(Features::parse(b"", |_| {}).unwrap().is_empty());
     }
 
     #[test]
     fn what_is_not_understood_is_an_error() {
         for text in ["Nonsense=1", "CipherList", "CertFile=/a", "KeyFile=/a"] {
-            assert!(Features::parse(text.as_bytes()).is_err(), "{text}");
+            assert!(Features::parse(text.as_bytes(), |_| {}).is_err(), "{text}");
         }
     }
 }

@@ -62,7 +62,10 @@ struct Judgement {
 
 /// The server's side.
 pub struct ServerSide {
-    config: Arc<ServerConfig>,
+    /// For clients whose certificate is asked for.
+    asking: Arc<ServerConfig>,
+    /// For the others.
+    unasking: Arc<ServerConfig>,
     settings: Settings,
     judgement: Judgement,
 }
@@ -85,22 +88,31 @@ impl ServerSide {
         let builder = builder
             .map_err(|error| complain(Role::Server, &error, lines))
             .ok()?;
-        let builder = if switches.asks_nothing {
-            builder.with_no_client_auth()
-        } else {
-            let verifier = Lenient::new(Arc::clone(provider), made.hints);
-            builder.with_client_cert_verifier(Arc::new(verifier))
+        let choice = Arc::new(Choice(made.keys));
+        let verifier = Lenient::new(Arc::clone(provider), made.hints);
+        let asking = builder
+            .clone()
+            .with_client_cert_verifier(Arc::new(verifier))
+            .with_cert_resolver(Arc::clone(&choice) as Arc<dyn ResolvesServerCert>);
+        let unasking = builder.with_no_client_auth().with_cert_resolver(choice);
+        let finished = |mut config: ServerConfig| {
+            config.ignore_client_order = switches.own_order;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            Arc::new(config)
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Choice(made.keys)));
-        config.ignore_client_order = switches.own_order;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
         lines.push(Line::info(13, "STARTTLS=server, init=1".to_owned()));
         Some(ServerSide {
-            config: Arc::new(config),
+            asking: finished(asking),
+            unasking: finished(unasking),
             settings,
             judgement: made.judgement,
         })
+    }
+
+    /// Tells whether the certificates of clients are asked for unless somebody says otherwise.
+    pub fn asks(&self) -> bool {
+        !self.settings.switches.asks_nothing
     }
 
     /// Makes the same side with what a ruleset wants for one connection.
@@ -108,19 +120,21 @@ impl ServerSide {
         ServerSide::make(self.settings.with(features), lines)
     }
 
-    /// Begins a connection.
+    /// Begins a connection; `asks` says whether a certificate is asked for.
     ///
     /// # Errors
     /// The settings cannot work together, for instance no cipher is left.
-    pub fn accept(&self) -> Result<Channel, String> {
-        ServerConnection::new(Arc::clone(&self.config))
+    pub fn accept(&self, asks: bool) -> Result<Channel, String> {
+        let config = if asks { &self.asking } else { &self.unasking };
+        ServerConnection::new(Arc::clone(config))
             .map(Channel::new)
             .map_err(|error| error.to_string())
     }
 
     /// Looks at a connection whose handshake is over.
-    pub fn facts(&self, channel: &Channel) -> Facts {
-        let asks = !self.settings.switches.asks_nothing;
+    ///
+    /// `asks` is what [`ServerSide::accept`] was told.
+    pub fn facts(&self, channel: &Channel, asks: bool) -> Facts {
         self.judgement.facts(channel, Role::Server, asks)
     }
 }

@@ -24,7 +24,11 @@ impl Session {
             return after;
         }
         // Observed: 8.17.1.9 believes the protocol even of a hello it refuses.
-        let protocol: &'static [u8] = if verb == b"EHLO" { b"ESMTP" } else { b"SMTP" };
+        let protocol: &'static [u8] = match (verb == b"EHLO", self.is_secure()) {
+            (true, true) => b"ESMTPS",
+            (true, false) => b"ESMTP",
+            (false, _) => b"SMTP",
+        };
         self.protocol = protocol;
         let takes_all = self.mta.config.options.receiving.allow_bogus_helo;
         if name.is_empty() && !takes_all {
@@ -127,6 +131,7 @@ impl Session {
             .deliver_by_min
             .map(|minimum| (!minimum.is_zero()).then_some(minimum.as_secs()));
         let mut offer = self.features.extensions(size, deliver_by);
+        offer.start_tls = self.offers_tls();
         offer.smtp_utf8 = receiving.smtp_utf8;
         (offer.chunking, offer.binary_mime) = (receiving.chunking, receiving.chunking);
         offer.lines()

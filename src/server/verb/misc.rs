@@ -1,4 +1,4 @@
-//! NOOP, RSET, QUIT, VERB, STARTTLS, AUTH, and verbs nobody knows.
+//! NOOP, RSET, QUIT, VERB, AUTH, and verbs nobody knows.
 
 use super::super::guard::Counted;
 use super::super::session::{Call, Flow, Session};
@@ -54,16 +54,6 @@ impl Session {
         self.say(call, &wording::reply(&text));
         self.log_unsent_recipients("aborted by sender");
         Flow::Close
-    }
-
-    /// Answers STARTTLS: there is no certificate.
-    pub(super) fn start_tls(&mut self, argument: &[u8], call: &mut Call<'_>) -> Flow {
-        if !argument.is_empty() {
-            self.say_text(call, "501 5.5.2 Syntax error (no parameters allowed)");
-        } else {
-            self.say_text(call, "454 4.3.3 TLS not available after start");
-        }
-        Flow::Next
     }
 
     /// Answers AUTH: no mechanism is offered.

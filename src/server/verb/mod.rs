@@ -63,6 +63,10 @@ impl Session {
                 self.hold_replies(delay, call);
                 Flow::Collect
             }
+            (Some(delay), Flow::StartTls(side)) => {
+                self.hold_replies(delay, call);
+                Flow::StartTls(side)
+            }
             (Some(delay), Flow::Close) => Flow::CloseAfter(delay),
             (Some(delay), Flow::CloseAfter(longer)) => Flow::CloseAfter(delay + longer),
         }
