@@ -144,7 +144,10 @@ fn deliver_one(
     if occasion != Occasion::JustAccepted {
         revive_message(mta, &mut message.envelope);
     }
-    revive_sender(mta, workspace, &mut message.envelope);
+    let said = revive_sender(mta, workspace, &mut message.envelope);
+    if occasion != Occasion::JustAccepted {
+        said.tell(mta, workspace, &mut message.envelope);
+    }
     if is_looping(mta, &message.envelope) {
         return end_loop(mta, workspace, message, occasion);
     }

@@ -27,7 +27,7 @@ use crate::message::address::{PhraseRules, split_address_list};
 use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{LockedEnvelope, NewEntry};
-use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::smtp::{EnhancedStatus, ExitStatus, shows_address};
 use crate::text::bytes::escape_for_display;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
@@ -330,8 +330,22 @@ impl<'a> Desk<'a> {
         let is_repaired = resolved.sender.address == given;
         for _ in 0..1 + usize::from(is_repaired) {
             for complaint in &resolved.complaints {
-                self.complain(Some(given), complaint);
+                self.complain(about_sender(given, complaint), complaint);
             }
+        }
+        if let Some(text) = &resolved.waits_for {
+            let about = about_sender(given, text).map(|given| [given, b"... "].concat());
+            let line = [&about.unwrap_or_default()[..], without_codes(text)].concat();
+            self.tell(&line, false);
+            self.envelope.message_status.get_or_insert(line);
+        }
+        for fault in resolved.faults {
+            self.tell(&fault, false);
+            self.summary.exit = Some(ExitStatus::OsError);
+            self.envelope.message_status.get_or_insert(fault);
+        }
+        if let Some(remark) = resolved.remark {
+            self.workspace.narrator.say(&remark);
         }
         if let Some(exit) = resolved.exit.filter(|exit| !exit.is_temporary()) {
             self.summary.exit.get_or_insert(exit);
@@ -640,6 +654,15 @@ pub(super) fn one_line(text: &[u8]) -> Vec<u8> {
     text.iter()
         .map(|byte| if is_end(*byte) { b' ' } else { *byte })
         .collect()
+}
+
+/// Gives the sender where a message about him begins with him.
+fn about_sender<'a>(given: &'a [u8], message: &[u8]) -> Option<&'a [u8]> {
+    let code = message
+        .get(..3)
+        .and_then(|code| std::str::from_utf8(code).ok());
+    let code = code.and_then(|code| code.parse().ok());
+    code.is_none_or(shows_address).then_some(given)
 }
 
 /// Takes reply code and enhanced status off a text.

@@ -14,6 +14,9 @@ use crate::rewrite::{Kept, Resolution, Role, resolve_address};
 use crate::smtp::ExitStatus;
 use crate::text::bytes::escape_for_display;
 
+/// What follows an address whose look-ups cannot be answered now. Observed: 8.17.1.9.
+const TRANSIENT: &[u8] = b"... Transient parse error -- message queued for future delivery";
+
 /// A sender with what follows from him.
 #[derive(Debug, Clone)]
 pub struct ResolvedSender {
@@ -25,6 +28,12 @@ pub struct ResolvedSender {
     pub auth: Option<Vec<u8>>,
     /// What was wrong with the address that was given, with its reply code.
     pub complaints: Vec<Vec<u8>>,
+    /// Why he cannot be judged now, with its reply code; he is taken meanwhile.
+    pub waits_for: Option<Vec<u8>>,
+    /// What the system denied to maps.
+    pub faults: Vec<Vec<u8>>,
+    /// What whoever watches is told after that.
+    pub remark: Option<Vec<u8>>,
     /// The status of a rule that refused the sender given.
     pub exit: Option<ExitStatus>,
 }
@@ -42,26 +51,34 @@ pub fn resolve_sender(
     if mta.debug.is_on(45, 1) {
         mta.debug.line(&[b"setsender(", &given[..], b")"].concat());
     }
-    let mut complaints = Vec::new();
+    let mut heard = Heard::default();
     let mut exit = None;
-    let (address, triple) = match resolve(&given, macros, mta, workspace, &mut complaints) {
+    let (address, triple) = match resolve(&given, macros, mta, workspace, &mut heard) {
         Ok(triple) => (given, triple),
         Err(refused) => {
             exit = refused;
             log_bad_sender(&given, macros, mta);
-            let mut ignored = Vec::new();
             let own = submitter.name.clone();
-            let triple = resolve(&own, macros, mta, workspace, &mut ignored);
+            let triple = resolve(&own, macros, mta, workspace, &mut Heard::default());
             match triple {
                 Ok(triple) => (own, triple),
-                Err(_) => return postmaster(macros, mta, workspace, complaints),
+                Err(_) => return postmaster(macros, mta, workspace, heard),
             }
         }
     };
     let resolved = finish(
-        address, triple, full_name, submitter, macros, mta, workspace, complaints,
+        address, triple, full_name, submitter, macros, mta, workspace, heard,
     );
     ResolvedSender { exit, ..resolved }
+}
+
+/// What rules and maps said of an address.
+#[derive(Debug, Default)]
+struct Heard {
+    complaints: Vec<Vec<u8>>,
+    waits_for: Option<Vec<u8>>,
+    faults: Vec<Vec<u8>>,
+    remark: Option<Vec<u8>>,
 }
 
 /// Logs a sender that cannot be taken.
@@ -84,20 +101,23 @@ fn postmaster(
     macros: &mut MacroTable,
     mta: &Mta,
     workspace: &mut Workspace,
-    complaints: Vec<Vec<u8>>,
+    heard: Heard,
 ) -> ResolvedSender {
     let address = mta.config.expanded_macro(MacroId::N);
-    let triple = resolve(&address, macros, mta, workspace, &mut Vec::new()).ok();
+    let triple = resolve(&address, macros, mta, workspace, &mut Heard::default());
     let sender = Sender {
         address: address.clone(),
-        triple,
+        triple: triple.ok().flatten(),
         ..Sender::default()
     };
     ResolvedSender {
         sender,
         canonical: address,
         auth: None,
-        complaints,
+        complaints: heard.complaints,
+        waits_for: heard.waits_for,
+        faults: heard.faults,
+        remark: heard.remark,
         exit: None,
     }
 }
@@ -108,20 +128,18 @@ fn postmaster(
 )]
 fn finish(
     address: Vec<u8>,
-    triple: MailerTriple,
+    triple: Option<MailerTriple>,
     full_name: Option<&[u8]>,
     submitter: &Submitter,
     macros: &mut MacroTable,
     mta: &Mta,
     workspace: &mut Workspace,
-    complaints: Vec<Vec<u8>>,
+    heard: Heard,
 ) -> ResolvedSender {
-    let is_local = mta.config.mailers.get(triple.mailer).has(b'w');
-    let account = if is_local {
-        mta.users.user_by_name(&triple.user).ok().flatten()
-    } else {
-        None
-    };
+    let has_users = |triple: &&MailerTriple| mta.config.mailers.get(triple.mailer).has(b'w');
+    let local = triple.as_ref().filter(has_users);
+    let is_local = local.is_some();
+    let account = local.and_then(|triple| mta.users.user_by_name(&triple.user).ok().flatten());
     // Only a local sender has a full name of his own; others bring theirs in the header.
     let full_name = full_name
         .filter(|_| is_local)
@@ -145,10 +163,13 @@ fn finish(
         home: user.home.clone(),
         alias: Vec::new(),
     });
-    let mail_name = mta.mail_name(&triple, macros.text(MacroId::I));
+    let id = macros.text(MacroId::I);
+    let mail_name = triple.as_ref().and_then(|triple| mta.mail_name(triple, id));
     let named = mail_name.as_deref().unwrap_or(&address);
     let canonical = mta.canonical_sender(named, macros, &mut workspace.rewrite);
-    let public_name = mta.public_name(&triple, &canonical);
+    let public_name = triple
+        .as_ref()
+        .and_then(|triple| mta.public_name(triple, &canonical));
     // Observed: only who sends as himself, or may send as anybody, is authenticated by that.
     let may = address == submitter.name || mta.config.is_trusted(&submitter.name);
     let auth = (may && address != b"<>").then(|| {
@@ -165,7 +186,7 @@ fn finish(
     let sender = Sender {
         address,
         public_name,
-        triple: Some(triple),
+        triple,
         controlling,
         full_name,
         is_explicit: false,
@@ -174,7 +195,10 @@ fn finish(
         sender,
         canonical,
         auth,
-        complaints,
+        complaints: heard.complaints,
+        waits_for: heard.waits_for,
+        faults: heard.faults,
+        remark: heard.remark,
         exit: None,
     }
 }
@@ -198,13 +222,14 @@ fn printed_form(given: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Gives the mailer of an address, none where the rules cannot say now.
 fn resolve(
     address: &[u8],
     macros: &mut MacroTable,
     mta: &Mta,
     workspace: &mut Workspace,
-    complaints: &mut Vec<Vec<u8>>,
-) -> Result<MailerTriple, Option<ExitStatus>> {
+    heard: &mut Heard,
+) -> Result<Option<MailerTriple>, Option<ExitStatus>> {
     let mut trace = Kept::traced(&mta.debug);
     let mut cx = mta.rewrite_context(macros, None, &mut trace, &mut workspace.rewrite);
     let resolution = resolve_address(address, Role::Sender, &mut cx);
@@ -212,26 +237,36 @@ fn resolve(
         let line = format_args!("SYSERR(root): {}", escape_for_display(fault));
         mta.log.syslog(0, Severity::Critical, None, line);
     }
+    heard.faults = trace.faults;
     for remark in &trace.remarks {
         workspace.narrator.say(remark);
     }
-    if matches!(resolution, Resolution::Deferred(_)) {
-        let words = b"... Transient parse error -- message queued for future delivery";
-        workspace.narrator.say(&[address, words].concat());
-    }
-    complaints.extend(trace.complaints.into_iter().map(|complaint| complaint.text));
+    let complaints = trace.complaints.into_iter();
+    heard.complaints = complaints.map(|complaint| complaint.text).collect();
     let triple = match resolution {
-        Resolution::Mailer(triple) | Resolution::Deferred(triple) => triple,
-        Resolution::Error(error) => {
-            let is_refused = matches!(error.source, ErrorSource::Mailer { .. });
-            return Err(is_refused.then_some(error.exit));
+        Resolution::Mailer(triple) => triple,
+        Resolution::Deferred(triple) => {
+            heard.remark = Some([address, TRANSIENT].concat());
+            triple
         }
+        Resolution::Error(error) => match error.source {
+            // Observed: 8.17.1.9 takes a sender whom rules put off.
+            ErrorSource::Mailer { .. } if error.exit.is_temporary() => {
+                heard.waits_for = heard.complaints.pop();
+                return Ok(None);
+            }
+            ErrorSource::Mailer { .. } => return Err(Some(error.exit)),
+            ErrorSource::Rules(_) => return Err(Some(ExitStatus::Software)),
+            ErrorSource::Syntax | ErrorSource::Mailbox(_) => return Err(None),
+        },
     };
     let mailers = &mta.config.mailers;
     let special = [mailers.program(), mailers.file(), mailers.include()];
     if special.contains(&Some(triple.mailer)) {
-        complaints.push(b"553 5.1.7 Invalid sender address".to_vec());
+        heard
+            .complaints
+            .push(b"553 5.1.7 Invalid sender address".to_vec());
         return Err(None);
     }
-    Ok(triple)
+    Ok(Some(triple))
 }
