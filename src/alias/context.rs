@@ -41,6 +41,8 @@ pub struct Refusal {
     /// What the rules gave as user, when they refused: the address is then listed as failed,
     /// while a mere syntax error is only told.
     pub listed_as: Option<Vec<u8>>,
+    /// What a rule that refuses it names behind `$@`, empty if nothing; none if no rule refuses it.
+    pub refused_at: Option<Vec<u8>>,
 }
 
 /// Looks aliases up.

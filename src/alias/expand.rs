@@ -54,6 +54,8 @@ pub(super) enum Work {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) recipient: Recipient,
+    /// Its host for the order where it has no mailer.
+    pub(super) sorted_as: Vec<u8>,
     pub(super) work: Work,
     pub(super) parent: Option<usize>,
     /// A loop ended here, so it is delivered although it was expanded.
@@ -286,6 +288,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         routed: Routed,
         parent: Option<usize>,
     ) -> Option<Entry> {
+        let mut sorted_as = Vec::new();
         let settled = match routed {
             Routed::To(triple) => {
                 recipient.triple = Some(triple);
@@ -305,8 +308,16 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                 }
                 self.summary.exit.get_or_insert(refusal.exit);
                 let mut status = self.status_of(&refusal);
-                if let (true, Some(unknown)) = (is_fault_of_rules, EnhancedStatus::new(5, 0, 0)) {
-                    status.reported = unknown;
+                if let Some(unknown) = EnhancedStatus::new(5, 0, 0) {
+                    if is_fault_of_rules {
+                        status.reported = unknown;
+                    } else if let Some(place) = refusal.refused_at {
+                        // Observed: reports have only the status the rule names, whatever it says.
+                        status.reported = EnhancedStatus::parse(&place).unwrap_or(unknown);
+                        status.reply = None;
+                        status.diagnostic = None;
+                        sorted_as = place.to_ascii_lowercase();
+                    }
                 }
                 recipient.refused_as = refusal.listed_as;
                 RecipientState::Failed(status)
@@ -322,6 +333,7 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         };
         let mut entry = Entry::new(recipient, parent);
         entry.work = Work::Settled(settled);
+        entry.sorted_as = sorted_as;
         Some(entry)
     }
 
@@ -624,6 +636,7 @@ impl Entry {
         });
         Entry {
             recipient,
+            sorted_as: Vec::new(),
             work: Work::Ok,
             parent,
             self_reference: false,

@@ -25,7 +25,7 @@ impl Expansion<'_, '_, '_> {
 
     pub(super) fn sort_key(&self, entry: &Entry) -> (bool, Vec<u8>) {
         let Some(triple) = triple_of(entry) else {
-            return (false, Vec::new());
+            return (false, entry.sorted_as.clone());
         };
         let is_expensive = self.cx.mailers.get(triple.mailer).has(b'e');
         let is_late = self.cx.limits.expensive_last && is_expensive;

@@ -63,6 +63,7 @@ impl Expansion<'_, '_, '_> {
             exit,
             text: text.to_vec(),
             listed_as: None,
+            refused_at: None,
         };
         entry.work = Work::Settled(RecipientState::Failed(self.status_of(&refusal)));
     }

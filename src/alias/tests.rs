@@ -55,6 +55,7 @@ impl Routes<'_> {
                     exit: ExitStatus::Usage,
                     text: b"Syntax error".to_vec(),
                     listed_as: None,
+                    refused_at: None,
                 });
             }
             remote if remote.contains(&b'@') => {

@@ -134,12 +134,12 @@ fn rules_of(mta: &Mta, envelope: &Envelope) -> NoticeRules {
     }
 }
 
-/// Reads the addresses of `Errors-To:` fields.
+/// Reads the addresses of `Errors-To:` fields; each list is taken from its end, like any.
 fn errors_to(envelope: &Envelope) -> Vec<Vec<u8>> {
     let fields = envelope.headers.iter();
     let wanted = fields.filter(|field| field.traits().has(HeaderTraits::ERRORS_TO));
     wanted
-        .flat_map(|field| split_address_list(field.text()))
+        .flat_map(|field| split_address_list(field.text()).into_iter().rev())
         .map(<[u8]>::to_vec)
         .collect()
 }

@@ -213,6 +213,10 @@ fn refusal(error: &RuleError) -> Refusal {
             .unwrap_or_else(|| EnhancedStatus::from_exit(error.exit)),
         exit: error.exit,
         text: error.reply.text().to_vec(),
+        refused_at: match &error.source {
+            ErrorSource::Mailer { host, .. } => Some(host.clone().unwrap_or_default()),
+            ErrorSource::Mailbox(_) | ErrorSource::Syntax | ErrorSource::Rules(_) => None,
+        },
         listed_as: match &error.source {
             ErrorSource::Mailer { user, .. } => Some(user.clone()),
             ErrorSource::Mailbox(triple) => Some(triple.user.clone()),
@@ -232,6 +236,7 @@ fn deferral(trace: &Kept) -> Refusal {
             .clone()
             .unwrap_or_else(|| b"Deferred: map lookup".to_vec()),
         listed_as: None,
+        refused_at: None,
     }
 }
 
@@ -247,6 +252,7 @@ fn repaired(complaint: &Complaint) -> Refusal {
         exit: ExitStatus::Usage,
         text: reply.text().to_vec(),
         listed_as: None,
+        refused_at: None,
     }
 }
 

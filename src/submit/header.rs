@@ -53,17 +53,24 @@ impl Desk<'_> {
         self.take_errors_to();
     }
 
-    /// With UseErrorsTo whoever `Errors-To:` names is the last address of the header looked at,
-    /// for `$u`. Observed: 8.17.1.9, with -t only.
+    /// With UseErrorsTo whoever `Errors-To:` names counts as a recipient, and with -t is the
+    /// last address of the header looked at, for `$u`. Observed: 8.17.1.9.
     fn take_errors_to(&mut self) {
-        let is_used = self.mta.config.options.delivering.use_errors_to;
-        if !is_used || !self.arguments.recipients_from_header {
+        if !self.mta.config.options.delivering.use_errors_to {
             return;
         }
-        if let Some(field) = self.envelope.headers.get(b"errors-to")
-            && let [only] = split_address_list(field.text())[..]
-        {
-            self.only_operand = Some(only.to_vec());
+        let fields = self.envelope.headers.iter();
+        let named = fields
+            .filter(|field| field.is(b"errors-to"))
+            .flat_map(|field| split_address_list(field.text()));
+        let named: Vec<&[u8]> = named.collect();
+        self.errors_to_count = named.len();
+        match named[..] {
+            [] => {}
+            [only] if self.arguments.recipients_from_header => {
+                self.only_operand = Some(only.to_vec());
+            }
+            _ => self.only_operand = None,
         }
     }
 
@@ -117,8 +124,11 @@ impl Desk<'_> {
                     && (!resent || traits.has(HeaderTraits::RESENT))
             })
             .map(|field| {
-                let one_line: Vec<u8> = field
-                    .text()
+                // Observed: blanks behind the last address of a list belong to it.
+                let value = field.value.trim_ascii_start();
+                let one_line: Vec<u8> = value
+                    .strip_suffix(b"\n")
+                    .unwrap_or(value)
                     .iter()
                     .map(|byte| if *byte == b'\n' { b' ' } else { *byte })
                     .collect();
@@ -229,7 +239,7 @@ impl Desk<'_> {
     /// Counts the recipients for log and priority: all but those replaced by others.
     pub(super) fn counted_recipients(&self) -> usize {
         let recipients = self.envelope.recipients.iter();
-        recipients.filter(|r| self.is_counted(r)).count()
+        recipients.filter(|r| self.is_counted(r)).count() + self.errors_to_count
     }
 
     /// Tells whether a recipient made it to the list at all; observed: 8.17.1.9.

@@ -135,6 +135,8 @@ pub(super) struct Desk<'a> {
     pub(super) warnings: Warnings,
     /// Recipients that operands named.
     pub(super) operand_count: usize,
+    /// Addresses that hear of failures and count as recipients.
+    pub(super) errors_to_count: usize,
     /// How much of the transcript has been told (-ba).
     transcript_told: usize,
     /// What `$f` and `$x` were before the header named the sender (-ba).
@@ -214,6 +216,7 @@ impl<'a> Desk<'a> {
             only_operand: None,
             warnings: Warnings::default(),
             operand_count: 0,
+            errors_to_count: 0,
             transcript_told: 0,
             default_sender: None,
             host: None,
@@ -409,8 +412,6 @@ impl<'a> Desk<'a> {
         limits.plain_only = self.mta.config.options.running.use_msp;
         limits.logs_errors = origin == Origin::Operands;
         limits.logs_unknown_users = true;
-        // One list of the new style makes all of a header new.
-        limits.old_style &= origin == Origin::Operands || self.envelope.headers.look_old_style();
         let mut macros = std::mem::take(&mut self.envelope.macros);
         let mut routing = Routing::new(self.mta, &mut macros, &mut self.workspace.rewrite);
         let errors: &mut dyn Narrator = match &mut self.held {
