@@ -76,6 +76,8 @@ pub mod alias;
 
 pub mod queue;
 
+pub mod milter;
+
 #[cfg(not(fuzzing))]
 pub mod tls;
 

@@ -27,6 +27,7 @@ const ROOMS: &[&str] = &[
     "alias",
     "queue",
     "tls",
+    "milter",
     "client",
     "host_status",
     "mta",

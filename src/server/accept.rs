@@ -6,6 +6,7 @@
 //! session stays usable.
 
 use super::collect::{CollectFault, CollectedMessage, Collector};
+use super::filters::Refused;
 use super::session::{Call, Flow, Session};
 use super::wording;
 use crate::config::options::{DeliveryMode, EightBitMode};
@@ -29,21 +30,31 @@ impl Session {
         let message = collector.finish();
         let outcome = self
             .judge(message, call)
-            .and_then(|entry| self.commit(entry, call));
-        if let Err(refusal) = outcome {
-            self.say(call, &refusal);
-            let status = escape_for_display(refusal.text());
-            self.log_recipients(4, &status);
-        }
+            .and_then(|entry| Ok(self.commit(entry, call)?));
+        let flow = match outcome {
+            Ok(()) => Flow::Next,
+            Err(refused) => {
+                self.say(call, refused.reply());
+                let status = self.envelope.message_status.as_deref();
+                let status = escape_for_display(status.unwrap_or(refused.reply().text()));
+                self.log_recipients(4, &status);
+                refused.flow()
+            }
+        };
+        self.abort_filters();
         self.begin_envelope();
-        Flow::Next
+        flow
     }
 
     /// Completes the envelope and asks the last hooks.
-    fn judge(&mut self, message: CollectedMessage, call: &mut Call<'_>) -> Result<NewEntry, Reply> {
+    fn judge(
+        &mut self,
+        message: CollectedMessage,
+        call: &mut Call<'_>,
+    ) -> Result<NewEntry, Refused> {
         let CollectedMessage {
             headers,
-            entry,
+            mut entry,
             size,
             header_size,
             has_eight_bits,
@@ -60,14 +71,15 @@ impl Session {
         self.mta.count_message_from(&self.envelope);
         self.log_too_large(&fault, size);
         if let Some(reply) = refusal.or(fault) {
-            return Err(reply);
+            return Err(reply.into());
         }
         match self.check("check_eom", &[size_text.as_bytes()], call) {
             Verdict::Accept => {}
             Verdict::Discard => self.transaction.discards = true,
             Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
-            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply.into()),
         }
+        self.ask_about_message(&mut entry, call)?;
         Ok(entry)
     }
 
@@ -239,7 +251,12 @@ impl Session {
     /// Makes the message durable, answers, and hands it on.
     fn commit(&mut self, entry: NewEntry, call: &mut Call<'_>) -> Result<(), Reply> {
         if self.transaction.discards {
-            self.log(9, Severity::Info, format_args!("discarded"));
+            // Observed: 8.17.1.9, whose bare word gives way to lines about each recipient.
+            if self.mta.log.is_on(LEVEL_DISCARDED_EACH) {
+                self.log_recipients(LEVEL_DISCARDED_EACH, "discarded");
+            } else {
+                self.log(LEVEL_DISCARDED, Severity::Info, format_args!("discarded"));
+            }
             let mailer = self.mta.mailer_of_sender(&self.envelope);
             self.mta.counting.count(|all| all.discard(Some(mailer)));
             let id = self.envelope.id_for_log().to_vec();
@@ -390,11 +407,17 @@ impl Session {
 
     pub(super) fn delivery_mode(&self) -> DeliveryMode {
         let options = &self.mta.config.options;
-        self.connection
+        let mode = self
+            .connection
             .port
             .and_then(|index| options.daemon_ports.get(index))
             .and_then(|port| port.delivery_mode)
-            .unwrap_or(options.queueing.delivery_mode)
+            .unwrap_or(options.queueing.delivery_mode);
+        // Nobody gets a message that a filter may still refuse, or keep from him.
+        if mode == DeliveryMode::Interactive && self.filters_may_refuse_recipients() {
+            return DeliveryMode::Background;
+        }
+        mode
     }
 
     /// Tells whether recipients are expanded at once.
@@ -513,6 +536,11 @@ fn forget_routes(envelope: &mut Envelope) {
         recipient.triple = None;
     }
 }
+
+/// LogLevel of the word about a message that is thrown away.
+const LEVEL_DISCARDED: u8 = 5;
+/// LogLevel from which each of its recipients is named instead.
+const LEVEL_DISCARDED_EACH: u8 = 10;
 
 /// Octets beyond the message for which the disk must have room.
 const DISK_CHECK: u64 = 1_048_576;

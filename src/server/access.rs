@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::connection::{Client, ConnectionKind, address_text};
+use super::filters::Reception;
 use super::ident::{Progress, Query};
 use super::session::{Call, Interest, Session, Step};
 use super::state::{State, Transaction};
@@ -91,11 +92,23 @@ impl Session {
             format_args!("AUTH warning: no mechanisms"),
         );
         self.begin_envelope();
-        self.log(11, Severity::Info, format_args!("Milter: no active filter"));
         if !self.admit(call) {
             self.did_something = true;
             self.state = State::Closed;
             return;
+        }
+        if self.refusal.is_none() {
+            match self.meet_filters(call) {
+                Reception::Welcome => {}
+                Reception::Refused => {
+                    self.refuse_greeting(call);
+                    return;
+                }
+                Reception::Closed => {
+                    self.state = State::Closed;
+                    return;
+                }
+            }
         }
         self.ask_features(call);
         if self.begins_secure() {
@@ -250,6 +263,11 @@ impl Session {
                 waited.as_secs()
             ),
         );
+        self.refuse_greeting(call);
+    }
+
+    /// Tells a client instead of a greeting that its mail is not wanted.
+    fn refuse_greeting(&mut self, call: &mut Call<'_>) {
         let text = [
             b"554 ",
             self.host_name().as_slice(),
@@ -389,6 +407,7 @@ impl Session {
 
     /// Forgets the transaction: RSET, a new hello, the end of DATA.
     pub(super) fn clear_transaction(&mut self, why: &str) {
+        self.abort_filters();
         self.log_unsent_recipients(why);
         self.log_sender_if_owed();
         self.begin_envelope();

@@ -18,6 +18,8 @@
 //! - `existence`: whether a recipient exists, and who is behind it.
 //! - `collect`: the text of a message as it arrives.
 //! - `secure`: TLS between the client and the session.
+//! - `filters`: when mail filters are asked, and what their answers mean.
+//! - `desk`: what filters change in the message at hand.
 //! - `accept`: the end of DATA.
 //! - `reply`: saying and noting.
 //! - [`wording`]: how replies are worded.
@@ -28,8 +30,10 @@ mod access;
 mod addressing;
 mod collect;
 pub mod connection;
+mod desk;
 mod existence;
 pub mod features;
+mod filters;
 pub mod guard;
 pub mod help_file;
 mod ident;

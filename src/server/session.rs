@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::collect::Collected;
 use super::connection::{Client, Connection};
 use super::features::Features;
+use super::filters::Filters;
 use super::guard::Guard;
 use super::secure::{Beginning, Secure};
 use super::state::{Hello, State, Transaction};
@@ -139,6 +140,7 @@ pub struct Session {
     pub(super) macros: MacroTable,
     pub(super) features: Features,
     pub(super) guard: Guard,
+    pub(super) filters: Filters,
     pub(super) state: State,
     /// What the client called itself.
     pub(super) hello: Option<Hello>,
@@ -199,6 +201,7 @@ impl Session {
             macros: MacroTable::new(),
             features,
             guard,
+            filters: Filters::default(),
             state: State::Fresh,
             hello: None,
             protocol: b"SMTP",
@@ -393,6 +396,7 @@ impl Session {
         if !matches!(self.state, State::Fresh) {
             self.finish();
         }
+        self.leave_filters();
         self.mta.post_statistics();
         self.state = State::Closed;
         Step::Close

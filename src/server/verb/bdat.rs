@@ -59,7 +59,9 @@ impl Session {
             Chunks::Refused(refusal) => return Err(refusal.clone()),
             Chunks::Text(_) => {}
             Chunks::None => {
-                self.may_send(call)?;
+                // A refusal that closes is said when the octets of the chunk have been read.
+                self.may_send(call)
+                    .map_err(|refused| refused.reply().clone())?;
                 let collector = self.collector(call);
                 self.transaction.chunks = Chunks::Text(Box::new(collector));
             }

@@ -1,6 +1,7 @@
 //! DATA: from the go-ahead to the acceptance of the message.
 
 use super::super::collect::{CollectLimits, Collector};
+use super::super::filters::Refused;
 use super::super::session::{Call, Flow, Session};
 use super::super::state::State;
 use super::super::wording;
@@ -20,9 +21,9 @@ impl Session {
             self.say_text(call, text);
             return Flow::Next;
         }
-        if let Err(refusal) = self.may_send(call) {
-            self.say(call, &refusal);
-            return Flow::Next;
+        if let Err(refused) = self.may_send(call) {
+            self.say(call, refused.reply());
+            return refused.flow();
         }
         self.last_verb = "data";
         if call.more_input && self.features.refuses_early_traffic {
@@ -39,19 +40,19 @@ impl Session {
     }
 
     /// Tells whether the text may follow: there are recipients, and no rule is against it.
-    pub(super) fn may_send(&mut self, call: &mut Call<'_>) -> Result<(), Reply> {
+    pub(super) fn may_send(&mut self, call: &mut Call<'_>) -> Result<(), Refused> {
         let recipients = self.open_recipients();
         if recipients == 0 {
-            return Err(wording::reply(b"503 5.0.0 Need RCPT (recipient)"));
+            return Err(wording::reply(b"503 5.0.0 Need RCPT (recipient)").into());
         }
         let count = self.transaction.accepted_recipients.to_string();
         match self.check("check_data", &[count.as_bytes()], call) {
             Verdict::Accept => {}
             Verdict::Discard => self.transaction.discards = true,
             Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
-            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply.into()),
         }
-        Ok(())
+        self.ask_about_data()
     }
 
     fn say_go_ahead(&mut self, call: &mut Call<'_>) {

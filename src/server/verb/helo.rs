@@ -67,6 +67,9 @@ impl Session {
             .as_ref()
             .map_or(&self.client.name, |hello| &hello.name);
         let name = if valid { name.to_vec() } else { known.clone() };
+        if let Err(instead) = self.ask_about_hello(&name, call) {
+            return instead;
+        }
         self.hello = Some(Hello { name, protocol });
         self.say_hello(verb, valid, call);
         after

@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::addressing::{PathArgument, PathFault};
+use super::super::filters::Refused;
 use super::super::session::{Call, Flow, Session};
 use super::super::wording;
 use crate::config::options::PrivacyFlags;
@@ -28,23 +29,32 @@ impl Session {
                 let accepted = wording::reply(b"250 2.1.0 Sender ok");
                 self.say(call, &wording::about(&address, accepted));
             }
-            Err(refusal) => self.say(call, &refusal),
+            Err(refused) => {
+                self.say(call, refused.reply());
+                return refused.flow();
+            }
         }
         Flow::Next
     }
 
-    fn open_transaction(&mut self, argument: &[u8], call: &mut Call<'_>) -> Result<Vec<u8>, Reply> {
+    fn open_transaction(
+        &mut self,
+        argument: &[u8],
+        call: &mut Call<'_>,
+    ) -> Result<Vec<u8>, Refused> {
         self.may_mail()?;
+        self.refuse_deferred(argument)?;
+        self.filters.last_address_at = Some("MAIL FROM:".len());
         self.name_client();
         self.warn_of_missing_hello();
         self.transaction.parameters.smtp_utf8 = false;
         let path = match self.split_path(argument, b"from") {
             Ok(path) => path,
-            Err(PathFault::Keyword(word)) => return Err(Self::keyword_refusal(&word)),
+            Err(PathFault::Keyword(word)) => return Err(Self::keyword_refusal(&word).into()),
             Err(PathFault::Malformed(address, refusal)) => {
                 self.transaction.owes_sender_line = true;
                 self.envelope.sender.address = address;
-                return Err(refusal);
+                return Err(refusal.into());
             }
         };
         let (address, given) = self.stand_in(&path);
@@ -62,8 +72,9 @@ impl Session {
             Verdict::Accept => {}
             Verdict::Discard => self.transaction.discards = true,
             Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
-            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply),
+            Verdict::Reject(reply) | Verdict::Defer(reply) => return Err(reply.into()),
         }
+        self.ask_about_sender(&address, path.parameters)?;
         Ok(address)
     }
 
@@ -161,7 +172,7 @@ impl Session {
     }
 
     /// Resolves the sender and notes what it is.
-    fn set_sender(
+    pub(in super::super) fn set_sender(
         &mut self,
         address: &[u8],
         given: &[u8],
@@ -224,7 +235,7 @@ impl Session {
         Ok(())
     }
 
-    fn take_mail_parameters(&mut self, text: &[u8]) -> Result<(), Reply> {
+    pub(in super::super) fn take_mail_parameters(&mut self, text: &[u8]) -> Result<(), Reply> {
         let policy = self.parameter_policy();
         // Observed: 8.17.1.9 keeps all parameters of a refused MAIL but this one.
         self.transaction.parameters.size = None;
@@ -296,7 +307,7 @@ impl Session {
         envelope.deliver_by = parameters.deliver_by;
     }
 
-    pub(super) fn parameter_policy(&self) -> ParameterPolicy {
+    pub(in super::super) fn parameter_policy(&self) -> ParameterPolicy {
         let minimum = self.mta.config.options.receiving.deliver_by_min;
         ParameterPolicy {
             allows_dsn: self.features.dsn,

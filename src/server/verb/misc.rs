@@ -3,7 +3,7 @@
 use super::super::guard::Counted;
 use super::super::session::{Call, Flow, Session};
 use super::super::wording;
-use crate::smtp::{Command, Verdict};
+use crate::smtp::{Command, Verb, Verdict};
 
 impl Session {
     /// Answers NOOP.
@@ -78,6 +78,12 @@ impl Session {
         }
         if let Some(flow) = self.ask_check_other(command, b"5", call) {
             return flow;
+        }
+        if command.verb != Verb::NotImplemented
+            && let Err(refused) = self.ask_about_unknown(command.line)
+        {
+            self.say(call, refused.reply());
+            return refused.flow();
         }
         let shown = crate::text::bytes::shorten(command.line, MAX_SHOWN_COMMAND);
         self.say(

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::super::addressing::PathFault;
+use super::super::filters::Refused;
 use super::super::session::{Call, Flow, Session};
 use super::super::wording;
 use crate::envelope::{DeliveryStatus, Notify, OriginalRecipient, Recipient, RecipientState};
@@ -23,6 +24,8 @@ const BAD_RECIPIENT_DELAY: Duration = Duration::from_secs(1);
 /// Why a recipient is refused.
 struct Refusal {
     reply: Reply,
+    /// Whether the connection is closed.
+    closes: bool,
     /// Whether it is still to be logged: rulesets and expansion log their own refusals.
     is_logged: bool,
 }
@@ -31,6 +34,7 @@ impl From<Reply> for Refusal {
     fn from(reply: Reply) -> Self {
         Self {
             reply,
+            closes: false,
             is_logged: true,
         }
     }
@@ -48,6 +52,7 @@ impl Session {
             return Flow::Next;
         }
         self.last_verb = "rcpt";
+        self.filters.last_address_at = Some("RCPT TO:".len());
         let after = match self.brake(call) {
             Ok(after) => after,
             Err(instead) => return instead,
@@ -73,6 +78,9 @@ impl Session {
                 self.say(call, &refusal.reply);
                 if refusal.is_logged {
                     self.log_refusal(refusal.reply.text());
+                }
+                if refusal.closes {
+                    return Flow::Close;
                 }
             }
         }
@@ -134,16 +142,18 @@ impl Session {
         let ids = [MacroId::RCPT_MAILER, MacroId::RCPT_HOST, MacroId::RCPT_ADDR];
         self.set_triple_macros(ids, parsed.triple.as_ref());
         let verdict = self.check("check_rcpt", &[&address], call);
-        for id in ids.into_iter().chain([MacroId::ADDR_TYPE]) {
-            self.envelope.macros.remove(id);
-        }
+        let told = ids.map(|id| self.envelope.macros.remove(id));
+        self.envelope.macros.remove(MacroId::ADDR_TYPE);
         match verdict {
             Verdict::Accept => {}
             Verdict::Discard => self.transaction.discards = true,
             Verdict::Quarantine(reason) => self.envelope.quarantine = Some(reason),
             Verdict::Reject(reply) | Verdict::Defer(reply) => {
                 let is_logged = false;
-                return Err(Refusal { reply, is_logged });
+                return Err(Refusal {
+                    is_logged,
+                    ..reply.into()
+                });
             }
         }
         self.transaction.named_recipients = self.transaction.named_recipients.saturating_add(1);
@@ -158,7 +168,60 @@ impl Session {
             self.list_unchecked(&address, triple);
             return Ok(address);
         }
-        self.list_recipient(&address, triple, &parameters, call)
+        let before = self
+            .filters
+            .is_asked
+            .then(|| self.envelope.recipients.clone());
+        let counted = self.transaction.counted_recipients;
+        let listed = self.list_recipient(&address, triple, &parameters, call);
+        let Some(before) = before else {
+            return listed;
+        };
+        for (id, value) in ids.into_iter().zip(told) {
+            if let Some(value) = value {
+                self.envelope.macros.set(id, value);
+            }
+        }
+        if let Err(refusal) = &listed {
+            self.tell_refusal(&address, &refusal.reply, ids);
+        }
+        let judged = self.ask_about_recipient(&address, path.parameters, listed.is_err());
+        for id in ids {
+            self.envelope.macros.remove(id);
+        }
+        match (listed, judged) {
+            (Ok(_), Err(refused)) => {
+                let closes = matches!(refused, Refused::Close(_));
+                if !closes {
+                    self.envelope.recipients = before;
+                    self.transaction.counted_recipients = counted;
+                    self.count_recipients(0);
+                }
+                Err(Refusal {
+                    reply: refused.reply().clone(),
+                    closes,
+                    is_logged: false,
+                })
+            }
+            (listed, _) => listed,
+        }
+    }
+
+    /// Sets the macros that tell filters why a recipient is refused.
+    ///
+    /// Observed: 8.17.1.9.
+    fn tell_refusal(&mut self, address: &[u8], reply: &Reply, ids: [MacroId; 3]) {
+        let front = [address, b"... "].concat();
+        let text = reply.text();
+        let text = text.strip_prefix(front.as_slice()).unwrap_or(text);
+        let enhanced = reply.enhanced.map(|code| code.to_string());
+        let host = enhanced.unwrap_or_default();
+        let code = reply.code.to_string();
+        let words = [code.as_bytes(), host.as_bytes(), text];
+        let user = words.join(&b' ');
+        for (id, value) in ids.into_iter().zip([&b"error"[..], host.as_bytes(), &user]) {
+            self.envelope.macros.set_text(id, value);
+        }
     }
 
     fn has_place_for_recipient(&self) -> Result<(), Reply> {
@@ -187,7 +250,7 @@ impl Session {
     }
 
     /// Refuses recipients that only aliases may name.
-    pub(super) fn refuse_special_mailer(
+    pub(in super::super) fn refuse_special_mailer(
         &self,
         address: &[u8],
         triple: &MailerTriple,
@@ -214,7 +277,7 @@ impl Session {
         self.count_recipients(1);
     }
 
-    pub(super) fn count_recipients(&mut self, more: usize) {
+    pub(in super::super) fn count_recipients(&mut self, more: usize) {
         let counted = &mut self.transaction.counted_recipients;
         *counted = counted.saturating_add(more);
         let all = counted.to_string();
@@ -283,7 +346,7 @@ impl Session {
             None => Ok(address.to_vec()),
             Some(reply) => Err(Refusal {
                 is_logged: false,
-                reply,
+                ..reply.into()
             }),
         }
     }
@@ -296,7 +359,7 @@ impl Session {
     }
 
     /// Finds a recipient of the same mailer, host and user.
-    fn find_twin(&self, triple: &MailerTriple) -> Option<Vec<u8>> {
+    pub(in super::super) fn find_twin(&self, triple: &MailerTriple) -> Option<Vec<u8>> {
         let same = |recipient: &&Recipient| {
             recipient.triple.as_ref().is_some_and(|other| {
                 other.mailer == triple.mailer
