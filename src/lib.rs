@@ -78,6 +78,8 @@ pub mod queue;
 
 pub mod milter;
 
+pub mod auth;
+
 #[cfg(not(fuzzing))]
 pub mod tls;
 

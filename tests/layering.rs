@@ -28,6 +28,7 @@ const ROOMS: &[&str] = &[
     "queue",
     "tls",
     "milter",
+    "auth",
     "client",
     "host_status",
     "mta",
