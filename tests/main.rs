@@ -102,5 +102,6 @@ scenarios! {
     addresses_beyond_ascii_go_where_they_are_known: "beyond_ascii";
     five_hundred_clients_and_slow_hosts_lose_nothing: "bursts";
     the_end_of_a_message_waits_for_no_acknowledgement: "end_of_data";
+    clients_prove_who_they_are: "authentication";
     every_case_ends_as_with_the_real_program: "cases";
 }

@@ -276,7 +276,6 @@ pub fn log_sender(log: &MailLog, envelope: &Envelope, macros: &Macros<'_>, recip
     add("bodytype", body_type.as_bytes());
     add("proto", &macros.expanded(MacroId::R));
     add("daemon", &macros.expanded(MacroId::DAEMON_NAME));
-    add("auth", &macros.expanded(MacroId::AUTH_TYPE));
     add("relay", &macros.expanded(MacroId::UNDERSCORE));
     log.syslog(
         5,

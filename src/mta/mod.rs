@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use crate::alias::database::AliasDatabase;
 use crate::alias::refresh::TriedTexts;
+use crate::auth::Accounts;
 use crate::client::Crowd;
 use crate::config::options::{DeliveryMode, ErrorMode, HeaderOptions};
 use crate::config::{Config, Options};
@@ -82,6 +83,8 @@ pub struct Mta {
     pub privileged: Arc<dyn Privileged>,
     /// What outlives this configuration.
     pub lifetime: Arc<Lifetime>,
+    /// Passwords of clients.
+    pub accounts: Arc<dyn Accounts>,
     /// The mail log, with the configuration's LogLevel.
     pub log: MailLog,
     /// Counters on their way to the statistics file.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::alias::database::{AliasDatabase, map_services};
 use crate::alias::refresh::TriedTexts;
+use crate::auth::SaslAccounts;
 use crate::config::Config;
 use crate::dns::Resolver;
 use crate::logging::counting::Counting;
@@ -90,6 +91,11 @@ impl Mta {
             clock: Arc::clone(&lifetime.clock),
             users: Arc::clone(&lifetime.users),
             privileged: Arc::clone(&lifetime.privileged),
+            accounts: Arc::new(SaslAccounts::new(
+                config.options.security.dont_blame_sendmail,
+                Arc::clone(&lifetime.clock),
+                log.clone(),
+            )),
             log,
             counting: Counting::new(config.options.running.status_file.clone()),
             debug: Arc::clone(&listeners.debug),

@@ -85,12 +85,7 @@ impl Session {
                 format_args!("handed over by the proxy [{}]", proxy.ip()),
             );
         }
-        self.mta.log.syslog(
-            10,
-            Severity::Warning,
-            None,
-            format_args!("AUTH warning: no mechanisms"),
-        );
+        self.log_mechanisms();
         self.begin_envelope();
         if !self.admit(call) {
             self.did_something = true;

@@ -225,7 +225,7 @@ impl Session {
                 .set_text(crate::macros::MacroId::G, &name);
         }
         if !parameters.is_empty()
-            && let Err(refusal) = self.take_mail_parameters(parameters)
+            && let Err(refusal) = self.take_mail_parameters(parameters, call)
         {
             self.envelope.note_trouble(true, refusal.text());
         }

@@ -28,6 +28,8 @@ pub struct Features {
     pub start_tls: bool,
     /// Whether the client's certificate is asked for (`v`, `V`); `None` is what TLSSrvOptions says.
     pub asks_certificate: Option<bool>,
+    /// AUTH (`a`, `A`).
+    pub auth: bool,
     /// Whether AUTH must come before MAIL (`l`, `L`).
     pub requires_auth: bool,
     /// What happens to a lone LF inside DATA (`g`, `G`, `g2`).
@@ -55,6 +57,7 @@ impl Features {
             etrn: daemon_allows_etrn && !privacy.contains(PrivacyFlags::NO_ETRN),
             start_tls: true,
             asks_certificate: None,
+            auth: true,
             requires_auth: false,
             bare_lf: Bare::Refuse,
             bare_cr: Bare::Refuse,
@@ -80,8 +83,8 @@ impl Features {
                 b'b' => self.verb = on,
                 b's' => self.start_tls = on,
                 b'v' => self.asks_certificate = Some(on),
-                // Without mechanisms there is nothing to turn on or off.
-                b'a' | b'c' => {}
+                b'a' => self.auth = on,
+                b'c' => {}
                 b'l' => self.requires_auth = on,
                 b'd' => self.dsn = on,
                 b'g' => self.bare_lf = bare(word),

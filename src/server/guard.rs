@@ -17,6 +17,8 @@ const MAX_HELO_COMMANDS: u32 = 3;
 const MAX_VERIFY_COMMANDS: u32 = 6;
 /// ETRN commands from which on replies are delayed.
 const MAX_ETRN_COMMANDS: u32 = 8;
+/// AUTH commands from which on replies are delayed.
+const MAX_AUTH_COMMANDS: u32 = 12;
 /// Longest delay of one reply.
 const MAX_DELAY: Duration = Duration::from_secs(4 * 60);
 
@@ -35,6 +37,8 @@ pub enum Counted {
     Expn,
     /// ETRN.
     Etrn,
+    /// AUTH.
+    Auth,
 }
 
 impl Counted {
@@ -47,6 +51,7 @@ impl Counted {
             Self::Vrfy => "VRFY",
             Self::Expn => "EXPN",
             Self::Etrn => "ETRN",
+            Self::Auth => "AUTH",
         }
     }
 }
@@ -77,6 +82,7 @@ pub struct Guard {
     noops: u32,
     verifies: u32,
     etrns: u32,
+    auths: u32,
 }
 
 impl Guard {
@@ -90,6 +96,7 @@ impl Guard {
             noops: 0,
             verifies: 0,
             etrns: 0,
+            auths: 0,
         }
     }
 
@@ -100,6 +107,7 @@ impl Guard {
             Counted::Noop | Counted::Verb => (&mut self.noops, self.max_noops),
             Counted::Vrfy | Counted::Expn => (&mut self.verifies, MAX_VERIFY_COMMANDS),
             Counted::Etrn => (&mut self.etrns, MAX_ETRN_COMMANDS),
+            Counted::Auth => (&mut self.auths, MAX_AUTH_COMMANDS),
         };
         *counter = counter.saturating_add(1);
         let count = *counter;

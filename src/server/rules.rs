@@ -95,6 +95,25 @@ impl Session {
         self.note_verdict(hook, arguments, checked, about)
     }
 
+    /// Asks trust_auth whether the client may say that `author` has sent the message.
+    pub(super) fn trusts_author(&mut self, author: &[u8], call: &mut Call<'_>) -> bool {
+        let (checked, _) = self.with_rules(call.workspace, |cx| {
+            cx.check(b"trust_auth", &[author], Comments::Dropped)
+        });
+        let refusal = match checked.verdict {
+            Verdict::Accept | Verdict::Discard | Verdict::Quarantine(_) => return true,
+            Verdict::Reject(reply) | Verdict::Defer(reply) => reply,
+        };
+        // Observed: 8.17.1.9 names the sender it has just parsed, and has no id.
+        if self.mta.log.is_on(10) {
+            let sender = self.envelope.sender.address.clone();
+            let refusal = wording::about(&sender, refusal);
+            let outcome = format!("reject={}", escape_for_display(&refusal.first_line()));
+            self.log_check("trust_auth", &[author], &outcome, false);
+        }
+        false
+    }
+
     /// Asks the ruleset of an H line about a field of the message.
     pub(super) fn check_field(
         &mut self,

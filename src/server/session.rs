@@ -151,6 +151,8 @@ pub struct Session {
     pub(super) transaction: Transaction,
     /// The reply to nearly everything, once the client has been refused.
     pub(super) refusal: Option<Reply>,
+    /// Whether AUTH has succeeded.
+    pub(super) is_authenticated: bool,
     /// Whether MAIL, EXPN, VRFY or ETRN was used.
     pub(super) did_something: bool,
     /// Whether check_relay said that everything this client sends is thrown away.
@@ -165,7 +167,7 @@ pub struct Session {
     pub(super) exit: ExitStatus,
     /// What is between the client and the session since STARTTLS.
     pub(super) secure: Option<Box<Secure>>,
-    lines: LineReader,
+    pub(super) lines: LineReader,
     pub(super) input: Vec<u8>,
     pub(super) input_ended: bool,
     pause: Option<Pause>,
@@ -182,6 +184,10 @@ impl Session {
             .and_then(|index| options.daemon_ports.get(index))
             .is_none_or(|port| !port.has_modifier(b'E'));
         let mut features = Features::from_privacy(options.security.privacy_options, etrn);
+        features.auth = !connection
+            .port
+            .and_then(|index| options.daemon_ports.get(index))
+            .is_some_and(|port| port.has_modifier(b'A'));
         features.requires_auth = connection
             .port
             .and_then(|index| options.daemon_ports.get(index))
@@ -208,6 +214,7 @@ impl Session {
             envelope: Box::default(),
             transaction: Transaction::default(),
             refusal: None,
+            is_authenticated: false,
             did_something: false,
             discards_all: false,
             is_counted_as_rejected: false,
@@ -313,7 +320,7 @@ impl Session {
                         self.welcome(call);
                     }
                 }
-                State::Commands => match self.next_line() {
+                State::Commands | State::Authenticating(_) => match self.next_line() {
                     Some(line) => {
                         let flow = self.take_line(line, call);
                         self.follow(flow, call);
@@ -443,6 +450,9 @@ impl Session {
         call.more_input = !self.input.is_empty();
         self.start_waiting_for_line();
         let flow = match line {
+            Line::Complete(line) if matches!(self.state, State::Authenticating(_)) => {
+                self.auth_response(&line, call)
+            }
             Line::Complete(line) => self.command(&line, call),
             Line::TooLong { length } => self.refuse_long_line(length, call),
         };
@@ -519,7 +529,7 @@ impl Session {
                 let size = chunk.announced.saturating_sub(chunk.left);
                 self.lose_collection(size, b"read timeout", call);
             }
-            State::Commands => {
+            State::Commands | State::Authenticating(_) => {
                 self.log(
                     2,
                     Severity::Notice,

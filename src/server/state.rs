@@ -5,7 +5,7 @@
 //! Commands; on a port that speaks nothing but TLS both come before GreetPause. Within Commands the order is: hello (optional unless
 //! PrivacyOptions has needmailhelo, guide 5.6), MAIL, one RCPT or more, DATA. A
 //! transaction is open from an accepted MAIL to the end of DATA, RSET, or the
-//! next hello.
+//! next hello. AUTH leads from Commands to Authenticating and back.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::collect::Collector;
 use super::ident::Query;
 use super::secure::Beginning;
+use crate::auth::ServerExchange;
 use crate::smtp::Reply;
 use crate::smtp::parameter::MailParameters;
 use crate::tls::ServerSide;
@@ -37,6 +38,8 @@ pub(super) enum State {
     Handshaking(Beginning),
     /// Reading commands.
     Commands,
+    /// Reading responses to the challenges of AUTH.
+    Authenticating(Box<ServerExchange>),
     /// Reading the text of a message.
     Collecting(Box<Collector>),
     /// Reading the octets of one BDAT.

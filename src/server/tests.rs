@@ -229,6 +229,7 @@ fn machine(config: Config, clock: Arc<ManualClock>) -> (Arc<Mta>, Recorded) {
             tried_aliases: Default::default(),
             crowd: Default::default(),
         }),
+        accounts: Arc::new(crate::auth::accounts::tests::OneUser("ann", "secret")),
         log,
         counting: Default::default(),
         debug: Arc::default(),
@@ -237,6 +238,8 @@ fn machine(config: Config, clock: Arc<ManualClock>) -> (Arc<Mta>, Recorded) {
     };
     (Arc::new(mta), lines)
 }
+
+mod auth;
 
 #[test]
 fn the_greeting_says_esmtp_after_the_name() {

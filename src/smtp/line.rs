@@ -12,6 +12,11 @@
 /// Observed: 8.17.1.9 answers 421 to longer lines.
 pub const MAX_COMMAND_LINE: usize = 2_048;
 
+/// Most octets of a line of AUTH: the command, or a response to a challenge.
+///
+/// Source: RFC 4954 section 4.
+pub const MAX_AUTH_LINE: usize = 12_288;
+
 /// What [`LineReader::next_line`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -53,7 +58,8 @@ impl LineReader {
         };
         let (piece, rest) = input.split_at(taken);
         *input = rest;
-        let room = self.limit.saturating_sub(self.pending.len());
+        let limit = self.limit_with(piece);
+        let room = limit.saturating_sub(self.pending.len());
         self.pending
             .extend_from_slice(piece.get(..room).unwrap_or(piece));
         self.length = self.length.saturating_add(piece.len());
@@ -62,7 +68,7 @@ impl LineReader {
         }
         let length = std::mem::take(&mut self.length);
         let mut line = std::mem::take(&mut self.pending);
-        if length > self.limit {
+        if length > limit {
             return Some(Line::TooLong { length });
         }
         line.pop();
@@ -70,6 +76,25 @@ impl LineReader {
             line.pop();
         }
         Some(Line::Complete(line))
+    }
+
+    /// Changes the limit, from the next line on.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// The limit of the line at hand, that goes on with `piece`: AUTH has one of its own.
+    fn limit_with(&self, piece: &[u8]) -> usize {
+        let begins = self.pending.iter().chain(piece);
+        let is_auth = begins
+            .take(5)
+            .map(u8::to_ascii_lowercase)
+            .eq(b"auth ".iter().copied());
+        if is_auth {
+            self.limit.max(MAX_AUTH_LINE)
+        } else {
+            self.limit
+        }
     }
 
     /// Tells whether a line has begun and not ended.
@@ -106,6 +131,27 @@ mod tests {
             }
         }
         found
+    }
+
+    #[test]
+    fn lines_of_auth_may_be_longer() {
+        let long = [b"x".repeat(200), b"\n".to_vec()].concat();
+        let auth = [b"aUtH PLAIN ".as_slice(), &long].concat();
+        assert_eq!(
+            lines(100, &[&auth[..3], &auth[3..50], &auth[50..], &long]),
+            [
+                Line::Complete(auth[..auth.len() - 1].to_vec()),
+                Line::TooLong { length: 201 }
+            ]
+        );
+        let endless = [
+            b"AUTH ".to_vec(),
+            b"x".repeat(MAX_AUTH_LINE),
+            b"\n".to_vec(),
+        ]
+        .concat();
+        let length = endless.len();
+        assert_eq!(lines(100, &[&endless]), [Line::TooLong { length }]);
     }
 
     #[test]

@@ -24,10 +24,9 @@ impl Session {
             return after;
         }
         // Observed: 8.17.1.9 believes the protocol even of a hello it refuses.
-        let protocol: &'static [u8] = match (verb == b"EHLO", self.is_secure()) {
-            (true, true) => b"ESMTPS",
-            (true, false) => b"ESMTP",
-            (false, _) => b"SMTP",
+        let protocol: &'static [u8] = match verb {
+            b"EHLO" => self.esmtp_protocol(),
+            _ => b"SMTP",
         };
         self.protocol = protocol;
         let takes_all = self.mta.config.options.receiving.allow_bogus_helo;
@@ -135,6 +134,7 @@ impl Session {
             .map(|minimum| (!minimum.is_zero()).then_some(minimum.as_secs()));
         let mut offer = self.features.extensions(size, deliver_by);
         offer.start_tls = self.offers_tls();
+        offer.auth = self.offered_mechanisms();
         offer.smtp_utf8 = receiving.smtp_utf8;
         (offer.chunking, offer.binary_mime) = (receiving.chunking, receiving.chunking);
         offer.lines()

@@ -63,7 +63,7 @@ impl Session {
         self.set_sender(&address, &given, call)?;
         self.transaction.owes_sender_line = true;
         self.warn_of_other_user();
-        self.take_mail_parameters(path.parameters)?;
+        self.take_mail_parameters(path.parameters, call)?;
         if path.address.starts_with(b"(") {
             // There is no address to ask about (observed: 8.17.1.9).
             return Ok(address);
@@ -86,7 +86,7 @@ impl Session {
         if self.transaction.is_open {
             return Err(Reply::of("503 5.5.0 Sender already specified"));
         }
-        if self.features.requires_auth {
+        if self.features.requires_auth && !self.is_authenticated {
             return Err(Reply::of("530 5.7.0 Authentication required"));
         }
         Ok(())
@@ -235,7 +235,11 @@ impl Session {
         Ok(())
     }
 
-    pub(in super::super) fn take_mail_parameters(&mut self, text: &[u8]) -> Result<(), Reply> {
+    pub(in super::super) fn take_mail_parameters(
+        &mut self,
+        text: &[u8],
+        call: &mut Call<'_>,
+    ) -> Result<(), Reply> {
         let policy = self.parameter_policy();
         // Observed: 8.17.1.9 keeps all parameters of a refused MAIL but this one.
         self.transaction.parameters.size = None;
@@ -249,6 +253,7 @@ impl Session {
             }
         }
         self.apply_mail_parameters();
+        self.take_author(call);
         result?;
         self.has_room()
     }
@@ -296,15 +301,20 @@ impl Session {
             macros.set_text(MacroId::DSN_ENVID, &envid);
             envelope.dsn.envid = Some(envid);
         }
-        if let Some(auth) = parameters.auth {
-            // Nobody who has not proved who he is may say who sent it.
-            envelope.auth_sender = Some(if auth.is_empty() {
-                auth
-            } else {
-                b"<>".to_vec()
-            });
-        }
         envelope.deliver_by = parameters.deliver_by;
+    }
+
+    /// Takes who the client says has sent it; trust_auth says whether to believe that.
+    fn take_author(&mut self, call: &mut Call<'_>) {
+        let Some(given) = self.transaction.parameters.auth.clone() else {
+            return;
+        };
+        // In xtext as given: rules compare it with `${auth_authen}`. Observed: 8.17.1.9.
+        let macros = &mut self.envelope.macros;
+        macros.set_text(MacroId::AUTH_AUTHOR, &given);
+        let is_believed = given.is_empty() || given == b"<>" || self.trusts_author(&given, call);
+        let believed = if is_believed { given } else { b"<>".to_vec() };
+        self.envelope.auth_sender = Some(believed);
     }
 
     pub(in super::super) fn parameter_policy(&self) -> ParameterPolicy {

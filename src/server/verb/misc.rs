@@ -1,4 +1,4 @@
-//! NOOP, RSET, QUIT, VERB, AUTH, and verbs nobody knows.
+//! NOOP, RSET, QUIT, VERB, and verbs nobody knows.
 
 use super::super::guard::Counted;
 use super::super::session::{Call, Flow, Session};
@@ -54,12 +54,6 @@ impl Session {
         self.say(call, &wording::reply(&text));
         self.log_unsent_recipients("aborted by sender");
         Flow::Close
-    }
-
-    /// Answers AUTH: no mechanism is offered.
-    pub(super) fn auth(&mut self, call: &mut Call<'_>) -> Flow {
-        self.say_text(call, "503 5.3.3 AUTH not available");
-        Flow::Next
     }
 
     /// Answers SEND, SAML, SOML and TURN.

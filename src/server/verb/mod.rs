@@ -1,5 +1,6 @@
 //! The verbs, one file per family, and the way from a command line to its verb.
 
+mod auth;
 mod bdat;
 mod data;
 mod etrn;
@@ -44,7 +45,7 @@ impl Session {
             return self.cut_foreign(line, call);
         }
         if self.mta.log.is_on(LEVEL_DIALOGUE) {
-            let line = escape_for_display(command.line);
+            let line = escape_for_display(without_password(&command));
             self.log(LEVEL_DIALOGUE, Severity::Info, format_args!("<-- {line}"));
         }
         if let Some(flow) = self.refuse_if_refused(&command, call) {
@@ -144,7 +145,7 @@ impl Session {
             Verb::Verb => self.verbose(command, call),
             Verb::Quit => self.quit(call),
             Verb::StartTls => self.start_tls(argument, call),
-            Verb::Auth => self.auth(call),
+            Verb::Auth => self.auth(argument, call),
             Verb::NotImplemented => self.not_implemented(command, call),
             Verb::Bdat | Verb::Unknown | Verb::Foreign => self.unknown(command, call),
         }
@@ -260,6 +261,18 @@ impl Session {
             }
         }
     }
+}
+
+/// A command as the log may have it: what follows the mechanism of AUTH is a password.
+fn without_password<'a>(command: &Command<'a>) -> &'a [u8] {
+    if command.verb != Verb::Auth {
+        return command.line;
+    }
+    let is_blank = |octet: &u8| octet.is_ascii_whitespace();
+    let argument = command.argument;
+    let secret = argument.iter().position(is_blank).unwrap_or(argument.len());
+    let shown = command.line.len().saturating_sub(argument.len() - secret);
+    command.line.get(..shown).unwrap_or(b"AUTH")
 }
 
 /// How long a command takes at least while the machine is busy. Observed: 8.17.1.9.
