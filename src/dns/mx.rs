@@ -8,6 +8,8 @@
 //! Entry point: [`mail_exchangers`]. Source: RFC 5321 section 5.1, RFC 7505
 //! (null MX), guide 4.11, observed: 8.17.1.9.
 
+use std::net::IpAddr;
+
 use crate::dns::resolver::{Patience, RecordData, RecordType, ResolveFailure, Resolver};
 
 /// Most exchangers of one domain that are used.
@@ -129,7 +131,11 @@ fn fallbacks(resolver: &dyn Resolver, rules: &MxRules<'_>) -> Vec<Exchanger> {
     }
     let found = split_list(rules.fallback, b':')
         .into_iter()
-        .filter_map(|member| exchangers_of(resolver, member, rules).ok());
+        .filter_map(|member| match member.starts_with(b"[") {
+            // Observed: 8.17.1.9 leaves a fallback as it is written.
+            true => Some(host_itself(member.to_vec())),
+            false => exchangers_of(resolver, member, rules).ok(),
+        });
     found
         .flat_map(|list| list.exchangers)
         .map(|exchanger| Exchanger {
@@ -146,13 +152,37 @@ fn exchangers_of(
     rules: &MxRules<'_>,
 ) -> Result<MxList, MxFailure> {
     // Where the service switch names no name servers there are no exchangers to be found.
-    if host.starts_with(b"[") || !resolver.uses_name_servers() {
+    if host.starts_with(b"[") {
+        return Ok(host_itself(without_brackets(resolver, host, rules)));
+    }
+    if !resolver.uses_name_servers() {
         return Ok(host_itself(host.to_vec()));
     }
     match resolver.search(host, RecordType::Mx, rules.patience) {
         Ok(answer) => from_records(resolver, host, answer.of_type(RecordType::Mx), rules),
         Err(temporary @ ResolveFailure::Temporary(_)) => Err(MxFailure::Lookup(temporary)),
         Err(failure) => without_records(resolver, host, failure, rules),
+    }
+}
+
+/// A name in brackets asks for no exchangers; the host is known by its canonical name, if it has
+/// one. Addresses keep their brackets. Observed: 8.17.1.9.
+fn without_brackets(resolver: &dyn Resolver, host: &[u8], rules: &MxRules<'_>) -> Vec<u8> {
+    let inner = host.strip_prefix(b"[");
+    let Some(inner) = inner.and_then(|inner| inner.strip_suffix(b"]")) else {
+        return host.to_vec();
+    };
+    let text = std::str::from_utf8(inner).unwrap_or("");
+    let is_address = text.parse::<IpAddr>().is_ok()
+        || text
+            .get(..5)
+            .is_some_and(|tag| tag.eq_ignore_ascii_case("ipv6:"));
+    if is_address {
+        return host.to_vec();
+    }
+    match resolver.canonical_name(inner, rules.patience) {
+        Ok(canonical) => [canonical.name.as_slice(), b"."].concat(),
+        Err(_) => host.to_vec(),
     }
 }
 
@@ -347,6 +377,9 @@ mod tests {
             ("nick.test", "plain.test."),
             ("text.test", "text.test"),
             ("[192.0.2.9]", "[192.0.2.9]"),
+            ("[no.test]", "[no.test]"),
+            ("[plain.test]", "plain.test."),
+            ("[Nick.Test.]", "plain.test."),
             ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
         ] {
             assert_eq!(hosts(domain, &plain).unwrap(), [host], "{domain}");
