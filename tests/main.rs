@@ -96,6 +96,7 @@ scenarios! {
     ports_of_all_families_bs_and_the_control_socket_are_as_known: "listeners";
     a_port_of_proxies_believes_their_headers_and_nobody_elses: "proxies";
     clients_begin_tls_and_their_certificates_are_known: "tls_server";
+    servers_are_talked_to_through_tls_as_rules_allow: "tls_client";
     the_clients_machine_is_asked_who_talks_to_us: "ident";
     every_limit_on_clients_holds_for_many_at_once_and_lets_go: "limits_under_load";
     binary_mail_goes_in_chunks_or_in_lines: "chunks";

@@ -48,6 +48,8 @@ pub struct Outcome {
     pub during: Option<Phase>,
     /// How the connection ended before its time; `lost` words it.
     pub loss: Option<Lost>,
+    /// The TLS handshake failed.
+    pub is_tls_failure: bool,
 }
 
 /// Where in the dialogue a reply was given.
@@ -138,6 +140,7 @@ impl Outcome {
             last_words: None,
             during: None,
             loss: None,
+            is_tls_failure: false,
         }
     }
 

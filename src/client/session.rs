@@ -13,6 +13,8 @@ use crate::client::answer::Answer;
 use crate::client::dialogue::Dialogue;
 use crate::client::mail_command::{Fitted, MailCommand};
 use crate::client::outcome::{Lost, Outcome, Phase, status};
+use crate::client::rules::{Security, Server};
+use crate::client::secure::{self, Attempt, TlsUse};
 use crate::client::stream::Stream;
 use crate::client::transaction::Transaction;
 use crate::client::witness::Witness;
@@ -54,6 +56,8 @@ pub struct Manners {
     pub end_of_line: Vec<u8>,
     /// How long to wait for each reply.
     pub timeouts: Timeouts,
+    /// When TLS is used.
+    pub tls: TlsUse,
 }
 
 /// Why MAIL did not lead on.
@@ -77,6 +81,10 @@ pub struct Ready {
     pub(super) messages: u32,
     /// A RSET must be sent before the next message.
     pub(super) needs_reset: bool,
+    /// Whom the session is with.
+    pub(super) server: Server,
+    /// What protects it.
+    security: Security,
 }
 
 impl Ready {
@@ -111,14 +119,49 @@ impl Ready {
             let _ = dialogue.quit(timeouts.quit, witness);
             return Err(Box::new(outcome));
         }
-        let mut offers = Extensions::default();
-        if esmtp {
-            for line in hello.lines.iter().skip(1) {
-                offers.add_line(line);
+        let mut offers = offers_of(esmtp.then_some(&hello));
+        let server = Server {
+            name: host.strip_suffix(b".").unwrap_or(host).to_vec(),
+            address: dialogue.stream().peer_address(),
+        };
+        let is_offered = offers.start_tls;
+        let security = match secure::secure(&mut dialogue, &server, is_offered, manners, witness) {
+            Attempt::Done(security) => security,
+            Attempt::Broken(outcome) => {
+                dialogue.abandon(timeouts.quit);
+                return Err(outcome);
             }
+        };
+        if let Some(outcome) = secure::refusal(&server, &security, witness) {
+            match security {
+                Security::Clear("SOFTWARE") => drop(dialogue.abandon(timeouts.quit)),
+                _ => drop(dialogue.quit(timeouts.quit, witness)),
+            }
+            return Err(Box::new(outcome));
+        }
+        match &security {
+            Security::Tls(_) => match greet_again(&mut dialogue, manners, witness) {
+                Ok(hello) => offers = offers_of(Some(&hello)),
+                Err(Unmet::Lost(outcome)) => {
+                    dialogue.abandon(timeouts.quit);
+                    return Err(outcome);
+                }
+                Err(Unmet::Refused(outcome)) => {
+                    let _ = dialogue.quit(timeouts.quit, witness);
+                    return Err(outcome);
+                }
+            },
+            Security::Clear("SOFTWARE") => {
+                // Nobody minds, but nothing can be said any more.
+                dialogue.abandon(timeouts.quit);
+                return Err(Box::new(Outcome::lost(Phase::Greeting, Lost::Reset, host)));
+            }
+            Security::Clear(_) => {}
         }
         dialogue.expect_enhanced_codes(offers.enhanced_status_codes);
         Ok(Ready {
+            server,
+            security,
             dialogue,
             offers,
             protocol: manners.protocol,
@@ -217,6 +260,9 @@ impl Ready {
         witness: &mut dyn Witness,
     ) -> Result<Transaction, Box<Refusal>> {
         self.dialogue.introduce_again();
+        if let Some(rules) = witness.rules() {
+            rules.know(&self.server, &self.security);
+        }
         let refused = |ready, outcome| {
             Box::new(Refusal {
                 ready,
@@ -349,6 +395,31 @@ fn meet(
     let hello = say(dialogue, b"HELO ", timeouts.helo, manners, witness)?;
     accept_hello(&hello, dialogue)?;
     Ok((false, hello))
+}
+
+/// EHLO, or LHLO, once more: what was offered in the clear counts for nothing (RFC 3207).
+fn greet_again(
+    dialogue: &mut Dialogue,
+    manners: &Manners,
+    witness: &mut dyn Witness,
+) -> Result<Answer, Unmet> {
+    let timeouts = &manners.timeouts;
+    let (verb, wait): (&[u8], _) = match manners.protocol {
+        Protocol::Lmtp => (b"LHLO ", timeouts.lhlo),
+        Protocol::Smtp => (b"EHLO ", timeouts.helo),
+    };
+    let hello = say(dialogue, verb, wait, manners, witness)?;
+    accept_hello(&hello, dialogue)?;
+    Ok(hello)
+}
+
+/// What a server offers in its reply to EHLO.
+fn offers_of(hello: Option<&Answer>) -> Extensions {
+    let mut offers = Extensions::default();
+    for line in hello.iter().flat_map(|hello| hello.lines.iter().skip(1)) {
+        offers.add_line(line);
+    }
+    offers
 }
 
 fn hear(

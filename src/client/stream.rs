@@ -11,8 +11,10 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::crowd::Place;
+use crate::sys::host::error_text;
 use crate::sys::socket::{self, Readiness};
 use crate::sys::spawn::{Ended, Running};
+use crate::tls::{Channel, Failure, Received};
 
 /// Longest line kept, in octets; the rest of a longer one is dropped.
 const MAX_LINE: usize = 2_048;
@@ -94,9 +96,32 @@ impl Transport {
     }
 }
 
+/// Why a handshake came to nothing.
+#[derive(Debug)]
+pub enum HandshakeFault {
+    /// The deadline came first.
+    TimedOut,
+    /// The server broke the protocol or closed.
+    Protocol(Failure),
+}
+
+impl From<io::Error> for HandshakeFault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => HandshakeFault::TimedOut,
+            io::ErrorKind::UnexpectedEof => HandshakeFault::Protocol(Failure::closed()),
+            _ => HandshakeFault::Protocol(Failure::other(error_text(&error))),
+        }
+    }
+}
+
 /// A transport with a buffer of what was read too far.
 pub struct Stream {
     transport: Transport,
+    /// TLS on top of the transport.
+    channel: Option<Box<Channel>>,
+    /// The server said through TLS that it has no more to say.
+    is_at_end: bool,
     buffer: Vec<u8>,
     /// Where the unread part of the buffer begins.
     start: usize,
@@ -113,6 +138,8 @@ impl Stream {
         }
         Stream {
             transport,
+            channel: None,
+            is_at_end: false,
             buffer: Vec::new(),
             start: 0,
             place: None,
@@ -140,11 +167,57 @@ impl Stream {
         }
     }
 
+    /// The TLS on top of the transport.
+    pub fn channel(&self) -> Option<&Channel> {
+        self.channel.as_deref()
+    }
+
+    /// Puts TLS on top of the transport; what was read in the clear before is thrown away.
+    ///
+    /// # Errors
+    /// The stream is of no use then.
+    pub fn begin_tls(&mut self, channel: Channel, deadline: Instant) -> Result<(), HandshakeFault> {
+        self.buffer.clear();
+        self.start = 0;
+        self.channel = Some(Box::new(channel));
+        loop {
+            self.send_sealed(deadline)?;
+            if self.channel.as_ref().is_none_or(|it| !it.is_handshaking()) {
+                return Ok(());
+            }
+            let octets = self.read_raw(deadline)?;
+            let Some(channel) = &mut self.channel else {
+                return Ok(());
+            };
+            if let Err(failure) = channel.receive(&octets, &mut self.buffer) {
+                // The server may want to know why.
+                let _ = self.send_sealed(deadline);
+                return Err(HandshakeFault::Protocol(failure));
+            }
+        }
+    }
+
+    fn send_sealed(&mut self, deadline: Instant) -> io::Result<()> {
+        let mut octets = Vec::new();
+        if let Some(channel) = &mut self.channel {
+            channel.take_output(&mut octets);
+        }
+        self.write_raw(&octets, deadline)
+    }
+
     /// Writes everything before the deadline.
     ///
     /// # Errors
     /// `TimedOut` at the deadline, otherwise what the system says.
     pub fn write_all(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
+        let Some(channel) = &mut self.channel else {
+            return self.write_raw(octets, deadline);
+        };
+        channel.seal(octets);
+        self.send_sealed(deadline)
+    }
+
+    fn write_raw(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
         let mut rest = octets;
         while !rest.is_empty() {
             let left = deadline
@@ -206,7 +279,38 @@ impl Stream {
         }
     }
 
+    /// Reads until there is something; gives the number of octets that came.
     fn fill(&mut self, deadline: Instant) -> io::Result<usize> {
+        loop {
+            if self.is_at_end {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let octets = self.read_raw(deadline)?;
+            let before = self.buffer.len();
+            self.take_in(&octets)?;
+            if self.buffer.len() > before {
+                return Ok(octets.len());
+            }
+        }
+    }
+
+    /// Puts octets of the transport into the buffer, through TLS if there is some.
+    fn take_in(&mut self, octets: &[u8]) -> io::Result<()> {
+        let Some(channel) = &mut self.channel else {
+            self.buffer.extend_from_slice(octets);
+            return Ok(());
+        };
+        match channel.receive(octets, &mut self.buffer) {
+            Ok(Received::Open) => Ok(()),
+            Ok(Received::Closed) => {
+                self.is_at_end = true;
+                Ok(())
+            }
+            Err(failure) => Err(io::Error::other(failure.detail)),
+        }
+    }
+
+    fn read_raw(&mut self, deadline: Instant) -> io::Result<Vec<u8>> {
         if !socket::wait_ready(self.transport.read_end(), Readiness::Read, Some(deadline))? {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -214,11 +318,7 @@ impl Stream {
         loop {
             match self.transport.read_some(&mut octets) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
-                    self.buffer
-                        .extend_from_slice(octets.get(..count).unwrap_or_default());
-                    return Ok(count);
-                }
+                Ok(count) => return Ok(octets.get(..count).unwrap_or_default().to_vec()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -226,18 +326,34 @@ impl Stream {
     }
 
     /// Says whether the server has said or closed something nobody asked for.
-    pub fn has_pending_input(&self) -> bool {
-        self.start < self.buffer.len()
-            || socket::wait_ready(
-                self.transport.read_end(),
-                Readiness::Read,
-                Some(Instant::now()),
-            )
-            .unwrap_or(true)
+    pub fn has_pending_input(&mut self) -> bool {
+        loop {
+            if self.start < self.buffer.len() || self.is_at_end {
+                return true;
+            }
+            let now = Instant::now();
+            let is_ready =
+                socket::wait_ready(self.transport.read_end(), Readiness::Read, Some(now));
+            match is_ready {
+                Ok(false) => return false,
+                // TLS has messages of its own, which say nothing to us.
+                Ok(true) if self.channel.is_some() => {}
+                Ok(true) | Err(_) => return true,
+            }
+            let taken = self.read_raw(now).and_then(|octets| self.take_in(&octets));
+            if taken.is_err() {
+                return true;
+            }
+        }
     }
 
     /// Closes; a program gets until the deadline to end by itself. Gives its exit number if not 0.
-    pub fn close(self, deadline: Instant) -> Option<i32> {
+    pub fn close(mut self, deadline: Instant) -> Option<i32> {
+        if let Some(channel) = &mut self.channel {
+            channel.close();
+            // A server that is gone already misses nothing.
+            let _ = self.send_sealed(deadline);
+        }
         let Transport::Program(pipes) = self.transport else {
             return None;
         };

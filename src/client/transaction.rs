@@ -16,6 +16,7 @@ use crate::client::chunks::{ChunkFault, ChunkSink};
 use crate::client::dialogue::{deadline_in, lost_by};
 use crate::client::mail_command::{Addresses, Conversion, needs_utf8, without_utf8};
 use crate::client::outcome::{Lost, Outcome, Phase, status};
+use crate::client::secure;
 use crate::client::session::{Protocol, Ready, log_protocol_error};
 use crate::client::stream::Stream;
 use crate::client::witness::Witness;
@@ -95,8 +96,6 @@ impl Transaction {
         write_message: &mut MessageWriter<'_>,
         witness: &mut dyn Witness,
     ) -> Finished {
-        let is_chunked = self.conversion == Conversion::Binary;
-        let pipelined = self.ready.offers.pipelining && !is_chunked;
         self.ready.dialogue.phase("client RCPT");
         let mut progress = Progress::default();
         if self.addresses == Addresses::Ascii {
@@ -108,6 +107,58 @@ impl Transaction {
             let (places, recipients): (Vec<usize>, Vec<RcptCommand>) = fit.into_iter().unzip();
             return self.deliver(&places, &recipients, write_message, witness);
         }
+        let allowed = self.allowed_recipients(places, recipients, &mut progress, witness);
+        if allowed.len() < recipients.len() {
+            if allowed.is_empty() {
+                return self.reset(None, progress, false, witness);
+            }
+            let (places, recipients): (Vec<usize>, Vec<RcptCommand>) = allowed.into_iter().unzip();
+            return self.name_and_send(&places, &recipients, progress, write_message, witness);
+        }
+        self.name_and_send(places, recipients, progress, write_message, witness)
+    }
+
+    /// Leaves out recipients whom the configuration does not want named here; they are settled.
+    fn allowed_recipients(
+        &self,
+        places: &[usize],
+        recipients: &[RcptCommand],
+        progress: &mut Progress,
+        witness: &mut dyn Witness,
+    ) -> Vec<(usize, RcptCommand)> {
+        let host = self.host();
+        let mut allowed = Vec::new();
+        for (place, recipient) in places.iter().zip(recipients) {
+            let refusal = witness
+                .rules()
+                .and_then(|rules| rules.refusal_of_recipient(&host, *place));
+            let Some(reply) = refusal else {
+                allowed.push((*place, recipient.clone()));
+                continue;
+            };
+            let mut outcome = secure::outcome_of(&reply);
+            if outcome.is_temporary() {
+                // Observed: 8.17.1.9 has the reason for the queue alone.
+                outcome.logged = status(4, 2, 0);
+                outcome.message = Some(reply.text().to_vec());
+                progress.deferred.push(*place);
+            }
+            outcome.is_personal = true;
+            witness.settled(&[*place], &outcome);
+        }
+        allowed
+    }
+
+    fn name_and_send(
+        mut self,
+        places: &[usize],
+        recipients: &[RcptCommand],
+        mut progress: Progress,
+        write_message: &mut MessageWriter<'_>,
+        witness: &mut dyn Witness,
+    ) -> Finished {
+        let is_chunked = self.conversion == Conversion::Binary;
+        let pipelined = self.ready.offers.pipelining && !is_chunked;
         if pipelined {
             for recipient in recipients {
                 let command = self.rcpt_command(recipient);

@@ -5,6 +5,7 @@
 //! things happen, because bounces and `-v` output show that order.
 
 use crate::client::outcome::Outcome;
+use crate::client::rules::Rules;
 use crate::logging::traffic::TrafficLog;
 
 /// Takes part in a session without touching it.
@@ -30,6 +31,11 @@ pub trait Witness {
 
     /// Logs something worth noting, such as a server that does not answer.
     fn notice(&mut self, text: &[u8]);
+
+    /// Lends what the configuration says about the session; `None` asks nobody.
+    fn rules(&mut self) -> Option<&mut dyn Rules> {
+        None
+    }
 
     /// Notes a loss that is what went wrong with the message, unless something did before.
     fn trouble(&mut self, text: &[u8]) {

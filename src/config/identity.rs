@@ -25,6 +25,9 @@ pub const FEATURES: &[&str] = &[
     "PIPELINING",
     "SCANF",
     "SOCKETMAP",
+    "STARTTLS",
+    "TLS_EC",
+    "TLS_VRFY_PER_CTX",
     "USERDB",
 ];
 
@@ -239,7 +242,8 @@ mod tests {
             "\n Compiled with: DNSMAP IPV6_FULL\n",
             "\n\t\tLOG MAP_REGEX MATCHGECOS MAXDAEMONS=64\n",
             "\n\t\tMIME7TO8 MIME8TO7 NAMED_BIND NETINET NETINET6 NETUNIX NEWDB=5.3\n",
-            "\n\t\tPIPELINING SCANF SOCKETMAP\n",
+            "\n\t\tPIPELINING SCANF SOCKETMAP STARTTLS\n",
+            "\n\t\tTLS_EC TLS_VRFY_PER_CTX USERDB\n",
             "\n\t\tSM_CONF_STDDEF_H SM_CONF_SYS_CDEFS_H SM_CONF_UID_GID\n",
         ] {
             assert!(text.contains(line), "{line:?}");

@@ -36,6 +36,7 @@ use super::output::{Conversion, Outgoing, OutputForm, write_message};
 use super::plan::Transaction;
 use super::program::{self, Call as ProgramCall};
 use super::response::status_of_exit;
+use super::session_rules::SessionRules;
 
 /// The transaction in hand and everything computed for it.
 struct Attempt<'a> {
@@ -389,7 +390,7 @@ impl<'a> Attempt<'a> {
 
     fn to_network(
         &self,
-        ledger: &mut Ledger<'_>,
+        ledger: &mut Ledger<'a>,
         buffers: &mut RewriteWorkspace,
         memory: &mut crate::mta::Memory,
     ) {
@@ -397,6 +398,9 @@ impl<'a> Attempt<'a> {
         self.trace_argv(&argv);
         let own_name = self.mta.config.expanded_macro(MacroId::J);
         let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
+        let macros = self.macros.clone();
+        let rules = SessionRules::new(self.mta, self.envelope, &recipients, macros);
+        ledger.ask(Box::new(rules));
         let is_ourselves = |name: &[u8]| self.is_ourselves(name);
         let call = self.network_call(&argv, &own_name, &mail, &recipients, &is_ourselves);
         let mut writer = |out: &mut dyn Write, wanted: crate::client::Conversion| {

@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use crate::client::{Outcome, Witness};
+use crate::client::{Outcome, Rules, Witness};
 use crate::envelope::receipt::{Receipt, receipt_of};
 use crate::envelope::{DeliveryStatus, Envelope, EnvelopeFlags, RecipientState};
 use crate::logging::narrator::Narrator;
@@ -42,6 +42,7 @@ pub struct Ledger<'a> {
     clock: &'a dyn Clock,
     began: Instant,
     relay: Option<Vec<u8>>,
+    rules: Option<Box<dyn Rules + 'a>>,
     result: Result,
 }
 
@@ -127,6 +128,7 @@ impl<'a> Ledger<'a> {
             clock: listeners.clock,
             began,
             relay: None,
+            rules: None,
             result: Result::default(),
         }
     }
@@ -134,6 +136,11 @@ impl<'a> Ledger<'a> {
     /// Closes the books.
     pub fn close(self) -> Result {
         self.result
+    }
+
+    /// Lets sessions ask what the configuration says about them.
+    pub fn ask(&mut self, rules: Box<dyn Rules + 'a>) {
+        self.rules = Some(rules);
     }
 
     /// Keeps the body out of reports.
@@ -309,6 +316,13 @@ impl Witness for Ledger<'_> {
         let id = self.envelope.id_for_log();
         self.log
             .syslog(1, Severity::Critical, Some(id), format_args!("{shown}"));
+    }
+
+    fn rules(&mut self) -> Option<&mut dyn Rules> {
+        match &mut self.rules {
+            Some(rules) => Some(rules.as_mut()),
+            None => None,
+        }
     }
 
     fn notice(&mut self, text: &[u8]) {

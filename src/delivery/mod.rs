@@ -12,6 +12,7 @@
 //! - `header_view`: header rewriting with the real rulesets;
 //! - `mime_limits`: MIME fields cut to their limits;
 //! - `exchangers`, `network`, `network_call`, `host_knowledge`: the next host, by SMTP or LMTP;
+//! - `session_rules`: what rulesets say about a session with the next host;
 //! - `dead_letter`: failures of a user who waits for the program;
 //! - `record`: the `to=` lines of the log.
 
@@ -40,3 +41,4 @@ pub mod reports;
 pub mod response;
 pub mod revive;
 pub mod run;
+mod session_rules;

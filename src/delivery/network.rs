@@ -22,13 +22,13 @@ use super::exchangers::{Asking, exchangers};
 use super::host_knowledge::{self, Busy};
 pub use super::network_call::Call;
 use super::network_call::{
-    dial_delay, each_connect, interface_name, manners, patience, port_of, source_of,
+    dial_delay, each_connect, interface_name, manners, patience, port_of, source_of, tls_use,
 };
 use crate::client::connect::{self, Patient};
 use crate::client::outcome::{Phase, status};
 use crate::client::{
-    Finished, Manners, MessageWriter, Outcome, Place, RcptCommand, Ready, Stream, Transport,
-    Witness,
+    Finished, Manners, MessageWriter, Outcome, Place, RcptCommand, Ready, Rules, Stream, TlsUse,
+    Transport, Witness,
 };
 use crate::dns::mx::{MxFailure, MxList};
 use crate::logging::traffic::TrafficLog;
@@ -203,6 +203,9 @@ impl Witness for Told<'_> {
     }
     fn problem(&mut self, text: &[u8]) {
         self.witness.problem(text);
+    }
+    fn rules(&mut self) -> Option<&mut dyn Rules> {
+        self.witness.rules()
     }
     fn notice(&mut self, text: &[u8]) {
         self.witness.notice(text);
@@ -451,10 +454,28 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         self.witness.message(&text);
     }
 
+    /// Connects; without TLS if a handshake failed and TLSFallbacktoClear allows it.
     fn connect(
         &mut self,
         target: &Target,
         place: Place,
+    ) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
+        let first = self.connect_with(target, place, None);
+        let falls_back = self.call.options.security.tls_fallback_to_clear;
+        match first {
+            Err(unreached) if unreached.outcome.is_tls_failure && falls_back => {
+                let place = self.place(target)?;
+                self.connect_with(target, place, Some(TlsUse::NotAgain))
+            }
+            other => other,
+        }
+    }
+
+    fn connect_with(
+        &mut self,
+        target: &Target,
+        place: Place,
+        tls: Option<TlsUse>,
     ) -> Result<(Ready, Option<IpAddr>), Box<Unreached>> {
         self.announce(target);
         let call = self.call;
@@ -483,6 +504,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
                 if let Some(name) = interface_name(call, &address, &stream) {
                     manners.helo_name = name;
                 }
+                manners.tls = tls.unwrap_or_else(|| tls_use(call, &address));
                 let stream = Stream::new(Transport::Tcp(stream)).holding(place);
                 let ready = self.open(target, stream, Some(address), &manners)?;
                 Ok((ready, Some(address)))

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{Crowd, Esmtp, MailCommand, Manners, Protocol, RcptCommand};
+use crate::client::{Crowd, Esmtp, MailCommand, Manners, Protocol, RcptCommand, TlsUse};
 use crate::config::options::Options;
 use crate::config::options::daemon_port::{ClientPort, PortFamily};
 use crate::dns::{Patience, Resolver};
@@ -103,6 +103,7 @@ pub(super) fn manners(call: &Call<'_>) -> Manners {
             .then(|| call.own_name.to_vec()),
         end_of_line: mailer.end_of_line.clone(),
         timeouts: call.options.timeouts.clone(),
+        tls: TlsUse::IfOffered,
     }
 }
 
@@ -124,6 +125,14 @@ pub(super) fn interface_name(
     let ip = stream.local_addr().ok()?.ip();
     let name = call.resolver.reverse(ip, Patience::Normal).ok()?;
     (name.contains(&b'.') && !name.contains(&b'[')).then_some(name)
+}
+
+/// When TLS is used with a server at `to` (modifier S of ClientPortOptions).
+pub(super) fn tls_use(call: &Call<'_>, to: &IpAddr) -> TlsUse {
+    match client_port(call, to) {
+        Some(port) if port.modifiers.contains(&b'S') => TlsUse::Never,
+        Some(_) | None => TlsUse::IfOffered,
+    }
 }
 
 fn client_port<'a>(call: &'a Call<'_>, to: &IpAddr) -> Option<&'a ClientPort> {

@@ -38,6 +38,14 @@ impl Failure {
         }
     }
 
+    /// Something that is no fault of the protocol.
+    pub fn other(text: String) -> Self {
+        Failure {
+            reason: text.clone(),
+            detail: text,
+        }
+    }
+
     fn of(error: &Error) -> Self {
         let reason = match error {
             Error::InvalidMessage(

@@ -87,8 +87,9 @@ impl Facts {
     }
 
     /// Sets the macros of the connection.
+    ///
+    /// What an earlier connection left is for the caller to take away: see [`clear_macros`].
     pub fn set_macros(&self, macros: &mut MacroTable) {
-        clear_macros(macros);
         macros.set_text(MacroId::VERIFY, self.verdict.word().as_bytes());
         macros.set_text(MacroId::TLS_VERSION, self.version.as_bytes());
         macros.set_text(MacroId::CIPHER, self.cipher.as_bytes());
@@ -161,6 +162,13 @@ fn in_macro(name: &Result<Vec<u8>, BadName>) -> Vec<u8> {
     match name {
         Ok(name) => encoded(name),
         Err(bad) => bad.in_macro().to_vec(),
+    }
+}
+
+/// Hides what tables behind this one may say about another connection.
+pub fn hide_macros(macros: &mut MacroTable) {
+    for id in ABOUT_TLS {
+        macros.set_text(*id, b"");
     }
 }
 

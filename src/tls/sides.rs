@@ -4,6 +4,7 @@
 //! as long as its configuration.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::ResolvesClientCert;
@@ -21,6 +22,9 @@ use super::lenient::Lenient;
 use super::settings::{Features, Settings};
 use super::{Channel, Line, Role, ciphers};
 use crate::config::options::security::Security;
+
+/// LogLevel from which it is told that a side is ready, and what it does without.
+const READY_LEVEL: u8 = 13;
 
 /// Both sides of one configuration, each made when it is first wanted.
 #[derive(Debug, Default)]
@@ -101,7 +105,10 @@ impl ServerSide {
             config.send_tls13_tickets = 0;
             Arc::new(config)
         };
-        lines.push(Line::info(13, "STARTTLS=server, init=1".to_owned()));
+        lines.push(Line::info(
+            READY_LEVEL,
+            "STARTTLS=server, init=1".to_owned(),
+        ));
         Some(ServerSide {
             asking: finished(asking),
             unasking: finished(unasking),
@@ -117,7 +124,11 @@ impl ServerSide {
 
     /// Makes the same side with what a ruleset wants for one connection.
     pub fn with(&self, features: &Features, lines: &mut Vec<Line>) -> Option<ServerSide> {
-        ServerSide::make(self.settings.with(features), lines)
+        let mut all = Vec::new();
+        let made = ServerSide::make(self.settings.with(features), &mut all);
+        // That it is ready was told when it was made first.
+        lines.extend(all.into_iter().filter(|line| line.level < READY_LEVEL));
+        made
     }
 
     /// Begins a connection; `asks` says whether a certificate is asked for.
@@ -156,7 +167,10 @@ impl ClientSide {
             .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = builder.with_client_cert_resolver(Arc::new(Choice(made.keys)));
         config.resumption = rustls::client::Resumption::disabled();
-        lines.push(Line::info(13, "STARTTLS=client, init=1".to_owned()));
+        lines.push(Line::info(
+            READY_LEVEL,
+            "STARTTLS=client, init=1".to_owned(),
+        ));
         Some(ClientSide {
             config: Arc::new(config),
             settings,
@@ -166,15 +180,23 @@ impl ClientSide {
 
     /// Makes the same side with what a ruleset wants for one connection.
     pub fn with(&self, features: &Features, lines: &mut Vec<Line>) -> Option<ClientSide> {
-        ClientSide::make(self.settings.with(features), lines)
+        let mut all = Vec::new();
+        let made = ClientSide::make(self.settings.with(features), &mut all);
+        // That it is ready was told when it was made first.
+        lines.extend(all.into_iter().filter(|line| line.level < READY_LEVEL));
+        made
     }
 
-    /// Begins a connection to a host.
+    /// Begins a connection to a host; its name is told unless it has none but its address.
     ///
     /// # Errors
     /// The settings cannot work together, for instance no cipher is left.
-    pub fn connect(&self, name: &ServerName<'static>) -> Result<Channel, String> {
-        ClientConnection::new(Arc::clone(&self.config), name.clone())
+    pub fn connect(&self, name: &[u8], address: Option<IpAddr>) -> Result<Channel, String> {
+        let named = std::str::from_utf8(name).ok();
+        let named = named.and_then(|name| ServerName::try_from(name.to_owned()).ok());
+        let address = address.unwrap_or(IpAddr::from([0; 4]));
+        let name = named.unwrap_or(ServerName::IpAddress(address.into()));
+        ClientConnection::new(Arc::clone(&self.config), name)
             .map(Channel::new)
             .map_err(|error| error.to_string())
     }
