@@ -32,13 +32,6 @@ fn literal(address: Ipv4Addr) -> Vec<u8> {
     format!("[{address}]").into_bytes()
 }
 
-/// Writes an IPv6 address without leaving zeros out.
-///
-/// Observed: 8.17.1.9, option UseCompressedIPv6Addresses off.
-pub fn full_ipv6(address: std::net::Ipv6Addr) -> String {
-    address.segments().map(|part| format!("{part:x}")).join(":")
-}
-
 /// Sets what is known before the first line: what this host is called, above all.
 pub fn set_defaults(
     config: &mut Config,
@@ -261,10 +254,5 @@ mod tests {
                 "{name}"
             );
         }
-    }
-
-    #[test]
-    fn ipv6_addresses_keep_their_zeros() {
-        assert_eq!(full_ipv6("::1".parse().unwrap()), "0:0:0:0:0:0:0:1");
     }
 }

@@ -37,6 +37,7 @@ use crate::smtp::ExitStatus;
 use crate::sys::file::path_of;
 use crate::sys::host::error_text;
 use crate::sys::socket;
+use crate::text::address::{Ipv6Form, address_text};
 
 /// The port of a mailer that names none.
 const SMTP_PORT: u16 = 25;
@@ -511,7 +512,9 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
             }
             Err(failed) => {
                 let reason = connect::reason(&failed.error, host);
-                let relay = relay(host, failed.address.filter(IpAddr::is_ipv4));
+                // Observed: an address of version 4 only.
+                let address = failed.address.filter(IpAddr::is_ipv4);
+                let relay = relay(host, address, call.options.running.ipv6_form);
                 let outcome = Outcome::not_connected(&reason, host);
                 let number = failed.error.raw_os_error().unwrap_or(0);
                 host_knowledge::store(call, target.name_for_status(), &outcome, number, None);
@@ -589,7 +592,7 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         if target.is_local {
             b"localhost".to_vec()
         } else {
-            relay(&target.host, address)
+            relay(&target.host, address, self.call.options.running.ipv6_form)
         }
     }
 
@@ -731,11 +734,10 @@ fn outcome_is_final(outcome: &Outcome) -> bool {
 }
 
 /// `relay=`: the host and its address in brackets.
-fn relay(host: &[u8], address: Option<IpAddr>) -> Vec<u8> {
+fn relay(host: &[u8], address: Option<IpAddr>, form: Ipv6Form) -> Vec<u8> {
     match address {
         None => host.to_vec(),
-        Some(IpAddr::V4(v4)) => [host, format!(" [{v4}]").as_bytes()].concat(),
-        Some(IpAddr::V6(v6)) => [host, format!(" [IPv6:{v6}]").as_bytes()].concat(),
+        Some(address) => [host, b" [", &address_text(address, form), b"]"].concat(),
     }
 }
 

@@ -9,7 +9,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::connection::{Client, ConnectionKind, address_text};
+use super::connection::{Client, ConnectionKind};
 use super::filters::Reception;
 use super::ident::{Progress, Query};
 use super::session::{Call, Interest, Session, Step};
@@ -20,6 +20,7 @@ use crate::envelope::Envelope;
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
 use crate::smtp::{Reply, Verdict};
+use crate::text::address::address_text;
 use crate::text::bytes::escape_for_display;
 use crate::token::Mark;
 
@@ -29,7 +30,11 @@ impl Session {
         if self.connection.port.is_some() {
             self.mta.counting.count(|all| all.connections_from += 1);
         }
-        self.client = Client::find(&self.connection, self.mta.resolver.as_ref());
+        self.client = Client::find(
+            &self.connection,
+            self.mta.resolver.as_ref(),
+            self.mta.config.options.running.ipv6_form,
+        );
         match self.begin_query() {
             Some(query) => self.state = State::Identifying(Box::new(query)),
             None => self.receive(call),
@@ -344,12 +349,13 @@ impl Session {
             PortFamily::Local => b"local",
         };
         self.macros.set_text(MacroId::DAEMON_FAMILY, family);
+        let form = self.mta.config.options.running.ipv6_form;
         let mut set = |id: MacroId, value: &[u8]| self.macros.set_text(id, value);
         if let Some(local) = self.connection.local {
             let ip = local.ip().to_canonical();
             set(
                 MacroId::DAEMON_ADDR,
-                &address_text(listening_address(port, ip)),
+                &address_text(listening_address(port, ip), form),
             );
             set(MacroId::DAEMON_PORT, local.port().to_string().as_bytes());
             self.set_interface_macros(ip);
@@ -368,16 +374,17 @@ impl Session {
 
     /// Sets `${if_name}` and its kin; of the loopback interface only the name is told.
     fn set_interface_macros(&mut self, ip: IpAddr) {
+        let text = address_text(ip, self.mta.config.options.running.ipv6_form);
         let name = self
             .mta
             .resolver
             .reverse(ip, crate::dns::Patience::Normal)
-            .unwrap_or_else(|_| [b"[", address_text(ip).as_slice(), b"]"].concat());
+            .unwrap_or_else(|_| [b"[", text.as_slice(), b"]"].concat());
         self.macros.set_text(MacroId::IF_NAME, &name);
         if !ip.is_loopback() {
             // The system's numbers of the families. Observed: 8.17.1.9.
             let family: &[u8] = if ip.is_ipv4() { b"2" } else { b"10" };
-            self.macros.set_text(MacroId::IF_ADDR, &address_text(ip));
+            self.macros.set_text(MacroId::IF_ADDR, &text);
             self.macros.set_text(MacroId::IF_FAMILY, family);
         }
     }

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::dns::{Patience, ResolveFailure, Resolver};
+use crate::text::address::{Ipv6Form, address_text};
 
 /// What a session talks over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,9 +124,9 @@ pub struct Client {
 
 impl Client {
     /// Finds out who is at the other end.
-    pub fn find(connection: &Connection, resolver: &dyn Resolver) -> Self {
+    pub fn find(connection: &Connection, resolver: &dyn Resolver, form: Ipv6Form) -> Self {
         match (&connection.kind, connection.peer) {
-            (ConnectionKind::Network, Some(peer)) => Self::of_address(peer.ip(), resolver),
+            (ConnectionKind::Network, Some(peer)) => Self::of_address(peer.ip(), resolver, form),
             (ConnectionKind::Pipe { user }, _) => {
                 // Observed: 8.17.1.9 writes an address of no family like this.
                 let local = Self::local(&[user.as_slice(), b"@localhost"].concat(), b"0");
@@ -156,9 +157,9 @@ impl Client {
         }
     }
 
-    fn of_address(ip: IpAddr, resolver: &dyn Resolver) -> Self {
+    fn of_address(ip: IpAddr, resolver: &dyn Resolver, form: Ipv6Form) -> Self {
         let ip = ip.to_canonical();
-        let address = address_text(ip);
+        let address = address_text(ip, form);
         let bracketed = [b"[", address.as_slice(), b"]"].concat();
         let unnamed = |check| Self {
             local_user: None,
@@ -206,22 +207,6 @@ fn check_name(name: &[u8], ip: IpAddr, resolver: &dyn Resolver) -> NameCheck {
     }
 }
 
-/// Writes an address as macros and the log show it.
-pub fn address_text(ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(address) => address.to_string().into_bytes(),
-        // Observed: 8.17.1.9 writes version 6 addresses uncompressed unless told otherwise.
-        IpAddr::V6(address) => {
-            let groups: Vec<_> = address
-                .segments()
-                .iter()
-                .map(|group| format!("{group:x}"))
-                .collect();
-            format!("IPv6:{}", groups.join(":")).into_bytes()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +215,11 @@ mod tests {
     fn client(resolver: &FixedResolver) -> Client {
         let peer = "127.0.1.8:4000".parse().expect("an address");
         let local = "127.0.0.1:25".parse().expect("an address");
-        Client::find(&Connection::network(peer, local, None), resolver)
+        Client::find(
+            &Connection::network(peer, local, None),
+            resolver,
+            Ipv6Form::Full,
+        )
     }
 
     fn pointing_to(name: &str) -> FixedResolver {
@@ -268,7 +257,11 @@ mod tests {
 
     #[test]
     fn a_pipe_is_its_user() {
-        let found = Client::find(&Connection::pipe("root"), &FixedResolver::new());
+        let found = Client::find(
+            &Connection::pipe("root"),
+            &FixedResolver::new(),
+            Ipv6Form::Full,
+        );
         assert_eq!(
             (found.shown, found.name),
             (b"root@localhost".to_vec(), b"localhost".to_vec())

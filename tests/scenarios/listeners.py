@@ -163,7 +163,7 @@ def control(stage, daemon):
     print("13 questions to the control socket, restart and shutdown")
 
 
-def served_by_inetd(family, address):
+def served_by_inetd(family, address, *flags):
     """Serves one connection as a super-server would: the socket is standard input and output."""
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -172,12 +172,12 @@ def served_by_inetd(family, address):
         client = socket.socket(family)
         client.connect(address)
         ours, _ = listener.accept()
-    return served_on(client, ours)
+    return served_on(client, ours, *flags)
 
 
-def served_on(client, ours):
+def served_on(client, ours, *flags):
     with ours:
-        child = subprocess.Popen(["sendmail", "-bs", "-Am"], stdin=ours, stdout=ours)
+        child = subprocess.Popen(["sendmail", "-bs", "-Am", *flags], stdin=ours, stdout=ours)
     with client:
         heard = talk(client)
     return heard, child.wait(20)
@@ -191,6 +191,8 @@ def descriptors(stage, seen):
              ["127.0.0.1", "localhost", "localhost", "", "*"], "localhost[127.0.0.1]"),
             ("inetd, IPv6", lambda: served_by_inetd(V6, ("::1", 2601)),
              [SIX, "ip6-localhost", "ip6-localhost", "", "*"], "ip6-localhost[%s]" % SIX),
+            ("inetd, IPv6 written short", lambda: served_by_inetd(V6, ("::1", 2602), "-OUseCompressedIPv6Addresses=True"),
+             ["IPv6:::1", "ip6-localhost", "ip6-localhost", "", "*"], "ip6-localhost[IPv6:::1]"),
             ("inetd, local socket", lambda: served_by_inetd(socket.AF_UNIX, "/tmp/inetd"),
              ["[UNIX:localhost]", "localhost", "localhost", "", "0"], "localhost[[UNIX:localhost]]"),
             ("socket pair", lambda: served_on(*socket.socketpair()),

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use crate::macros::Template;
+use crate::text::address::Ipv6Form;
 
 /// How errors of command-line mail are told (`ErrorMode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,8 +96,8 @@ pub struct Running {
     pub time_zone_spec: TimeZoneSpec,
     /// Act as the submission program (submit.cf).
     pub use_msp: bool,
-    /// Write IPv6 addresses short.
-    pub use_compressed_ipv6_addresses: bool,
+    /// How IPv6 addresses are written (`UseCompressedIPv6Addresses`).
+    pub ipv6_form: Ipv6Form,
     /// Specification LDAP maps begin with.
     pub ldap_default_spec: Option<Vec<u8>>,
 }
@@ -120,7 +121,7 @@ impl Default for Running {
             work_around_broken_aaaa: false,
             time_zone_spec: TimeZoneSpec::System,
             use_msp: false,
-            use_compressed_ipv6_addresses: false,
+            ipv6_form: Ipv6Form::Full,
             ldap_default_spec: None,
         }
     }

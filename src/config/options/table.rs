@@ -5,6 +5,7 @@
 //!
 //! Source: guide 5.6; observed: 8.17.1.9.
 
+use crate::text::address::Ipv6Form;
 use crate::text::interval::IntervalUnit::{Hours, Minutes, Seconds};
 
 use super::accounts::{account, default_group};
@@ -461,7 +462,10 @@ pub const OPTIONS: &[OptionSpec] = &[
         s.options.receiving.reject_nul = s.truth()
     }),
     option(0xec, "UseCompressedIPv6Addresses", |s| {
-        s.options.running.use_compressed_ipv6_addresses = s.truth();
+        s.options.running.ipv6_form = match s.truth() {
+            true => Ipv6Form::Compressed,
+            false => Ipv6Form::Full,
+        };
     }),
     option(0xed, "SSLEngine", |s| {
         s.options.security.ssl_engine = s.some_text()
