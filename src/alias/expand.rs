@@ -300,8 +300,10 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
                     refusal.listed_as.is_none() && refusal.exit == ExitStatus::Config;
                 if is_fault_of_rules {
                     self.summary.exit.get_or_insert(ExitStatus::Software);
+                    self.complain_of_rules(&refusal);
+                } else {
+                    self.complain(refusal.code, refusal.enhanced, &refusal.text);
                 }
-                self.complain(refusal.code, refusal.enhanced, &refusal.text);
                 // What rules are to blame for comes back under the name it was given.
                 if refusal.listed_as.is_none() && !is_fault_of_rules {
                     return None;

@@ -15,6 +15,15 @@ use crate::text::interval::format_interval;
 /// Longest alias or list line quoted in a message.
 const MAX_QUOTED_BYTES: usize = 203;
 
+/// Who is at fault.
+#[derive(Clone, Copy)]
+enum Blame {
+    /// Whoever gave the address.
+    Address,
+    /// Whoever wrote the rules.
+    Rules,
+}
+
 /// The debug category of everything told here.
 const CATEGORY: u8 = 27;
 
@@ -108,14 +117,30 @@ impl Expansion<'_, '_, '_> {
 
     /// Tells an error and notes it in the transcript.
     pub(super) fn complain(&mut self, code: u16, enhanced: EnhancedStatus, text: &[u8]) {
+        self.blame(Blame::Address, code, enhanced, text);
+    }
+
+    /// Tells an error of the configuration's.
+    pub(super) fn complain_of_rules(&mut self, refusal: &Refusal) {
+        self.blame(Blame::Rules, refusal.code, refusal.enhanced, &refusal.text);
+    }
+
+    fn blame(&mut self, whom: Blame, code: u16, enhanced: EnhancedStatus, text: &[u8]) {
         self.summary.errors += 1;
         let line = seven_bit(self.worded(code, text));
         self.cx.complaints.say(&line);
-        if self.cx.limits.logs_errors {
-            let id = self.envelope.id_for_log();
-            let shown = escape_for_display(&line);
-            let log = self.cx.log;
-            log.syslog(4, Severity::Notice, Some(id), format_args!("{shown}"));
+        let id = Some(self.envelope.id_for_log());
+        let shown = escape_for_display(&line);
+        let log = self.cx.log;
+        match whom {
+            Blame::Rules => {
+                let line = format_args!("SYSERR(root): {shown}");
+                log.syslog(0, Severity::Critical, id, line);
+            }
+            Blame::Address if self.cx.limits.logs_errors => {
+                log.syslog(4, Severity::Notice, id, format_args!("{shown}"));
+            }
+            Blame::Address => {}
         }
         self.envelope.note_trouble(code / 100 == 5, &line);
         let number = format!("{code} {enhanced} ");

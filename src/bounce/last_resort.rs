@@ -14,7 +14,6 @@ use crate::envelope::{Envelope, EnvelopeFlags};
 use crate::logging::narrator::{Narrator, Stdout};
 use crate::macros::MacroId;
 use crate::mailer::Mailer;
-use crate::message::HeaderField;
 use crate::message::header::{Expansion, HeaderTraits};
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::RewriteWorkspace;
@@ -60,7 +59,8 @@ fn header(envelope: &Envelope, mailer: &Mailer, addresses: &ReturnedAddresses) -
     for (at, field) in envelope.headers.iter().enumerate() {
         let is_hidden = field.traits().has(HeaderTraits::BLIND_COPY)
             && envelope.flags.contains(EnvelopeFlags::DELETE_BCC);
-        if is_hidden || !is_wanted(mailer, field) {
+        // Nobody is left who could say which macros were set.
+        if is_hidden || !field.is_wanted(|flag| mailer.has(flag), |_| true) {
             continue;
         }
         let rewritten = addresses.fields.get(at).cloned().flatten();
@@ -72,15 +72,6 @@ fn header(envelope: &Envelope, mailer: &Mailer, addresses: &ReturnedAddresses) -
         out.extend([&field.name[..], b":", &value, b"\n"].concat());
     }
     out
-}
-
-/// Tells whether the mailer has a flag the field asks for.
-fn is_wanted(mailer: &Mailer, field: &HeaderField) -> bool {
-    let conditions = &field.conditions;
-    match conditions.flags.is_empty() {
-        true => !field.traits().has(HeaderTraits::ALWAYS_CHECKED) || field.is_default,
-        false => conditions.flags.iter().any(|flag| mailer.has(flag)),
-    }
 }
 
 fn save(letter: &DeadLetter, envelope: &Envelope, header: &[u8], now: Timestamp) -> io::Result<()> {
@@ -157,7 +148,7 @@ pub fn drop_letter(mta: &Mta, workspace: &mut Workspace, envelope: &Envelope) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Body;
+    use crate::message::{Body, HeaderField};
 
     #[test]
     fn letters_follow_each_other() {

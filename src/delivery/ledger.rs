@@ -14,7 +14,7 @@ use crate::logging::narrator::Narrator;
 use crate::logging::record::{MailLog, Severity};
 use crate::logging::traffic::TrafficLog;
 use crate::mailer::Mailer;
-use crate::smtp::ExitStatus;
+use crate::smtp::{ExitStatus, without_codes};
 use crate::sys::clock::Clock;
 
 use super::controlling::Controlling;
@@ -271,12 +271,6 @@ impl<'a> Ledger<'a> {
             at: self.clock.now(),
         }
     }
-}
-
-/// Leaves `550 5.1.1 ` out.
-fn without_codes(line: &[u8]) -> &[u8] {
-    let mut words = line.splitn(3, |byte| *byte == b' ');
-    words.nth(2).unwrap_or(line)
 }
 
 impl Witness for Ledger<'_> {

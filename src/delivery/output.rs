@@ -16,7 +16,7 @@ use crate::config::options::{EightBitMode, HeaderOptions};
 use crate::envelope::{Envelope, EnvelopeFlags};
 use crate::mailer::{Invocation, Mailer};
 use crate::message::address_lines::format_address_header;
-use crate::message::header::{Expansion, FlagLetters};
+use crate::message::header::Expansion;
 use crate::message::line_writer::{LineForm, LineRole, LineWriter};
 use crate::message::mime::content_type::ContentType;
 use crate::message::mime::lines::{BodyLines, Piece};
@@ -218,7 +218,10 @@ fn header_text(
     if traits.has(HeaderTraits::TRANSFER_ENCODING) && !is_as_it_is {
         return None;
     }
-    if !is_wanted(message.mailer, field, view) {
+    if !field.is_wanted(
+        |flag| message.mailer.has(flag),
+        |name| view.is_macro_set(name),
+    ) {
         return None;
     }
     if message.hides_receipts && field.is(b"return-receipt-to") {
@@ -265,25 +268,6 @@ fn header_text(
         old_style,
         &mut |address| view.rewrite(address, role),
     ))
-}
-
-/// Tells whether the conditions of a field are met by a mailer.
-fn is_wanted(mailer: &Mailer, field: &HeaderField, view: &dyn HeaderView) -> bool {
-    let conditions = &field.conditions;
-    if conditions.is_unconditional() {
-        // A field that is always checked and has no H line passes no mailer.
-        return !field.traits().has(HeaderTraits::ALWAYS_CHECKED) || field.is_default;
-    }
-    let flags: Vec<u8> = conditions
-        .flags
-        .iter()
-        .filter(|flag| mailer.has(*flag))
-        .collect();
-    let macro_set = conditions
-        .macro_name
-        .as_deref()
-        .is_some_and(|name| view.is_macro_set(name));
-    conditions.flags.intersects(FlagLetters::from_bytes(&flags)) || macro_set
 }
 
 /// Adds the MIME fields of 8-bit text nobody declared (EightBitMode `m`).
@@ -460,6 +444,7 @@ fn from_line(mailer: &Mailer, view: &mut dyn HeaderView) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::message::Body;
+    use crate::message::header::FlagLetters;
     use crate::message::mime::BuiltInClasses;
 
     struct Plain;

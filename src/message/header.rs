@@ -149,6 +149,17 @@ impl HeaderField {
         self.value.trim_ascii()
     }
 
+    /// Tells whether its conditions are met, by a flag of a mailer or by a macro.
+    ///
+    /// A field that is always checked and has no H line passes no mailer.
+    pub fn is_wanted(&self, has: impl Fn(u8) -> bool, is_set: impl Fn(&[u8]) -> bool) -> bool {
+        let conditions = &self.conditions;
+        if conditions.is_unconditional() {
+            return !self.traits().has(HeaderTraits::ALWAYS_CHECKED) || self.is_default;
+        }
+        conditions.flags.iter().any(has) || conditions.macro_name.as_deref().is_some_and(is_set)
+    }
+
     /// Returns what is known about a field of this name.
     pub fn traits(&self) -> HeaderTraits {
         HeaderTraits::of(&self.name)

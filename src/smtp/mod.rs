@@ -31,6 +31,6 @@ pub mod xtext;
 pub use command::{Command, Verb};
 pub use exit::ExitStatus;
 pub use extension::Extensions;
-pub use reply::{Reply, ReplyCode, shows_address};
+pub use reply::{Reply, ReplyCode, shows_address, without_codes};
 pub use status::EnhancedStatus;
 pub use verdict::Verdict;

@@ -278,6 +278,18 @@ fn split_enhanced(code: ReplyCode, text: &[u8]) -> (Option<EnhancedStatus>, &[u8
     }
 }
 
+/// Takes reply code and enhanced status off a text.
+pub fn without_codes(text: &[u8]) -> &[u8] {
+    let rest = match text.split_at_checked(4) {
+        Some((code, rest)) if code[..3].iter().all(u8::is_ascii_digit) && code[3] == b' ' => rest,
+        _ => return text,
+    };
+    match EnhancedStatus::parse_prefix(rest) {
+        Some((_, length)) => rest[length..].trim_ascii_start(),
+        None => rest,
+    }
+}
+
 /// Tells whether the text of a reply code may have the address it is about in front.
 ///
 /// Observed: 8.17.1.9.
@@ -351,6 +363,17 @@ mod tests {
                 let _ = Reply::parse(&input);
                 let _ = Reply::parse(&input[..cut]);
             }
+        }
+    }
+
+    #[test]
+    fn codes_are_taken_off() {
+        for (text, plain) in [
+            ("553 5.1.7 Invalid sender address", "Invalid sender address"),
+            ("553 Unbalanced '<'", "Unbalanced '<'"),
+            ("no codes", "no codes"),
+        ] {
+            assert_eq!(without_codes(text.as_bytes()), plain.as_bytes());
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::message::address::{PhraseRules, split_address_list};
 use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
 use crate::queue::{LockedEnvelope, NewEntry};
-use crate::smtp::{EnhancedStatus, ExitStatus, shows_address};
+use crate::smtp::{ExitStatus, shows_address, without_codes};
 use crate::text::bytes::escape_for_display;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
 
@@ -664,32 +664,4 @@ fn about_sender<'a>(given: &'a [u8], message: &[u8]) -> Option<&'a [u8]> {
         .and_then(|code| std::str::from_utf8(code).ok());
     let code = code.and_then(|code| code.parse().ok());
     code.is_none_or(shows_address).then_some(given)
-}
-
-/// Takes reply code and enhanced status off a text.
-fn without_codes(text: &[u8]) -> &[u8] {
-    let rest = match text.split_at_checked(4) {
-        Some((code, rest)) if code[..3].iter().all(u8::is_ascii_digit) && code[3] == b' ' => rest,
-        _ => return text,
-    };
-    match EnhancedStatus::parse_prefix(rest) {
-        Some((_, length)) => rest[length..].trim_ascii_start(),
-        None => rest,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_are_taken_off() {
-        for (text, plain) in [
-            ("553 5.1.7 Invalid sender address", "Invalid sender address"),
-            ("553 Unbalanced '<'", "Unbalanced '<'"),
-            ("no codes", "no codes"),
-        ] {
-            assert_eq!(without_codes(text.as_bytes()), plain.as_bytes());
-        }
-    }
 }
