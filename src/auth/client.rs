@@ -44,14 +44,11 @@ impl<'a> ClientExchange<'a> {
     ) -> (ClientExchange<'a>, Option<Secret>) {
         let (stage, initial) = match mechanism {
             Mechanism::Plain => (Stage::Said, Some(plain::message(credentials))),
-            Mechanism::External => (
-                Stage::Said,
-                Some(Secret::new(credentials.author.as_slice())),
-            ),
+            Mechanism::External => (Stage::Said, Some(Secret::new(credentials.other_author()))),
             Mechanism::Login | Mechanism::CramMd5 => (Stage::Waiting, None),
             Mechanism::DigestMd5 => {
                 let client = digest_md5::Client::new(
-                    (&credentials.user, &credentials.author),
+                    (&credentials.user, credentials.other_author()),
                     credentials.realm.as_deref(),
                     &credentials.password,
                     host,
@@ -63,7 +60,7 @@ impl<'a> ClientExchange<'a> {
                 let (client, first) = scram::Client::begin(
                     hash,
                     &credentials.user,
-                    &credentials.author,
+                    credentials.other_author(),
                     &credentials.password,
                     random,
                 );
@@ -107,6 +104,71 @@ impl<'a> ClientExchange<'a> {
                 Ok(self.credentials.password.clone())
             }
             Stage::Said => Err(ClientFault),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::accounts::tests::OneUser;
+    use super::super::mechanism::{Hash, names};
+    use super::super::server::{Reaction, ServerExchange, ServerFacts};
+    use super::*;
+
+    /// Lets the client log in with our own server; gives what the server thinks of it.
+    fn log_in(mechanism: Mechanism, password: &str) -> Reaction {
+        let credentials = Credentials {
+            user: b"ann".to_vec(),
+            author: b"ann".to_vec(),
+            password: Secret::new(password),
+            ..Credentials::default()
+        };
+        let accounts = OneUser("ann", "secret");
+        let facts = ServerFacts {
+            realm: b"mx.test".to_vec(),
+            external: None,
+            random: [1; 32],
+        };
+        let (mut client, initial) =
+            ClientExchange::begin(mechanism, &credentials, b"mx.test", &[2; 32]);
+        let initial = initial.as_ref().map(Secret::as_bytes);
+        let (mut server, mut reaction) =
+            ServerExchange::begin(mechanism, facts, initial, &accounts);
+        while let Reaction::Challenge(challenge) = &reaction {
+            let response = client.respond(challenge).expect("a response");
+            reaction = server.step(response.as_bytes(), &accounts);
+        }
+        reaction
+    }
+
+    #[test]
+    fn our_client_logs_in_with_our_server() {
+        for mechanism in names(b"SCRAM-SHA-512 SCRAM-SHA-1 DIGEST-MD5 CRAM-MD5 PLAIN LOGIN") {
+            assert!(
+                matches!(log_in(mechanism, "secret"), Reaction::Authenticated(_)),
+                "{mechanism:?}"
+            );
+            assert!(
+                matches!(log_in(mechanism, "wrong"), Reaction::Refused(_)),
+                "{mechanism:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_challenge_too_many_ends_it() {
+        let credentials = Credentials::default();
+        for mechanism in [
+            Mechanism::Plain,
+            Mechanism::CramMd5,
+            Mechanism::Scram(Hash::Sha1),
+        ] {
+            let (mut client, _) = ClientExchange::begin(mechanism, &credentials, b"h", &[0; 32]);
+            let mut challenges = 0;
+            while client.respond(b"x").is_ok() {
+                challenges += 1;
+            }
+            assert!(challenges <= 1, "{mechanism:?}");
         }
     }
 }

@@ -202,11 +202,10 @@ impl Client {
         {
             return None;
         }
-        let offered = directives.value("realm");
-        let realm = self.realm.as_deref().or(offered).unwrap_or(&self.host);
+        let realm = self.choose_realm(&directives);
         let terms = Terms {
             user: self.user.clone(),
-            realm: realm.to_vec(),
+            realm,
             nonce: directives.value("nonce")?.to_vec(),
             client_nonce: self.client_nonce.clone(),
             count: b"00000001".to_vec(),
@@ -238,6 +237,16 @@ impl Client {
         response.extend_from_slice(b"response=");
         response.extend(terms.response(b"AUTHENTICATE", self.password.as_bytes()));
         Some(response)
+    }
+}
+
+impl Client {
+    /// Ours if it is offered, else the first that is, else ours; the host is the last resort.
+    fn choose_realm(&self, directives: &Directives) -> Vec<u8> {
+        let ours = self.realm.as_deref();
+        let first = directives.value("realm");
+        let is_offered = ours.filter(|ours| directives.has("realm", ours));
+        is_offered.or(first).or(ours).unwrap_or(&self.host).to_vec()
     }
 }
 
@@ -284,6 +293,11 @@ impl Directives {
         }
         // An empty message says nothing.
         (!pairs.is_empty()).then_some(Directives(pairs))
+    }
+
+    fn has(&self, name: &str, value: &[u8]) -> bool {
+        let mut pairs = self.0.iter();
+        pairs.any(|(known, given)| known == name.as_bytes() && given == value)
     }
 
     /// The first value of a name.
@@ -417,7 +431,8 @@ mod tests {
     #[test]
     fn our_sides_understand_each_other() {
         for (author, realm) in [("", None), ("bob", Some(&b"r.test"[..]))] {
-            let (server, challenge) = Server::begin(&[7; 32], b"mx.test");
+            let (server, mut challenge) = Server::begin(&[7; 32], b"mx.test");
+            challenge.extend_from_slice(b",realm=\"r.test\"");
             let secret = Secret::new("secret");
             let names = (&b"chris"[..], author.as_bytes());
             let mut client = Client::new(names, realm, &secret, b"mx.test", &[8; 32]);

@@ -38,6 +38,8 @@ pub enum Purpose {
     Key,
     /// A certificate, ours or that of an authority.
     Certificate,
+    /// User and password for other servers (DefaultAuthInfo).
+    AuthInfo,
     /// The text put first in bounces.
     ErrorHeader,
     /// The text of HELP.
@@ -70,6 +72,7 @@ fn base(purpose: Purpose) -> OpenRules {
             .with(OpenRules::OR_OWNED_BY_ROOT),
         Purpose::Key => OWN_AND_UNWRITABLE.with(OpenRules::NO_WORLD_READABLE_FILE),
         Purpose::Certificate => OWN_AND_UNWRITABLE,
+        Purpose::AuthInfo => OpenRules::REGULAR_ONLY.with(OpenRules::NO_WORLD_READABLE_FILE),
         Purpose::Configuration
         | Purpose::ClassFile
         | Purpose::Map
@@ -147,6 +150,13 @@ fn relaxations(purpose: Purpose) -> Vec<Relaxation> {
             ),
         ],
         Purpose::Certificate => vec![(SAFE_PATH, Word::SAFE)],
+        Purpose::AuthInfo => vec![
+            (SAFE_PATH, Word::SAFE),
+            (
+                OpenRules::NO_GROUP_READABLE_FILE,
+                Word::GROUP_READABLE_DEFAULT_AUTH_INFO_FILE,
+            ),
+        ],
         Purpose::ErrorHeader => vec![(SAFE_PATH, Word::ERROR_HEADER_IN_UNSAFE_DIR_PATH)],
         Purpose::HelpFile => vec![(SAFE_PATH, Word::HELP_FILE_IN_UNSAFE_DIR_PATH)],
         Purpose::ServiceSwitch => {
