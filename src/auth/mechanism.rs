@@ -130,6 +130,18 @@ impl Policy<'_> {
     }
 }
 
+/// The mechanism of a list that is tried first: the one that gives least away.
+///
+/// EXTERNAL is not among them: nobody tells here who our certificate says we are.
+pub fn best(words: &[Vec<u8>]) -> Option<Mechanism> {
+    let known = ALL.iter().map(|(mechanism, _)| *mechanism);
+    let mut usable = known.filter(|mechanism| *mechanism != Mechanism::External);
+    usable.find(|mechanism| {
+        let name = mechanism.name().as_bytes();
+        words.iter().any(|word| word.eq_ignore_ascii_case(name))
+    })
+}
+
 /// The mechanisms of a list of words; what nobody knows is passed over.
 pub fn names(words: &[u8]) -> impl Iterator<Item = Mechanism> {
     words

@@ -7,6 +7,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::auth::Secret;
 use crate::client::answer::{Answer, AnswerBuilder};
 use crate::client::outcome::Lost;
 use crate::client::stream::Stream;
@@ -104,6 +105,16 @@ impl Dialogue {
     /// Puts a command in the outgoing buffer; [`Dialogue::answer`] or [`Dialogue::flush`] send it.
     pub fn command(&mut self, command: &[u8], witness: &mut dyn Witness) {
         self.outgoing.extend_from_slice(command);
+        self.show(command, witness);
+    }
+
+    /// Like [`Dialogue::command`], for what nobody else may read: `shown` stands in its place.
+    pub fn secret_command(&mut self, command: &Secret, shown: &[u8], witness: &mut dyn Witness) {
+        self.outgoing.extend_from_slice(command.as_bytes());
+        self.show(shown, witness);
+    }
+
+    fn show(&mut self, command: &[u8], witness: &mut dyn Witness) {
         self.outgoing.extend_from_slice(&self.end_of_line);
         self.last_command = Some(command.to_vec());
         witness.traffic().sent(command);

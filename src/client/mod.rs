@@ -4,6 +4,7 @@
 //! - [`outcome`]: what each reply means for a recipient;
 //! - [`session`]: from the greeting to a session that waits for MAIL;
 //! - [`secure`]: STARTTLS between two EHLO; [`rules`]: what the configuration says about it;
+//! - [`authenticate`]: AUTH behind them;
 //! - [`mail_command`]: MAIL for one server, or why the message is not for it;
 //! - [`transaction`]: one message through a session;
 //! - `chunks`: the message itself in chunks;
@@ -13,6 +14,7 @@
 //! - [`connections`]: sessions kept for the next message.
 
 pub mod answer;
+pub mod authenticate;
 mod chunks;
 pub mod connect;
 pub mod connections;
@@ -30,6 +32,7 @@ pub mod witness;
 #[cfg(test)]
 pub(crate) mod scripted_server;
 
+pub use authenticate::{Login, LoginAnswer, LoginEvent, Logins};
 pub use connections::{ConnectionCache, Farewell};
 pub use crowd::{Crowd, Place};
 pub use mail_command::{BeyondAscii, BodyRequest, Conversion, MailCommand, SevenBitServer};

@@ -31,6 +31,7 @@ use super::controlling::{Controlling, controlling, credentials};
 use super::file;
 use super::header_view::RulesetView;
 use super::ledger::{Ledger, Listeners, first_failure};
+use super::logins::SessionLogins;
 use super::network::{self, Call as NetworkCall, Telling};
 use super::output::{Conversion, Outgoing, OutputForm, write_message};
 use super::plan::Transaction;
@@ -402,7 +403,8 @@ impl<'a> Attempt<'a> {
         let rules = SessionRules::new(self.mta, self.envelope, &recipients, macros);
         ledger.ask(Box::new(rules));
         let is_ourselves = |name: &[u8]| self.is_ourselves(name);
-        let call = self.network_call(&argv, &own_name, &mail, &recipients, &is_ourselves);
+        let logins = self.logins();
+        let call = self.network_call(&argv, &own_name, &mail, &recipients, &is_ourselves, &logins);
         let mut writer = |out: &mut dyn Write, wanted: crate::client::Conversion| {
             self.write_for_server(wanted, buffers, out)
         };
@@ -425,7 +427,9 @@ impl<'a> Attempt<'a> {
         let own_name = self.mta.config.expanded_macro(MacroId::J);
         let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
         let is_ourselves = |name: &[u8]| self.is_ourselves(name);
-        let network = self.network_call(&argv, &own_name, &mail, &recipients, &is_ourselves);
+        let logins = self.logins();
+        let network =
+            self.network_call(&argv, &own_name, &mail, &recipients, &is_ourselves, &logins);
         let mut writer = |out: &mut dyn Write, wanted: crate::client::Conversion| {
             self.write_for_server(wanted, buffers, out)
         };
@@ -450,6 +454,7 @@ impl<'a> Attempt<'a> {
         mail: &'c MailCommand,
         recipients: &'c [RcptCommand],
         is_ourselves: &'c dyn Fn(&[u8]) -> bool,
+        logins: &'c SessionLogins<'c>,
     ) -> NetworkCall<'c> {
         NetworkCall {
             mailer: self.mailer,
@@ -460,10 +465,19 @@ impl<'a> Attempt<'a> {
             counting: &self.mta.counting,
             crowd: &self.mta.lifetime.crowd,
             is_ourselves,
+            logins,
             own_name,
             is_first_attempt: self.envelope.attempts <= 1,
             mail,
             recipients,
+        }
+    }
+
+    fn logins(&self) -> SessionLogins<'_> {
+        SessionLogins {
+            mta: self.mta,
+            envelope: self.envelope,
+            macros: &self.macros,
         }
     }
 

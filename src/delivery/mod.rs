@@ -12,6 +12,7 @@
 //! - `header_view`: header rewriting with the real rulesets;
 //! - `mime_limits`: MIME fields cut to their limits;
 //! - `exchangers`, `network`, `network_call`, `host_knowledge`: the next host, by SMTP or LMTP;
+//! - `logins`: who we are to the next host;
 //! - `session_rules`: what rulesets say about a session with the next host;
 //! - `dead_letter`: failures of a user who waits for the program;
 //! - `record`: the `to=` lines of the log.
@@ -27,6 +28,7 @@ pub mod finish;
 pub mod header_view;
 mod host_knowledge;
 pub mod ledger;
+mod logins;
 mod mime_limits;
 pub mod network;
 pub mod network_call;

@@ -23,6 +23,7 @@ use super::host_knowledge::{self, Busy};
 pub use super::network_call::Call;
 use super::network_call::{
     dial_delay, each_connect, interface_name, manners, patience, port_of, source_of, tls_use,
+    uses_auth,
 };
 use crate::client::connect::{self, Patient};
 use crate::client::outcome::{Phase, status};
@@ -569,7 +570,12 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         self.memory
             .connections
             .reserve(mailer, &target.host, &mut told);
-        match Ready::open(stream, &target.host, manners, &mut told) {
+        let opened = Ready::open(stream, &target.host, manners, &mut told);
+        let opened = opened.and_then(|ready| match uses_auth(self.call, address.as_ref()) {
+            true => ready.authenticate(address, self.call.logins, &mut told),
+            false => Ok(ready),
+        });
+        match opened {
             Ok(ready) => Ok(ready),
             Err(outcome) => {
                 let said = outcome.last_words.clone().or_else(|| outcome.reply.clone());

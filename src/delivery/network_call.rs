@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{Crowd, Esmtp, MailCommand, Manners, Protocol, RcptCommand, TlsUse};
+use crate::client::{Crowd, Esmtp, Logins, MailCommand, Manners, Protocol, RcptCommand, TlsUse};
 use crate::config::options::Options;
 use crate::config::options::daemon_port::{ClientPort, PortFamily};
 use crate::dns::{Patience, Resolver};
@@ -39,6 +39,8 @@ pub struct Call<'a> {
     pub is_ourselves: &'a dyn Fn(&[u8]) -> bool,
     /// Our own name (`$j`); also the name in EHLO unless `HeloName` is set.
     pub own_name: &'a [u8],
+    /// Says who we are to servers that want to know.
+    pub logins: &'a dyn Logins,
     /// The message was never tried before.
     pub is_first_attempt: bool,
     /// The MAIL command.
@@ -133,6 +135,12 @@ pub(super) fn tls_use(call: &Call<'_>, to: &IpAddr) -> TlsUse {
         Some(port) if port.modifiers.contains(&b'S') => TlsUse::Never,
         Some(_) | None => TlsUse::IfOffered,
     }
+}
+
+/// Tells whether AUTH is used with a server at `to` (modifier A of ClientPortOptions).
+pub(super) fn uses_auth(call: &Call<'_>, to: Option<&IpAddr>) -> bool {
+    let port = to.and_then(|to| client_port(call, to));
+    !port.is_some_and(|port| port.modifiers.contains(&b'A'))
 }
 
 fn client_port<'a>(call: &'a Call<'_>, to: &IpAddr) -> Option<&'a ClientPort> {

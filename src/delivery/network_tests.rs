@@ -6,7 +6,9 @@ use super::network::{Call, Telling, deliver};
 use crate::client::Conversion;
 use crate::client::scripted_server::ScriptedServer;
 use crate::client::witness::tests::Notebook;
-use crate::client::{BodyRequest, MailCommand, Outcome, RcptCommand, Witness};
+use crate::client::{
+    BodyRequest, LoginAnswer, LoginEvent, Logins, MailCommand, Outcome, RcptCommand, Witness,
+};
 use crate::config::options::Options;
 use crate::dns::FixedResolver;
 use crate::logging::counting::Counting;
@@ -15,6 +17,19 @@ use crate::mailer::Mailer;
 use crate::mailer::MailerFlags;
 use crate::mta::Memory;
 use crate::sys::clock::SystemClock;
+
+/// Who logs in nowhere.
+struct Nobody;
+
+impl Logins for Nobody {
+    fn login(&self, _: &[u8], _: Option<IpAddr>) -> LoginAnswer {
+        LoginAnswer::Nobody
+    }
+    fn hides_author(&self) -> bool {
+        false
+    }
+    fn tell(&self, _: &[u8], _: &LoginEvent<'_>) {}
+}
 
 /// A notebook that hears the relay, too.
 #[derive(Default)]
@@ -104,6 +119,24 @@ fn run_message(
     body: BodyRequest,
     text: &[u8],
 ) -> Desk {
+    run_as(
+        &Nobody,
+        memory,
+        (host, port),
+        recipients,
+        mailer,
+        (body, text),
+    )
+}
+
+fn run_as(
+    logins: &dyn Logins,
+    memory: &mut Memory,
+    (host, port): (&str, u16),
+    recipients: &[&str],
+    mailer: &Mailer,
+    (body, text): (BodyRequest, &[u8]),
+) -> Desk {
     let address = |last: u8| IpAddr::from([127, 0, 0, last]);
     let resolver = FixedResolver::new()
         .with_host("mx.test", address(1))
@@ -125,6 +158,7 @@ fn run_message(
         sender: b"ann@me.test".to_vec(),
         size: 20,
         body,
+        auth: Some(b"ann".to_vec()),
         ..MailCommand::default()
     };
     let recipients: Vec<RcptCommand> = recipients
@@ -143,6 +177,7 @@ fn run_message(
         counting: &Counting::default(),
         crowd: &Default::default(),
         is_ourselves: &|name| name.eq_ignore_ascii_case(b"me.test"),
+        logins,
         own_name: b"me.test",
         is_first_attempt: true,
         mail: &mail,
@@ -153,6 +188,8 @@ fn run_message(
     deliver(&call, memory, &mut write, &mut desk);
     desk
 }
+
+mod logins;
 
 #[test]
 fn a_message_goes_through_in_one_pipelined_session() {
@@ -414,6 +451,7 @@ fn a_message_that_cannot_be_read_is_never_finished() {
         counting: &Counting::default(),
         crowd: &Default::default(),
         is_ourselves: &|_| false,
+        logins: &Nobody,
         own_name: b"me.test",
         is_first_attempt: true,
         mail: &MailCommand::default(),

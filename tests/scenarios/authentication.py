@@ -1,4 +1,4 @@
-"""Clients prove who they are: swaks, smtplib and the real sendmail, each by every mechanism it has.
+"""Clients prove who they are: swaks and smtplib to us, we to the real sendmail and to ourselves.
 
 Passwords are where Cyrus SASL keeps them: in a sasldb made by saslpasswd2, and behind a
 saslauthd (played here). What is logged is what fail2ban and logwatch look for.
@@ -14,7 +14,7 @@ import threading
 
 from sink import Sink
 from stage import write
-from tools import PEERS, wait_until
+from tools import PEERS, REAL_SENDMAIL, wait_until
 
 MECHANISMS = "EXTERNAL GSSAPI SCRAM-SHA-256 SCRAM-SHA-1 DIGEST-MD5 CRAM-MD5 LOGIN PLAIN"
 FEATURES = """define(`confAUTH_MECHANISMS', `%s')dnl
@@ -37,6 +37,7 @@ def run(stage):
     python_finds_a_way(stage)
     stage.end_child(daemon)
     passwords_of_saslauthd(stage)
+    we_log_in_elsewhere(stage)
 
 
 def swaks(stage, mechanism, user, password, subject, check):
@@ -129,3 +130,65 @@ def passwords_of_saslauthd(stage):
                             "user=ann, relay=localhost [127.0.0.1]")
     stage.end_child(daemon)
     os.unlink(SASL_CONF)
+
+
+PEER = "127.0.2.1"
+PEER_CF = """V10
+Djmx.stage.test
+O QueueDirectory=/srv/peer
+O DeliveryMode=queueonly
+O AliasFile=
+O DaemonPortOptions=Addr=%s, Port=25, Name=PEER, Modifier=a
+O PidFile=/srv/peer.pid
+O DontProbeInterfaces=True
+O LogLevel=14
+O QueueLA=999
+O RefuseLA=999
+O Timeout.ident=0
+O ResolverOptions=-AAONLY
+O AuthMechanisms=%s
+H?D?Date: $a
+Scanonify=3
+R$*<$*>$*\t$2
+R$+@$+\t$:$1<@$2>
+Sfinal=4
+R$+<@$+>\t$1@$2
+Sparse=0
+R$+<@$+>\t$#local $: $1
+R$+\t$#local $: $1
+Mlocal, P=/bin/false, F=lsDFM, A=false
+Mprog, P=/bin/false, F=lsDFM, A=false
+""" % (PEER, MECHANISMS)
+
+
+def we_log_in_elsewhere(stage):
+    stage.zone["peer.test"] = [("MX", 10, "mx.peer.test")]
+    stage.zone["mx.peer.test"] = [("A", PEER)]
+    os.makedirs("/srv/peer", 0o700)
+    write("/srv/peer.cf", PEER_CF)
+    ours = "/usr/sbin/sendmail"
+    for program, client in ((REAL_SENDMAIL, ours), (ours, ours), (ours, REAL_SENDMAIL)):
+        # Under the stage's own name it would take our exchanger for itself.
+        stage.configure(features=FEATURES + "define(`confDOMAIN_NAME', `me.stage.test')dnl\n")
+        peer = stage.daemon("-C/srv/peer.cf", program=program, address=PEER)
+        for mechanism in MECHANISMS.split()[2:]:
+            for password, dsn in (("secret", "2.0.0"), ("wrong", "5.")):
+                log_in(stage, client, mechanism, password, dsn)
+        stage.end_child(peer)
+
+
+def log_in(stage, client, mechanism, password, dsn):
+    write("/etc/mail/access", 'AuthInfo:mx.peer.test "U:ann" "P:%s" "M:%s"\n' % (password, mechanism))
+    with open("/etc/mail/access") as text:
+        stage.run(["makemap", "hash", "/etc/mail/access"], text=text.read(), check=0)
+    stage.log.lines.clear()
+    stage.run([client, "-Am", "-odi", "-f", "ann@stage.test", "joe@peer.test"],
+              text="Subject: %s\n\nhello\n" % mechanism)
+    line = wait_until("the fate of %s" % mechanism, lambda: stage.log.having("to=joe@peer.test", "dsn=" + dsn))
+    accepted = stage.log.having("AUTH=client, relay=mx.peer.test., mech=%s, bits=" % mechanism)
+    believed = stage.log.having("AUTH=server, ", "authid=ann, mech=%s, bits=" % mechanism)
+    if password == "secret":
+        assert accepted and believed, (mechanism, stage.log.lines)
+    else:
+        # Nobody is let in, and the peer takes no mail from nobody.
+        assert not accepted and not believed and "530 5.7.0" in line[0], (mechanism, stage.log.lines)
