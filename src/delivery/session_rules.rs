@@ -107,29 +107,26 @@ impl<'a> SessionRules<'a> {
             cx.ask_ruleset(b"tls_clt_features", &[&server.name, address.as_bytes()])
         });
         let name = escape_for_display(&server.name);
-        let told = |severity: Severity, text: String| {
+        let told = |severity: Severity, text: &str| {
             let line = format_args!("tls_clt_features={text}, relay={name} [{address}]");
             self.mta.log.syslog(10, severity, None, line);
         };
         let answer = match answer {
             None => {
-                told(Severity::Info, "(null)".to_owned());
-                told(Severity::Info, "empty, stat=0".to_owned());
+                told(Severity::Info, "(null)");
+                told(Severity::Info, "empty, stat=0");
                 return Some(side);
             }
             Some(answer) if answer.leading_symbol == Some(Mark::Mailer) => return None,
             Some(answer) => answer.words.concat(),
         };
-        told(Severity::Info, escape_for_display(&answer));
+        told(Severity::Info, &escape_for_display(&answer));
         if answer == b"\"\"" || answer.is_empty() {
             return Some(side);
         }
-        let features = Features::parse(&answer, |part| {
-            let part = escape_for_display(part);
-            told(Severity::Debug, format!("parsed, {part}"));
-        });
+        let features = Features::parse(&answer, told);
         let mut lines = Vec::new();
-        let made = side.with(&features.ok()?, &mut lines);
+        let made = side.with(&features?, &mut lines);
         self.mta.tell_tls(&lines);
         made.map(Arc::new)
     }

@@ -104,8 +104,6 @@ words! {
     FORWARD_FILE_IN_GROUP_WRITABLE_DIR_PATH = "ForwardFileInGroupWritableDirPath", 40;
     /// Include file in group writable dir path.
     INCLUDE_FILE_IN_GROUP_WRITABLE_DIR_PATH = "IncludeFileInGroupWritableDirPath", 41;
-    /// Cert owner.
-    CERT_OWNER = "CertOwner", 42;
 }
 
 impl DontBlameSendmail {

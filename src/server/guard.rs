@@ -100,6 +100,11 @@ impl Guard {
         }
     }
 
+    /// Counts HELO and EHLO from the beginning: the client has to say it again after STARTTLS.
+    pub fn forget_hellos(&mut self) {
+        self.helos = 0;
+    }
+
     /// Counts one command.
     pub fn count(&mut self, kind: Counted) -> Strain {
         let (counter, limit) = match kind {

@@ -79,12 +79,12 @@ impl Session {
             );
             return Flow::Next;
         }
-        let side = match self.offers_tls() {
-            true => self.side_for_client(call),
-            false => None,
-        };
-        let Some(side) = side else {
+        if !self.offers_tls() {
             self.say_text(call, "454 4.3.3 TLS not available after start");
+            return Flow::Next;
+        }
+        let Some(side) = self.side_for_client(call) else {
+            self.say_text(call, "454 4.3.3 TLS currently not available");
             return Flow::Next;
         };
         self.say_text(call, "220 2.0.0 Ready to start TLS");
@@ -119,28 +119,24 @@ impl Session {
         let (name, address) = (self.client.name.clone(), self.client.address.clone());
         let answer = self.ask_ruleset("tls_srv_features", &[&name, &address], call);
         let [name, address] = [&name, &address].map(|text| escape_for_display(text));
-        let told = |severity: Severity, text: String| {
+        let told = |severity: Severity, text: &str| {
             let line = format_args!("tls_srv_features={text}, relay={name} [{address}]");
             self.mta.log.syslog(10, severity, None, line);
         };
         let answer = match answer {
             None => {
-                told(Severity::Info, "(null)".to_owned());
-                told(Severity::Info, "empty, stat=0".to_owned());
+                told(Severity::Info, "(null)");
+                told(Severity::Info, "empty, stat=0");
                 return Some(side);
             }
             Some(answer) if answer.leading_symbol == Some(Mark::Mailer) => return None,
             Some(answer) => answer.words.concat(),
         };
-        told(Severity::Info, escape_for_display(&answer));
+        told(Severity::Info, &escape_for_display(&answer));
         if answer == b"\"\"" || answer.is_empty() {
             return Some(side);
         }
-        let features = Features::parse(&answer, |part| {
-            let part = escape_for_display(part);
-            told(Severity::Debug, format!("parsed, {part}"));
-        });
-        let features = features.ok()?;
+        let features = Features::parse(&answer, told)?;
         let mut lines = Vec::new();
         let made = side.with(&features, &mut lines);
         self.tell(&lines);
@@ -213,15 +209,16 @@ impl Session {
         facts.set_macros(&mut self.macros);
         facts.set_macros(&mut self.envelope.macros);
         self.tell(&facts.lines(&self.client_shown()));
+        self.forget_login();
         self.clear_transaction("STARTTLS");
         self.hello = None;
-        self.protocol = b"SMTP";
+        self.guard.forget_hellos();
         let verdict = facts.verdict.word().as_bytes();
         match self.check("tls_client", &[verdict, b"STARTTLS"], call) {
             Verdict::Reject(reply) | Verdict::Defer(reply) => {
                 self.refusal = Some(wording::complete(reply));
             }
-            Verdict::Accept | Verdict::Discard | Verdict::Quarantine(_) => {}
+            Verdict::Accept | Verdict::Discard | Verdict::Quarantine(_) => self.log_mechanisms(),
         }
         self.state = State::Commands;
         self.start_waiting_for_line();

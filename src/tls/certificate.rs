@@ -7,6 +7,7 @@ use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
 use super::dn::{self, BadName};
+use super::sha1;
 
 /// Digests that may be asked for as a fingerprint (CertFingerprintAlgorithm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,6 +15,8 @@ pub enum Fingerprint {
     /// MD5, in a macro of its own.
     #[default]
     Md5,
+    /// SHA-1.
+    Sha1,
     /// SHA-224.
     Sha224,
     /// SHA-256.
@@ -34,6 +37,7 @@ impl Fingerprint {
             .collect();
         match name.to_ascii_lowercase().as_slice() {
             b"md5" => Some(Fingerprint::Md5),
+            b"sha1" => Some(Fingerprint::Sha1),
             b"sha224" => Some(Fingerprint::Sha224),
             b"sha256" => Some(Fingerprint::Sha256),
             b"sha384" => Some(Fingerprint::Sha384),
@@ -46,6 +50,7 @@ impl Fingerprint {
     pub fn of(self, certificate: &[u8]) -> Vec<u8> {
         match self {
             Fingerprint::Md5 => pairs(&Md5::digest(certificate)),
+            Fingerprint::Sha1 => pairs(&sha1::digest(certificate)),
             Fingerprint::Sha224 => pairs(&Sha224::digest(certificate)),
             Fingerprint::Sha256 => pairs(&Sha256::digest(certificate)),
             Fingerprint::Sha384 => pairs(&Sha384::digest(certificate)),

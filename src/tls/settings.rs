@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use super::Role;
 use crate::config::options::security::{FilePair, Security};
+use crate::logging::record::Severity;
 use crate::safefile::DontBlameSendmail;
 use crate::sys::file::path_of;
-use crate::text::bytes::parse_decimal;
+use crate::text::bytes::{escape_for_display, parse_decimal};
 
 /// What one side of TLS is to be made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +32,14 @@ pub struct Settings {
     pub cipher_suites: Option<Vec<u8>>,
     /// What is not wanted, and whose order of ciphers counts.
     pub switches: Switches,
+    /// Parameters of an exchange of keys that there is none of here; still looked at.
+    pub dh_parameters: Option<Vec<u8>>,
     /// Digest of fingerprints.
     pub digest: Option<Vec<u8>>,
     /// Unsafe files that are taken nevertheless.
     pub policy: DontBlameSendmail,
+    /// Whether there is no TLS with a list of ciphers that is not understood.
+    pub is_strict: bool,
 }
 
 /// What words such as `SSL_OP_NO_TLSv1_3` turn off and on.
@@ -126,14 +131,17 @@ impl Settings {
             cipher_list: security.cipher_list.clone(),
             cipher_suites: security.cipher_suites.clone(),
             switches,
+            dh_parameters: security.dh_parameters.clone(),
             digest: security.cert_fingerprint_algorithm.clone(),
             policy: security.dont_blame_sendmail,
+            is_strict: false,
         }
     }
 
     /// The same with what a ruleset wants for one connection.
     pub fn with(&self, features: &Features) -> Settings {
         let mut settings = self.clone();
+        settings.is_strict = true;
         if let Some(list) = &features.options {
             settings.switches.apply(list);
         }
@@ -164,11 +172,10 @@ pub struct Features {
 }
 
 impl Features {
-    /// Reads `Name=value` parts with semicolons between; `hear` is told each that is understood.
+    /// Reads `Name=value` parts with semicolons between; `None` if something is not understood.
     ///
-    /// # Errors
-    /// The first part that is not understood.
-    pub fn parse(text: &[u8], mut hear: impl FnMut(&[u8])) -> Result<Features, Vec<u8>> {
+    /// `hear` is told what the log says of each part. Observed: 8.17.1.9.
+    pub fn parse(text: &[u8], mut hear: impl FnMut(Severity, &str)) -> Option<Features> {
         let mut features = Features::default();
         for part in text.split(|octet| *octet == b';') {
             let part = part.trim_ascii();
@@ -176,24 +183,36 @@ impl Features {
                 continue;
             }
             let at = part.iter().position(|octet| *octet == b'=');
-            let (name, value) = part.split_at(at.ok_or_else(|| part.to_vec())?);
+            let (name, value) = part.split_at(at.unwrap_or(part.len()));
+            hear(
+                Severity::Debug,
+                &format!("parsed, {}", escape_for_display(part)),
+            );
             let value = value.get(1..).unwrap_or_default().trim_ascii();
             let value = strip_quotes(value).to_vec();
-            match name.trim_ascii().to_ascii_lowercase().as_slice() {
+            let known = match at {
+                Some(_) => name.trim_ascii().to_ascii_lowercase(),
+                None => Vec::new(),
+            };
+            match known.as_slice() {
                 b"options" => features.options = Some(value),
                 b"cipherlist" => features.cipher_list = Some(value),
                 b"ciphersuites" => features.cipher_suites = Some(value),
                 b"certfile" => features.certificate = Some(path_of(&value).to_owned()),
                 b"keyfile" => features.key = Some(path_of(&value).to_owned()),
                 b"flags" => features.flags = value,
-                _ => return Err(part.to_vec()),
+                _ => {
+                    let name = escape_for_display(name);
+                    hear(Severity::Info, &format!("unknown_option, opt={name}"));
+                    return None;
+                }
             }
-            hear(part);
         }
         if features.certificate.is_some() != features.key.is_some() {
-            return Err(text.to_vec());
+            hear(Severity::Info, "only_one_of_CertFile/KeyFile_specified");
+            return None;
         }
-        Ok(features)
+        Some(features)
     }
 
     /// Tells whether anything differs from the options.
@@ -233,24 +252,20 @@ mod tests {
         let settings = Settings::of(Role::Server, &security);
         let text = b"Options=SSL_OP_NO_TLSv1_3; CipherList=HIGH ;";
         let mut heard = Vec::new();
-        let features = Features::parse(text, |part| heard.push(part.to_vec())).unwrap();
-        assert_eq!(
-            heard,
-            [
-                b"Options=SSL_OP_NO_TLSv1_3".to_vec(),
-                b"CipherList=HIGH".to_vec()
-            ]
-        );
+        let features = Features::parse(text, |_, said| heard.push(said.to_owned())).unwrap();
+        let parts = ["Options=SSL_OP_NO_TLSv1_3", "CipherList=HIGH"];
+        assert_eq!(heard, parts.map(|part| format!("parsed, {part}")));
         let settings = settings.with(&features);
         assert_eq!(settings.cipher_list.as_deref(), Some(&b"HIGH"[..]));
         assert!(settings.switches.without_13);
-        assert!(Features::parse(b"", |_| {}).unwrap().is_empty());
+        assert!(Features::parse(b"", |_, _| {}).unwrap().is_empty());
     }
 
     #[test]
     fn what_is_not_understood_is_an_error() {
         for text in ["Nonsense=1", "CipherList", "CertFile=/a", "KeyFile=/a"] {
-            assert!(Features::parse(text.as_bytes(), |_| {}).is_err(), "{text}");
+            let features = Features::parse(text.as_bytes(), |_, _| {});
+            assert_eq!(features, None, "{text}");
         }
     }
 }

@@ -245,12 +245,14 @@ fn make(settings: &Settings, lines: &mut Vec<Line>) -> Option<Made> {
             }
         },
     };
-    let provider = provider(settings, lines);
+    let all = ciphers::provider(None, None);
     let Material {
         keys,
         authorities,
         hints,
-    } = files::read(settings, &provider, lines)?;
+    } = files::read(settings, &all, lines)?;
+    complain_of_dh(settings, lines);
+    let provider = provider(settings, lines)?;
     Some(Made {
         keys,
         hints,
@@ -262,18 +264,50 @@ fn make(settings: &Settings, lines: &mut Vec<Line>) -> Option<Made> {
     })
 }
 
-/// Chooses the ciphers; a list that is not understood is ignored.
-fn provider(settings: &Settings, lines: &mut Vec<Line>) -> Arc<CryptoProvider> {
+/// Tells of a value of DHParameters that means nothing. Observed: 8.17.1.9.
+fn complain_of_dh(settings: &Settings, lines: &mut Vec<Line>) {
+    let Some(value) = settings.dh_parameters.as_deref() else {
+        return;
+    };
+    let means_something = matches!(
+        value,
+        [b'n' | b'N' | b'1' | b'2' | b'5' | b'i' | b'I' | b'/', ..]
+    );
+    if settings.role == Role::Server && !means_something {
+        let value = crate::text::bytes::escape_for_display(value);
+        let what = format!("illegal value '{value}' for DHParameters");
+        lines.push(Line::warning(
+            READY_LEVEL,
+            format!("STARTTLS=server, error: {what}"),
+        ));
+    }
+}
+
+/// Chooses the ciphers; a list that is not understood is ignored, or leaves no TLS for one
+/// connection whose ruleset wanted it.
+fn provider(settings: &Settings, lines: &mut Vec<Line>) -> Option<Arc<CryptoProvider>> {
     let side = settings.role.word();
     let list = settings.cipher_list.as_deref().map(String::from_utf8_lossy);
-    let tls12 = list.and_then(|list| {
+    let mut tls12 = None;
+    if let Some(list) = list {
+        let mut warn = |what: &str| {
+            lines.push(Line::warning(8, format!("STARTTLS={side}, {what}")));
+        };
         if ciphers::names_something(&list) {
-            return Some(ciphers::cipher_list(&list));
+            let chosen = ciphers::cipher_list(&list);
+            if chosen.is_empty() {
+                warn(&format!("CipherList={list} leaves no cipher of TLSv1.2"));
+            }
+            tls12 = Some(chosen);
+        } else if settings.is_strict {
+            warn(&format!("error: SSL_set_cipher_list({list}) failed"));
+            return None;
+        } else {
+            warn(&format!(
+                "error: SSL_CTX_set_cipher_list({list}) failed, list ignored"
+            ));
         }
-        let what = format!("SSL_CTX_set_cipher_list({list}) failed, list ignored");
-        lines.push(Line::warning(8, format!("STARTTLS={side}, error: {what}")));
-        None
-    });
+    }
     let suites = settings.cipher_suites.as_deref();
     let tls13 = suites.map(String::from_utf8_lossy).and_then(|list| {
         let chosen = ciphers::cipher_suites(&list);
@@ -283,7 +317,7 @@ fn provider(settings: &Settings, lines: &mut Vec<Line>) -> Arc<CryptoProvider> {
         }
         chosen
     });
-    ciphers::provider(tls12.as_deref(), tls13.as_deref())
+    Some(ciphers::provider(tls12.as_deref(), tls13.as_deref()))
 }
 
 fn complain(role: Role, error: &rustls::Error, lines: &mut Vec<Line>) {

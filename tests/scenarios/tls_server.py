@@ -28,6 +28,9 @@ R$*		$: $(log names $&{cert_subject} $&{cert_issuer} $&{cn_subject} $&{cn_issuer
 R$*		$: $(log digest $&{cert_md5} $&{cert_fp} end $) $1
 """
 ACCESS = """TLS_Clt:127.0.0.3	VERIFY
+TLS_Srv_Features:127.0.0.7	Nonsense=1
+TLS_Srv_Features:127.0.0.8	CertFile=/etc/mail/tls/server.crt
+TLS_Srv_Features:127.0.0.9	CipherList=NONSENSE
 TLS_Srv_Features:127.0.0.4	CipherList=ECDHE-RSA-AES128-GCM-SHA256; Options=SSL_OP_NO_TLSv1_3
 Srv_Features:127.0.0.5	S
 Srv_Features:127.0.0.6	V
@@ -132,6 +135,15 @@ def rules(stage):
         client.starttls(context=context())
         assert client.sock.cipher()[:2] == ("ECDHE-RSA-AES128-GCM-SHA256", "TLSv1.2")
     lines(stage, before, "tls_srv_features=parsed, CipherList=ECDHE-RSA-AES128-GCM-SHA256, relay=")
+    for source, why in ((7, "tls_srv_features=unknown_option, opt=Nonsense, relay=[127.0.0.7] [127.0.0.7]"),
+                        (8, "tls_srv_features=only_one_of_CertFile/KeyFile_specified, relay="),
+                        (9, "STARTTLS=server, error: SSL_set_cipher_list(NONSENSE) failed")):
+        before = len(stage.log.lines)
+        with Client("127.0.0.%d" % source) as client:
+            client.ehlo()
+            answer = client.docmd("STARTTLS")
+            assert answer == (454, b"4.3.3 TLS currently not available"), answer
+        lines(stage, before, why)
     with Client("127.0.0.5") as client:
         client.ehlo()
         assert "starttls" not in client.esmtp_features

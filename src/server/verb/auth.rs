@@ -191,6 +191,16 @@ impl Session {
         );
     }
 
+    /// Forgets who the client is: what was said before STARTTLS counts for nothing (RFC 3207).
+    pub(in super::super) fn forget_login(&mut self) {
+        self.is_authenticated = false;
+        for macros in [&mut self.macros, &mut self.envelope.macros] {
+            for id in [MacroId::AUTH_TYPE, MacroId::AUTH_AUTHEN, MacroId::AUTH_SSF] {
+                macros.remove(id);
+            }
+        }
+    }
+
     /// The mechanisms the client may use now.
     fn mechanisms(&self) -> Vec<Mechanism> {
         if !self.features.auth {
