@@ -16,6 +16,7 @@ use crate::map::{
 };
 use crate::safefile::DontBlameSendmail;
 use crate::sys::identity::{Credentials, UserDatabase};
+use crate::sys::moment::Moments;
 use crate::sys::privilege::Privileged;
 use crate::sys::process::effective_user;
 use crate::sys::safe_open::OpenRules;
@@ -128,6 +129,7 @@ pub fn map_services(
         program_user,
         aliases: alias_definitions(&options.delivering.alias_file),
         userdb: Arc::new(userdb),
+        moments: Moments::default(),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::file::{FileFacts, terminal_lines};
 use crate::sys::host::error_text;
 use crate::sys::identity::SystemUsers;
+use crate::sys::moment::Moments;
 use crate::sys::process::{self, Forked, effective_user, fork_background, real_group, real_user};
 use crate::test_mode::{Surroundings as TestSurroundings, TestMode};
 use crate::text::bytes::printable;
@@ -366,8 +367,10 @@ impl Program {
 
     fn test(&self, config: Config) -> ExitStatus {
         let lifetime = Lifetime::new(start::direct_privileges());
-        let resolver = crate::mta::open::open_resolver(&config, &self.listeners.debug);
-        let services = map_services(
+        let moments = Moments::counted();
+        let resolver =
+            crate::mta::open::open_resolver(&config, &self.listeners.debug, moments.clone());
+        let mut services = map_services(
             &config.options,
             Arc::clone(&resolver),
             Arc::clone(&lifetime.users),
@@ -375,12 +378,14 @@ impl Program {
             MailLog::new(config.options.running.log_level),
             &self.listeners.debug,
         );
+        services.moments.clone_from(&moments);
         let maps = crate::map::MapSet::new(&config.maps, services);
         let surroundings = TestSurroundings {
             maps: &maps,
             caller: start::caller(),
             resolver: &*resolver,
             debug: Arc::clone(&self.listeners.debug),
+            moments,
         };
         let mut session = TestMode::new(config, surroundings, Box::new(io::stdout()));
         let status = match session.run(&mut io::stdin().lock()) {

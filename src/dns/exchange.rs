@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::dns::resolver::{Answer, RecordType, ResolveFailure, TemporaryReason};
 use crate::dns::settings::{Persistence, ResolverSettings};
 use crate::dns::wire::{self, QuestionFlags, ServerReply};
+use crate::sys::moment::Moments;
 
 /// Largest UDP packet read, in octets.
 const MAX_PACKET: usize = 4_096;
@@ -31,6 +32,7 @@ pub struct NameServers {
     trust_ad: bool,
     /// Which server begins next when rotating.
     next: AtomicUsize,
+    moments: Moments,
 }
 
 /// What became of one question to one server.
@@ -58,6 +60,7 @@ impl NameServers {
             ignore_truncation: options.ignore_truncation,
             trust_ad: options.trust_ad,
             next: AtomicUsize::new(0),
+            moments: settings.moments.clone(),
         }
     }
 
@@ -68,6 +71,7 @@ impl NameServers {
         kind: RecordType,
         persistence: Persistence,
     ) -> Result<Answer, ResolveFailure> {
+        self.moments.end();
         let first = if self.rotate {
             self.next.fetch_add(1, Ordering::Relaxed)
         } else {

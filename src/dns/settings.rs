@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::dns::resolver::Patience;
+use crate::sys::moment::Moments;
 
 /// Port of name servers; `resolv.conf` cannot name another.
 const NAME_SERVER_PORT: u16 = 53;
@@ -130,6 +131,8 @@ pub struct ResolverSettings {
     pub system_switch_file: PathBuf,
     /// `O HostsFile`.
     pub hosts_file: PathBuf,
+    /// How often that file is looked at.
+    pub moments: Moments,
 }
 
 impl Default for ResolverSettings {
@@ -154,6 +157,7 @@ impl Default for ResolverSettings {
             service_switch_file: Some(PathBuf::from("/etc/mail/service.switch")),
             system_switch_file: PathBuf::from("/etc/nsswitch.conf"),
             hosts_file: PathBuf::from("/etc/hosts"),
+            moments: Moments::default(),
         }
     }
 }

@@ -49,7 +49,7 @@ impl StubResolver {
     pub fn new(settings: ResolverSettings) -> Self {
         StubResolver {
             servers: NameServers::new(&settings),
-            hosts: HostsFile::new(settings.hosts_file.clone()),
+            hosts: HostsFile::new(settings.hosts_file.clone(), settings.moments.clone()),
             cache: AnswerCache::default(),
             canonical_order: order::canonical_order(settings.service_switch_file.as_deref()),
             address_order: order::address_order(&settings.system_switch_file),

@@ -24,6 +24,7 @@ use super::set::MapServices;
 use crate::sys::file::path_of;
 use crate::sys::host::error_text;
 use crate::sys::lock::FileLock;
+use crate::sys::moment::LastLook;
 use crate::sys::safe_open::OpenError;
 use crate::text::bytes::printable;
 
@@ -56,6 +57,7 @@ pub struct DatabaseFile {
     services: MapServices,
     /// The handle everybody reads through; written only when the file was replaced.
     handle: RwLock<Arc<Handle>>,
+    looked: LastLook,
     /// Whether keys are tried without and with a closing NUL; the first hit decides for the other.
     key_forms: AtomicU8,
     /// How long the file must have been as it is before it is kept in memory.
@@ -102,6 +104,7 @@ impl DatabaseFile {
             path,
             flags,
             services: services.clone(),
+            looked: LastLook::new(services.moments.clone()),
             handle: RwLock::new(Arc::new(handle)),
             key_forms: AtomicU8::new(forms),
             settled_after: SETTLED_AFTER,
@@ -165,10 +168,12 @@ impl DatabaseFile {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if self
-            .version_on_disk()
-            .is_none_or(|version| version == handle.version)
-        {
+        let is_current = || {
+            let version = self.version_on_disk();
+            version.is_none_or(|version| version == handle.version)
+        };
+        if self.looked.is_of_now() || is_current() {
+            self.looked.note();
             return Ok(self.kept(&handle).unwrap_or(handle));
         }
         let opened = open_file(&self.services, &self.path).map_err(|error| error.to_string())?;

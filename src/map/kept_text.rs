@@ -1,9 +1,9 @@
 //! A text file that is asked often, kept in memory with an index of its keys.
 //!
-//! The name of the file is looked at before each lookup; the kept octets answer only while it is
+//! The name of the file is looked at before each lookup, or once in each of the [`Moments`] that
+//! are counted; the kept octets answer only while it is
 //! the very same state of the same file.
 
-use std::cmp::Ordering as Order;
 use std::io::{Read, Result};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use super::file_version::{FileVersion, RESIDENT_AFTER, SETTLED_AFTER};
 use crate::sys::file::path_of;
+use crate::sys::moment::{LastLook, Moments};
+use crate::token::buffer::{HASH_START, hash_more};
 
 /// What is known of the text behind one name.
 pub(super) struct KeptText {
@@ -19,6 +21,7 @@ pub(super) struct KeptText {
     kept: RwLock<Option<Arc<Indexed>>>,
     /// How often it was asked while it was not kept.
     lookups: AtomicU32,
+    looked: LastLook,
     /// How long the file must have been as it is before it is kept.
     settled_after: Duration,
 }
@@ -27,12 +30,14 @@ pub(super) struct KeptText {
 pub(super) struct Indexed {
     version: FileVersion,
     text: Vec<u8>,
-    /// The first line of each key, sorted by the keys in lower case.
+    /// All lines with a key, sorted by the hashes of the keys.
     lines: Vec<Line>,
 }
 
 /// Where a line and the key in it lie in the text.
 struct Line {
+    /// Ignores letter case.
+    hash: u32,
     key: Range<usize>,
     whole: Range<usize>,
 }
@@ -48,20 +53,27 @@ pub(super) enum Text {
 impl Indexed {
     /// Returns the first line with a key.
     pub(super) fn line(&self, key: &[u8]) -> Option<&[u8]> {
-        let at = self.lines.binary_search_by(|line| {
-            in_lower_case(self.text.get(line.key.clone()).unwrap_or(b""), key)
-        });
-        self.text.get(self.lines.get(at.ok()?)?.whole.clone())
+        let hash = hash_more(HASH_START, key);
+        let first = self.lines.partition_point(|line| line.hash < hash);
+        let is_it = |line: &&Line| {
+            let text = self.text.get(line.key.clone());
+            text.is_some_and(|text| text.eq_ignore_ascii_case(key))
+        };
+        let from_here = self.lines.get(first..)?.iter();
+        let mut alike = from_here.take_while(|line| line.hash == hash);
+        let line = alike.find(is_it)?;
+        self.text.get(line.whole.clone())
     }
 }
 
 impl KeptText {
     /// Keeps nothing yet.
-    pub(super) fn new(path: Vec<u8>) -> KeptText {
+    pub(super) fn new(path: Vec<u8>, moments: Moments) -> KeptText {
         KeptText {
             path,
             kept: RwLock::new(None),
             lookups: AtomicU32::new(0),
+            looked: LastLook::new(moments),
             settled_after: SETTLED_AFTER,
         }
     }
@@ -76,11 +88,17 @@ impl KeptText {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        if let Some(kept) = &kept
+            && self.looked.is_of_now()
+        {
+            return Ok(Text::Kept(Arc::clone(kept)));
+        }
         let is_asked_often =
             kept.is_some() || self.lookups.fetch_add(1, Ordering::Relaxed) >= RESIDENT_AFTER;
         let version = is_asked_often.then(|| FileVersion::on_disk(&self.path));
         if let Some(version) = version.flatten() {
             if let Some(kept) = kept.filter(|kept| kept.version == version) {
+                self.looked.note();
                 return Ok(Text::Kept(kept));
             }
             self.forget();
@@ -124,12 +142,6 @@ impl KeptText {
     }
 }
 
-/// Compares two keys as if all their letters were small.
-fn in_lower_case(left: &[u8], right: &[u8]) -> Order {
-    let small = |octet: &u8| octet.to_ascii_lowercase();
-    left.iter().map(small).cmp(right.iter().map(small))
-}
-
 fn index(text: &[u8], key_of: impl Fn(&[u8]) -> Option<Range<usize>>) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut start = 0;
@@ -137,14 +149,13 @@ fn index(text: &[u8], key_of: impl Fn(&[u8]) -> Option<Range<usize>>) -> Vec<Lin
         let whole = start..start + line.len();
         if let Some(key) = key_of(line) {
             let key = start + key.start..start + key.end;
-            lines.push(Line { key, whole });
+            let hash = hash_more(HASH_START, text.get(key.clone()).unwrap_or(b""));
+            lines.push(Line { hash, key, whole });
         }
         start += line.len() + 1;
     }
-    let key = |line: &Line| text.get(line.key.clone()).unwrap_or(b"");
-    // The sort is stable: of lines with one key the first stays.
-    lines.sort_by(|one, other| in_lower_case(key(one), key(other)));
-    lines.dedup_by(|later, first| key(later).eq_ignore_ascii_case(key(first)));
+    // The sort is stable: of lines with one key the first is found first.
+    lines.sort_by_key(|line| line.hash);
     lines
 }
 
@@ -175,7 +186,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("text");
         std::fs::write(&path, text).unwrap();
-        let mut kept = KeptText::new(path.to_str().unwrap().into());
+        let mut kept = KeptText::new(path.to_str().unwrap().into(), Moments::default());
         kept.settled_after = settled_after;
         (place, path, kept)
     }

@@ -9,6 +9,7 @@ use super::lookup::{LookupContext, Map, MapAnswer, STATUS_CONFIG, STATUS_OK, STA
 use super::set::MapServices;
 use crate::sys::file::path_of;
 use crate::sys::identity::Credentials;
+use crate::sys::moment::Moments;
 use crate::sys::privilege::Privileged;
 use crate::sys::spawn::{Ended, SpawnPlan, Stdio};
 
@@ -21,6 +22,7 @@ pub(super) struct ProgramMap {
     argv: Vec<Vec<u8>>,
     user: Option<Credentials>,
     privileged: Arc<dyn Privileged>,
+    moments: Moments,
 }
 
 impl ProgramMap {
@@ -35,6 +37,7 @@ impl ProgramMap {
             argv,
             user: services.program_user.clone(),
             privileged: services.privileged.clone(),
+            moments: services.moments.clone(),
         }
     }
 
@@ -49,6 +52,7 @@ impl ProgramMap {
         plan.environment = vec![(b"AGENT".to_vec(), b"sendmail".to_vec())];
         plan.stdout = Stdio::Pipe;
         plan.credentials = self.user.clone();
+        self.moments.end();
         let mut child = self.privileged.spawn(plan)?;
         let mut output = Vec::new();
         if let Some(stdout) = child.stdout() {

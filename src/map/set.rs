@@ -22,6 +22,7 @@ use super::userdb::Userdb;
 use crate::dns::resolver::Resolver;
 use crate::logging::record::MailLog;
 use crate::sys::identity::{Credentials, UserDatabase};
+use crate::sys::moment::Moments;
 use crate::sys::privilege::Privileged;
 use crate::sys::safe_open::OpenRules;
 use crate::text::bytes::shorten;
@@ -67,6 +68,8 @@ pub struct MapServices {
     pub aliases: Vec<MapDefinition>,
     /// The user database (UserDatabaseSpec).
     pub userdb: Arc<Userdb>,
+    /// How often files are looked at.
+    pub moments: Moments,
 }
 
 impl MapServices {
@@ -99,6 +102,7 @@ impl MapServices {
             program_user: None,
             aliases: Vec::new(),
             userdb: Arc::default(),
+            moments: Moments::default(),
         }
     }
 
@@ -209,7 +213,11 @@ impl MapSet {
 
     /// Finds a map by its name, letter case ignored.
     pub fn find(&self, name: &[u8]) -> Option<MapId> {
-        let number = hash_more(HASH_START, name);
+        self.find_hashed(name, hash_more(HASH_START, name))
+    }
+
+    /// Finds a map whose name has this case-folding hash.
+    pub(crate) fn find_hashed(&self, name: &[u8], number: u32) -> Option<MapId> {
         let same = |&&(hash, id): &&(u32, MapId)| {
             hash == number && self.name(id).eq_ignore_ascii_case(name)
         };

@@ -77,7 +77,7 @@ impl TextMap {
             host.trace(&[b"text_map_open(", name, b", ", &path, middle, shown, b"\n"].concat());
         }
         Ok(TextMap {
-            text: KeptText::new(path),
+            text: KeptText::new(path, services.moments.clone()),
             flags,
             key_column,
             value_column,

@@ -16,6 +16,7 @@ use crate::map::MapSet;
 use crate::queue::{DirectorySync, Queue, QueueIdSource, QueueOpenError};
 use crate::sys::clock::SystemClock;
 use crate::sys::identity::SystemUsers;
+use crate::sys::moment::Moments;
 use crate::sys::privilege::Privileged;
 use crate::sys::process::process_id;
 use crate::tls::Sides;
@@ -72,7 +73,7 @@ impl Mta {
         listeners: &Listeners,
         queue: Queue,
     ) -> Mta {
-        let resolver = open_resolver(&config, &listeners.debug);
+        let resolver = open_resolver(&config, &listeners.debug, Moments::default());
         let log = MailLog::new(config.options.running.log_level);
         let services = map_services(
             &config.options,
@@ -107,10 +108,14 @@ impl Mta {
 }
 
 /// The resolver a configuration asks for.
-pub fn open_resolver(config: &Config, debug: &Arc<DebugLog>) -> Arc<dyn Resolver> {
+pub fn open_resolver(
+    config: &Config,
+    debug: &Arc<DebugLog>,
+    moments: Moments,
+) -> Arc<dyn Resolver> {
     let host_name = config.expanded_macro(MacroId::J);
     let local_domain = config.macros.get(MacroId::M);
     let local_domain = local_domain.map(|_| config.expanded_macro(MacroId::M));
-    let resolver = resolver(&config.options, &host_name, local_domain);
+    let resolver = resolver(&config.options, &host_name, local_domain, moments);
     Arc::new(resolver.traced(Arc::clone(debug)))
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::config::options::Options;
 use crate::dns::{ResolverSettings, StubResolver};
+use crate::sys::moment::Moments;
 
 /// Where the system keeps its resolver settings.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -20,9 +21,11 @@ pub fn resolver(
     options: &Options,
     host_name: &[u8],
     local_domain: Option<Vec<u8>>,
+    moments: Moments,
 ) -> StubResolver {
     let mut settings = settings(options, host_name, Path::new(RESOLV_CONF));
     settings.local_domain = local_domain;
+    settings.moments = moments;
     StubResolver::new(settings)
 }
 

@@ -2,6 +2,7 @@
 
 use super::book::RuleBook;
 use super::compile::{CUTTING_CATEGORY, CUTTING_TEXT, CUTTING_TOKENS, NULL_TOKEN, text_line};
+use super::shown::LastShown;
 use super::trace::Trace;
 use crate::macros::names::read_name;
 use crate::macros::{Classes, MacroId, MacroNames, MacroValue, Macros};
@@ -19,6 +20,9 @@ use crate::token::{
 pub(crate) const DEFINING_CATEGORY: u8 = 35;
 pub(crate) const DEFINING_LEVEL: u8 = 9;
 
+/// As long as few addresses are: octets to begin with for joined tokens.
+const TYPICAL_JOINED: usize = 64;
+
 /// Whether the listener hears what is wrong with a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Telling {
@@ -35,8 +39,10 @@ pub struct RewriteWorkspace {
     pub(super) text: Vec<u8>,
     /// Token lists that are not in use.
     spare: Vec<Vec<Token>>,
-    /// A line for the listener.
-    pub(super) line: Vec<u8>,
+    /// The value of a macro.
+    pub(super) value: Vec<u8>,
+    /// What the listener was told last.
+    pub(super) last_shown: LastShown,
 }
 
 impl RewriteWorkspace {
@@ -167,6 +173,7 @@ impl RewriteContext<'_> {
     /// Forgets all tokens of the last chain.
     pub fn start_chain(&mut self) {
         self.workspace.text.clear();
+        self.workspace.last_shown.forget();
     }
 
     /// Gives a token list back to be used again.
@@ -221,7 +228,7 @@ impl RewriteContext<'_> {
 
     /// Joins tokens with `space` between words, to `limit` octets at most.
     pub(super) fn joined_within_with(&self, tokens: &[Token], limit: usize, space: u8) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(TYPICAL_JOINED);
         join_within(
             tokens,
             |token| token.bytes_in(&self.workspace.text, &self.rules.text),
@@ -235,7 +242,7 @@ impl RewriteContext<'_> {
 
     /// Joins tokens with `space` between words.
     pub fn joined_with(&self, tokens: &[Token], space: u8) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(TYPICAL_JOINED);
         join(
             tokens,
             |token| token.bytes_in(&self.workspace.text, &self.rules.text),
@@ -246,18 +253,22 @@ impl RewriteContext<'_> {
         out
     }
 
-    /// Returns the raw value of a macro as marked text.
-    pub(super) fn raw_macro(&self, number: u16) -> Option<Vec<u8>> {
-        let mut out = Vec::new();
+    /// Puts the raw value of a macro into `out`, as marked text; says whether there is one.
+    pub(super) fn raw_macro(&self, number: u16, out: &mut Vec<u8>) -> bool {
+        out.clear();
         match self.macros.get(MacroId::from_number(number)) {
-            Some(value) => value.push_marked(&mut out),
+            Some(value) => value.push_marked(out),
             // Symbols are macros too: the value of `$&{1}` is `$1`.
-            None => match u8::try_from(number).ok()? {
-                b'0'..=b'9' => Mark::Position.push(number, &mut out),
-                letter => Mark::from_character(letter)?.push(0, &mut out),
+            None => match u8::try_from(number) {
+                Ok(b'0'..=b'9') => Mark::Position.push(number, out),
+                Ok(letter) => match Mark::from_character(letter) {
+                    Some(mark) => mark.push(0, out),
+                    None => return false,
+                },
+                Err(_) => return false,
             },
         }
-        Some(out)
+        true
     }
 
     /// Sets a macro or takes its value away, and tells so when that is asked for.

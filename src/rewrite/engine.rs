@@ -7,10 +7,12 @@
 //!
 //! Source: guide 5.1.2; limits, messages and trace lines observed: 8.17.1.9.
 
+use std::cell::RefCell;
+
 use super::book::Rule;
 use super::context::{RewriteContext, Telling};
 use super::gate::Words;
-use super::matcher::{Bindings, Matching};
+use super::matcher::{Bindings, MacroTexts, Matching};
 use crate::macros::MacroId;
 use crate::smtp::ExitStatus;
 use crate::token::mark::unit_at;
@@ -45,6 +47,26 @@ impl Broken {
             Broken::NoTokens => ExitStatus::DataError,
             Broken::Fault(status) => status,
         }
+    }
+}
+
+impl MacroTexts for RewriteContext<'_> {
+    fn text_of(&self, id: MacroId) -> Option<Vec<u8>> {
+        self.macro_plain(id)
+    }
+}
+
+/// Macros of a pattern, and what is told of those that were asked for.
+struct Told<'t, 'a> {
+    context: &'t RewriteContext<'a>,
+    lines: RefCell<Vec<u8>>,
+}
+
+impl MacroTexts for Told<'_, '_> {
+    fn text_of(&self, id: MacroId) -> Option<Vec<u8>> {
+        let line = self.context.macro_line(b"LHS", id.number());
+        self.lines.borrow_mut().extend_from_slice(&line);
+        self.context.macro_plain(id)
     }
 }
 
@@ -136,17 +158,17 @@ impl RewriteContext<'_> {
         // What has found its mailer is not touched again.
         while !words.begin_with_mailer() {
             // A rule that has matched so often is told of even if it would stop now.
-            if is_quiet && repeats < MAX_RULE_REPEATS {
-                let skipped = skip(rules, at, &words);
-                if skipped > 0 {
-                    at += skipped;
-                    repeats = 0;
-                }
-            }
-            let Some(rule) = rules.get(at) else {
+            let found = match is_quiet && repeats < MAX_RULE_REPEATS {
+                true => next_worth_trying(rules, at, &words),
+                false => rules.get(at).map(|rule| (at, rule)),
+            };
+            let Some((here, rule)) = found else {
                 break;
             };
-            let may_match = rule.gate.lets_in(&words);
+            if here > at {
+                at = here;
+                repeats = 0;
+            }
             let pattern = book.pattern(rule);
             if level >= 12 {
                 self.show_trial(rule.line, pattern, level);
@@ -156,8 +178,10 @@ impl RewriteContext<'_> {
                 self.tell_of_loop(ruleset, at + 1, tokens, level);
                 break;
             }
-            let matched =
-                (may_match || level >= 2) && self.try_rule(pattern, tokens, &mut bindings, level);
+            let matched = match level {
+                ..2 => self.try_rule(pattern, tokens, &mut bindings),
+                2.. => self.try_rule_aloud(pattern, tokens, &mut bindings),
+            };
             if !matched {
                 if level >= 10 {
                     self.trace.write(b"----- rule fails\n");
@@ -259,43 +283,50 @@ impl RewriteContext<'_> {
         Ok(status)
     }
 
-    #[inline]
-    fn try_rule(
+    #[inline(always)]
+    fn try_rule(&self, pattern: &[Token], tokens: &[Token], bindings: &mut Bindings) -> bool {
+        self.matching(tokens, self).matches(pattern, bindings)
+    }
+
+    /// Tries a rule and tells of the macros its pattern asks for.
+    #[cold]
+    #[inline(never)]
+    fn try_rule_aloud(
         &mut self,
         pattern: &[Token],
         tokens: &[Token],
         bindings: &mut Bindings,
-        level: u8,
     ) -> bool {
-        let shown = std::cell::RefCell::new(Vec::new());
-        let macro_text = |id: MacroId| {
-            let text = self.macro_plain(id);
-            if level >= 2 {
-                shown
-                    .borrow_mut()
-                    .extend_from_slice(&self.macro_line(b"LHS", id.number()));
-            }
-            text
+        let told = Told {
+            context: self,
+            lines: RefCell::default(),
         };
-        let matching = Matching {
-            input: tokens,
-            address_text: &self.workspace.text,
-            rules_text: &self.rules.text,
-            classes: self.classes,
-            syntax: self.syntax,
-            macro_text: &macro_text,
-        };
-        let matched = matching.matches(pattern, bindings);
-        let shown = shown.into_inner();
-        if !shown.is_empty() {
-            self.trace.write(&shown);
+        let matched = self.matching(tokens, &told).matches(pattern, bindings);
+        let lines = told.lines.into_inner();
+        if !lines.is_empty() {
+            self.trace.write(&lines);
         }
         matched
     }
 
+    #[inline(always)]
+    fn matching<'t>(&'t self, input: &'t [Token], macros: &'t dyn MacroTexts) -> Matching<'t> {
+        Matching {
+            input,
+            address_text: &self.workspace.text,
+            rules_text: &self.rules.text,
+            classes: self.classes,
+            syntax: self.syntax,
+            macros,
+        }
+    }
+
     /// The octets of a macro value before any expansion.
     pub(super) fn macro_plain(&self, id: MacroId) -> Option<Vec<u8>> {
-        let marked = self.raw_macro(id.number())?;
+        let mut marked = Vec::new();
+        if !self.raw_macro(id.number(), &mut marked) {
+            return None;
+        }
         let mut out = Vec::new();
         let mut at = 0;
         while let Some((unit, next)) = unit_at(&marked, at) {
@@ -376,15 +407,16 @@ impl RewriteContext<'_> {
             let line = self.macro_line(b"RHS", number);
             self.trace.write(&line);
         }
-        let Some(text) = self.raw_macro(number) else {
-            return Ok(());
-        };
-        if text.is_empty() {
-            return Ok(());
-        }
+        let mut text = std::mem::take(&mut self.workspace.value);
         let before = out.len();
-        self.push_value(&text, VALUE, out)?;
-        if level >= 19 {
+        let pushed = match self.raw_macro(number, &mut text) && !text.is_empty() {
+            true => self.push_value(&text, VALUE, out),
+            false => Ok(()),
+        };
+        let is_told = level >= 19 && !text.is_empty();
+        self.workspace.value = text;
+        pushed?;
+        if is_told {
             for token in out.get(before..).unwrap_or_default() {
                 let line = [b" ... ".as_slice(), self.word(token), b"\n"].concat();
                 self.trace.write(&line);
@@ -442,10 +474,9 @@ impl RewriteContext<'_> {
     }
 }
 
-/// Counts the rules from `at` on that are not worth trying.
+/// Finds the next rule from `at` on that is worth trying.
 #[inline]
-fn skip(rules: &[Rule], at: usize, words: &Words) -> usize {
-    let rest = rules.get(at..).unwrap_or(&[]);
-    let worth = rest.iter().position(|rule| rule.gate.lets_in(words));
-    worth.unwrap_or(rest.len())
+fn next_worth_trying<'r>(rules: &'r [Rule], at: usize, words: &Words) -> Option<(usize, &'r Rule)> {
+    let mut rest = rules.iter().enumerate().skip(at);
+    rest.find(|(_, rule)| rule.gate.lets_in(words))
 }

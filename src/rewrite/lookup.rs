@@ -131,7 +131,10 @@ impl RewriteContext<'_> {
     ) -> Result<ExitStatus, Broken> {
         let part = |range: &std::ops::Range<usize>| tokens.get(range.clone()).unwrap_or(&[]);
         let name = lookup.map_name(&self.workspace.text, &self.rules.text);
-        let map = self.maps.find(&name);
+        let map = match lookup.map.filter(|token| token.mark().is_none()) {
+            Some(token) => self.maps.find_hashed(&name, token.hash),
+            None => self.maps.find(&name),
+        };
         if map.is_none() {
             let head = b"554 5.3.0 rewrite: map ".as_slice();
             self.complain([head, &name, b" not found"].concat());
@@ -242,7 +245,8 @@ impl RewriteContext<'_> {
 
     /// Runs every call in `out`, the last one first.
     pub(super) fn call_all(&mut self, out: &mut Vec<Token>, depth: u32) -> ExitStatus {
-        let mut calls: Vec<(usize, RulesetId)> = Vec::new();
+        let mut calls = [(0, RulesetId::PARSE); MAX_CALLS];
+        let mut count = 0;
         let mut at = 0;
         let is_call = |token: &Token| token.mark() == Some(Mark::Call);
         while let Some(skipped) = out.get(at..).and_then(|rest| rest.iter().position(is_call)) {
@@ -273,15 +277,18 @@ impl RewriteContext<'_> {
                 at += 1;
                 continue;
             }
-            calls.push((at, id));
-            if calls.len() >= MAX_CALLS {
+            if let Some(place) = calls.get_mut(count) {
+                *place = (at, id);
+            }
+            count += 1;
+            if count >= MAX_CALLS {
                 let text = format!("554 5.3.5 Too many subroutine calls ({MAX_CALLS} max)");
                 self.complain(text.into_bytes());
                 return ExitStatus::Config;
             }
             at += 2;
         }
-        self.run_calls(&calls, out, depth)
+        self.run_calls(calls.get(..count).unwrap_or(&[]), out, depth)
     }
 
     /// Returns the name behind `$>` as it is written.

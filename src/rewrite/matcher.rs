@@ -112,6 +112,12 @@ impl Bindings {
     }
 }
 
+/// Where a pattern finds run-time macros.
+pub(crate) trait MacroTexts {
+    /// Returns the raw text of a macro, or none if it is not defined.
+    fn text_of(&self, id: MacroId) -> Option<Vec<u8>>;
+}
+
 /// What matching looks at.
 pub(crate) struct Matching<'t> {
     pub input: &'t [Token],
@@ -119,8 +125,7 @@ pub(crate) struct Matching<'t> {
     pub rules_text: &'t [u8],
     pub classes: &'t Classes,
     pub syntax: &'t AddressSyntax,
-    /// The raw text of a run-time macro, or none if it is not defined.
-    pub macro_text: &'t dyn Fn(MacroId) -> Option<Vec<u8>>,
+    pub macros: &'t dyn MacroTexts,
 }
 
 impl Matching<'_> {
@@ -353,7 +358,7 @@ impl Matching<'_> {
 
     /// Matches the text of a run-time macro against as many tokens as it is long.
     fn match_macro(&self, number: u16, at: usize) -> Option<usize> {
-        let Some(text) = (self.macro_text)(MacroId::from_number(number)) else {
+        let Some(text) = self.macros.text_of(MacroId::from_number(number)) else {
             return Some(at);
         };
         let mut rest = text.as_slice();

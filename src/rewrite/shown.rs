@@ -12,23 +12,49 @@ const REVERSE_VIDEO: &[u8] = b"\x1b[7m";
 const USUAL_VIDEO: &[u8] = b"\x1b[0m";
 
 /// As wide as the name of a ruleset is shown.
-const BLANKS: &[u8] = b"                ";
+const NAME_WIDTH: usize = 16;
+
+/// Tokens in words, kept because what one ruleset returns is most often what the next one gets.
+#[derive(Debug, Default)]
+pub(super) struct LastShown {
+    tokens: Vec<Token>,
+    line: Vec<u8>,
+}
+
+impl LastShown {
+    /// Forgets the tokens: the text they lie in goes.
+    pub fn forget(&mut self) {
+        self.tokens.clear();
+        self.line.clear();
+    }
+
+    fn is_of(&self, tokens: &[Token]) -> bool {
+        !self.line.is_empty() && tokens == self.tokens
+    }
+}
 
 impl RewriteContext<'_> {
-    pub(super) fn show_pass(&mut self, ruleset: RulesetId, what: &[u8], tokens: &[Token]) {
-        let name = self.rules.name(ruleset);
-        let name = name.get(..BLANKS.len()).unwrap_or(&name);
-        let mut line = std::mem::take(&mut self.workspace.line);
-        line.clear();
-        if !self.trace.shows_every_ruleset() {
-            line.extend_from_slice(b"rewrite: ruleset ");
+    /// Tells what a ruleset gets or returns; `what` says which.
+    pub(super) fn show_pass(&mut self, ruleset: RulesetId, what: &[u8; 9], tokens: &[Token]) {
+        let mut last = std::mem::take(&mut self.workspace.last_shown);
+        if !last.is_of(tokens) {
+            last.line.clear();
+            self.push_shown(tokens, &mut last.line);
+            last.tokens.clear();
+            last.tokens.extend_from_slice(tokens);
         }
-        line.extend_from_slice(name);
-        line.extend_from_slice(BLANKS.get(name.len()..).unwrap_or(b""));
-        line.extend_from_slice(what);
-        self.push_shown(tokens, &mut line);
-        self.trace.show_pass(&line);
-        self.workspace.line = line;
+        let mut padded = [b' '; NAME_WIDTH];
+        let name = self.rules.name(ruleset);
+        let shown = name.get(..NAME_WIDTH).unwrap_or(&name);
+        if let Some(place) = padded.get_mut(..shown.len()) {
+            place.copy_from_slice(shown);
+        }
+        let head: &[u8] = match self.trace.shows_every_ruleset() {
+            true => b"",
+            false => b"rewrite: ruleset ",
+        };
+        self.trace.show_pass([head, &padded, what, &last.line]);
+        self.workspace.last_shown = last;
     }
 
     pub(super) fn show_trial(&mut self, number: u32, pattern: &[Token], level: u8) {
@@ -83,6 +109,14 @@ impl RewriteContext<'_> {
             by_number: &name,
             by_octet: &|octet| self.names.name_of_octet(octet),
         };
+        // Enough for words; symbols may take more.
+        line.reserve(
+            tokens
+                .iter()
+                .map(|token| token.len as usize + 1)
+                .sum::<usize>()
+                + 1,
+        );
         for token in tokens {
             if let Some(octet) = token.single_octet() {
                 line.extend_from_slice(&[b' ', octet]);

@@ -7,7 +7,7 @@
 //! - [`clock`]: [`clock::Timestamp`], the system clock and one set by hand
 //! - [`calendar`]: points in time taken apart
 //! - [`file`](mod@file): directories held open, facts of a descriptor, syncing
-//! - [`lock`]: `flock` guards
+//! - [`lock`]: `flock` guards; [`moment`]: how long a look at a file is good for
 //! - [`signal`]: blocked signals and the thread that waits for them
 //! - [`socket`]: listeners, outgoing connections, addresses
 //! - [`host`]: names, load and free space of this machine
@@ -35,6 +35,7 @@ mod helper_process;
 pub mod host;
 pub mod identity;
 pub mod lock;
+pub mod moment;
 pub mod posix_regex;
 pub mod prefilled;
 pub mod privilege;

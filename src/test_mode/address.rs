@@ -68,23 +68,29 @@ impl TestMode<'_> {
                 .line(&[b"Unknown mailer ".as_slice(), name].concat());
             return;
         };
-        let head = format!("Trying {} address ", self.kind_of_address());
-        self.printed
-            .line(&[head.as_bytes(), address, b" for mailer ", name].concat());
-        let mailer = self.config.mailers.get(id).clone();
+        let kind = self.kind_of_address().as_bytes();
+        self.printed.parts(&[
+            b"Trying ",
+            kind,
+            b" address ",
+            address,
+            b" for mailer ",
+            name,
+        ]);
         let how = Renaming {
             role: self.role,
             place: self.place,
             surroundings: Surroundings::Kept,
             sender_domain: None,
         };
-        let renamed = self.with_rewriting(|cx| cx.rename(address, &mailer, how));
+        let renamed = self.with_rewriting(|cx| cx.rename(address, cx.mailers.get(id), how));
         let (status, address) = match renamed {
             Ok(address) => (ExitStatus::Ok, address),
             Err(failure) => (ExitStatus::TempFail, failure.address),
         };
-        let head = format!("Rcode = {}, addr = ", status.number());
-        self.printed.line(&[head.as_bytes(), &address].concat());
+        let number = status.number().to_string();
+        self.printed
+            .parts(&[b"Rcode = ", number.as_bytes(), b", addr = ", &address]);
     }
 
     /// `/parse`: resolves an address.
@@ -100,7 +106,7 @@ impl TestMode<'_> {
         self.printed.line(&line);
         let kind = self.kind_of_address();
         self.printed
-            .line(format!("Parsing {kind} address").as_bytes());
+            .parts(&[b"Parsing ", kind.as_bytes(), b" address"]);
         let how = Resolving {
             role: self.role,
             place: self.place,
@@ -154,11 +160,11 @@ impl TestMode<'_> {
     }
 
     fn show_parts(&mut self, mailer: &[u8], host: &[u8], user: &[u8]) {
-        let host = match host {
-            b"" => Vec::new(),
-            _ => [b", host ".as_slice(), host].concat(),
+        let before_host: &[u8] = match host {
+            b"" => b"",
+            _ => b", host ",
         };
         self.printed
-            .line(&[b"mailer ".as_slice(), mailer, &host, b", user ", user].concat());
+            .parts(&[b"mailer ", mailer, before_host, host, b", user ", user]);
     }
 }

@@ -80,25 +80,53 @@ impl<'a> Command<'a> {
             .unwrap_or(line.len());
         let (word, argument) = line.split_at(end);
         let argument = skip_spaces(argument);
-        let verb = word.get(1..).unwrap_or(b"").to_ascii_lowercase();
-        match (verb.as_slice(), argument) {
-            (b"", _) => Command::Wrong("Usage: /[canon|map|mx|parse|try|tryflags]", None),
-            (b"quit", _) => Command::Quit,
-            (b"mx", b"") => Command::Wrong("Usage: /mx address", None),
-            (b"mx", _) => Command::Mx(argument),
-            (b"canon", b"") => Command::Wrong("Usage: /canon address", None),
-            (b"canon", _) => Command::Canon(argument),
-            (b"map", b"") => Command::Wrong("Usage: /map mapname key", None),
-            (b"map", _) => Command::Map(argument),
-            (b"try", _) => Command::Try(argument),
-            (b"tryflags", b"") => Command::Wrong("Usage: /tryflags [Hh|Ee][Ss|Rr]", None),
-            (b"tryflags", _) => Command::TryFlags(argument),
-            (b"parse", b"") => Command::Wrong("Usage: /parse address", None),
-            (b"parse", _) => Command::Parse(argument),
-            _ => Command::Wrong("Unknown \"/\" command ", Some(word)),
+        let verb = word.get(1..).unwrap_or(b"");
+        if verb.is_empty() {
+            return Command::Wrong("Usage: /[canon|map|mx|parse|try|tryflags]", None);
+        }
+        let is = |name: &[u8]| verb.eq_ignore_ascii_case(name);
+        let Some((_, command, usage)) = VERBS.iter().find(|(name, ..)| is(name)) else {
+            return Command::Wrong("Unknown \"/\" command ", Some(word));
+        };
+        match usage {
+            Some(usage) if argument.is_empty() => Command::Wrong(usage, None),
+            _ => command(argument),
         }
     }
 }
+
+/// A verb, what it makes of its argument, and what it answers if it needs one and has none.
+type Verb = (
+    &'static [u8],
+    for<'a> fn(&'a [u8]) -> Command<'a>,
+    Option<&'static str>,
+);
+
+const VERBS: [Verb; 7] = [
+    (b"quit", |_| Command::Quit, None),
+    (b"mx", |host| Command::Mx(host), Some("Usage: /mx address")),
+    (
+        b"canon",
+        |host| Command::Canon(host),
+        Some("Usage: /canon address"),
+    ),
+    (
+        b"map",
+        |rest| Command::Map(rest),
+        Some("Usage: /map mapname key"),
+    ),
+    (b"try", |rest| Command::Try(rest), None),
+    (
+        b"tryflags",
+        |letters| Command::TryFlags(letters),
+        Some("Usage: /tryflags [Hh|Ee][Ss|Rr]"),
+    ),
+    (
+        b"parse",
+        |address| Command::Parse(address),
+        Some("Usage: /parse address"),
+    ),
+];
 
 /// Splits at the first blank; the second part is `None` if there is no blank.
 pub(super) fn split_word(text: &[u8]) -> (&[u8], Option<&[u8]>) {

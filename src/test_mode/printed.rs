@@ -76,7 +76,14 @@ impl Printed {
 
     /// Prints a line.
     pub fn line(&mut self, text: &[u8]) {
-        self.out.extend_from_slice(text);
+        self.parts(&[text]);
+    }
+
+    /// Prints a line that comes in parts.
+    pub fn parts(&mut self, parts: &[&[u8]]) {
+        for part in parts {
+            self.out.extend_from_slice(part);
+        }
         self.out.push(b'\n');
         self.make_room();
     }
@@ -118,8 +125,10 @@ impl Trace for Printed {
         self.make_room();
     }
 
-    fn show_pass(&mut self, text: &[u8]) {
-        self.out.extend_from_slice(text);
+    fn show_pass(&mut self, parts: [&[u8]; 4]) {
+        for part in parts {
+            self.out.extend_from_slice(part);
+        }
         self.make_room();
     }
 
@@ -200,7 +209,7 @@ mod tests {
     fn much_is_handed_on_before_the_command_ends() {
         let mut printed = Printed::new(Arc::default(), Box::new(io::sink()));
         for _ in 0..3_000 {
-            printed.show_pass(&[b'x'; 100]);
+            printed.show_pass([b"", &[b'x'; 50], b"", &[b'x'; 50]]);
         }
         assert!(printed.out.len() <= MAX_WAITING + 100);
         assert!(printed.flush().is_ok() && printed.out.is_empty());

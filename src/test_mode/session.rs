@@ -22,6 +22,7 @@ use crate::rewrite::resolve::ErrorSource;
 use crate::rewrite::{Place, RewriteContext, RewriteWorkspace, Role, RuleError, Trace};
 use crate::smtp::ExitStatus;
 use crate::sys::clock::SystemClock;
+use crate::sys::moment::Moments;
 use crate::sys::process::process_id;
 use crate::text::bytes::skip_spaces;
 use crate::token::{Faults, Parentheses, Reading, TokenizeOptions};
@@ -51,6 +52,8 @@ pub struct Surroundings<'a> {
     pub resolver: &'a dyn Resolver,
     /// The `-d` flags of the command line, and the file of `-D`.
     pub debug: Arc<DebugLog>,
+    /// What ends when the session waits for input.
+    pub moments: Moments,
 }
 
 /// One session of address test mode.
@@ -138,15 +141,15 @@ impl<'a> TestMode<'a> {
                 self.printed.flush()?;
             }
             line.clear();
-            if read_line(&mut input, &mut line)? == 0 {
+            if read_line(&mut input, &mut line, &self.surroundings.moments)? == 0 {
                 break;
             }
-            let text = line.strip_suffix(b"\n").unwrap_or(&line).to_vec();
+            let text = line.strip_suffix(b"\n").unwrap_or(&line);
             // Observed: 8.17.1.9 shows each line it has read instead of a prompt.
             if is_verbose {
-                self.printed.line(&[b"> ".as_slice(), &text].concat());
+                self.printed.parts(&[b"> ", text]);
             }
-            let command = Command::parse(&text);
+            let command = Command::parse(text);
             if command == Command::Quit {
                 break;
             }
@@ -179,7 +182,7 @@ impl<'a> TestMode<'a> {
             Command::Parse(address) => self.parse_address(address),
             Command::Wrong(text, line) => {
                 let line = line.unwrap_or(b"");
-                self.printed.line(&[text.as_bytes(), line].concat());
+                self.printed.parts(&[text.as_bytes(), line]);
             }
             Command::Rewrite(line) => self.rewrite(line),
         }
@@ -469,8 +472,15 @@ fn run_rulesets(
 }
 
 /// Reads one line of bounded length; longer ones come in pieces.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+fn read_line(
+    input: &mut BufReader<impl Read>,
+    line: &mut Vec<u8>,
+    moments: &Moments,
+) -> io::Result<usize> {
     loop {
+        if input.buffer().is_empty() {
+            moments.end();
+        }
         let available = input.fill_buf()?;
         if available.is_empty() {
             return Ok(line.len());

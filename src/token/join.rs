@@ -30,7 +30,7 @@ pub fn join<'t>(
         if after_word && is_word {
             out.push(space);
         }
-        push_word(bytes, out);
+        push_word(token, bytes, out);
         after_word = is_word;
     }
 }
@@ -60,7 +60,7 @@ pub fn join_within<'t>(
         }
         let end = start + limit.max(out.len() - start);
         match token.mark() {
-            None => push_word(word, out),
+            None => push_word(token, word, out),
             Some(mark) => push_symbol(mark, token.argument(), out),
         }
         if out.len() > end {
@@ -73,8 +73,8 @@ pub fn join_within<'t>(
 
 /// Appends a word without the octets that only shield others.
 #[inline]
-fn push_word(word: &[u8], out: &mut Vec<u8>) {
-    if word.contains(&QUOTE) {
+fn push_word(token: &Token, word: &[u8], out: &mut Vec<u8>) {
+    if !token.is_printable() && word.contains(&QUOTE) {
         out.extend(word.iter().copied().filter(|&octet| octet != QUOTE));
     } else {
         out.extend_from_slice(word);
