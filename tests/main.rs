@@ -61,6 +61,7 @@ scenarios! {
     ten_load_generators_fill_ten_maildirs: "thousand_messages";
     swaks_mail_mutt_and_smtplib_reach_local_and_remote_users: "clients";
     lists_programs_files_and_forward_files_deliver_as_whom_they_should: "expansion";
+    maps_that_change_answer_anew_in_a_running_session: "changing_maps";
     the_user_database_tells_where_mail_goes_and_what_senders_are_called: "userdb";
     the_tutorials_mailer_lines_call_mail_and_sh: "mailers";
     mail_waits_for_a_dead_exchanger_and_goes_out_when_it_is_up: "remote_queue";

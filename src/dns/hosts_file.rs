@@ -91,8 +91,12 @@ fn full_name<'a>(names: &[&'a [u8]]) -> &'a [u8] {
 /// What tells one version of a file from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Version {
+    device: u64,
     inode: u64,
     size: u64,
+    /// When its octets changed; programs may set it to any time.
+    modified: (i64, i64),
+    /// When anything of it changed; nobody sets it.
     changed: (i64, i64),
 }
 
@@ -126,9 +130,11 @@ impl HostsFile {
         }
         let version = match fs::metadata(&self.path) {
             Ok(found) => Some(Version {
+                device: found.dev(),
                 inode: found.ino(),
                 size: found.size(),
-                changed: (found.mtime(), found.mtime_nsec()),
+                modified: (found.mtime(), found.mtime_nsec()),
+                changed: (found.ctime(), found.ctime_nsec()),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
