@@ -19,6 +19,7 @@ use super::lookup::{
 use super::open::OpenFault;
 use super::set::MapServices;
 use crate::sys::file::path_buf_of;
+use crate::sys::moment::Moments;
 use crate::sys::socket::{ConnectFrom, connect, connect_local};
 
 /// How long the server may take when `-d` is not given.
@@ -39,6 +40,7 @@ pub(super) struct SocketMap {
     place: Place,
     /// The connection that waits for the next question; whoever asks takes it out.
     idle: Mutex<Option<Box<dyn Stream>>>,
+    moments: Moments,
 }
 
 trait Stream: Read + Write + Send {
@@ -63,7 +65,7 @@ impl SocketMap {
     /// Reads the place: `unix:PATH`, `local:PATH`, a path alone, `inet:PORT@HOST`.
     pub(super) fn open(
         definition: &MapDefinition,
-        _services: &MapServices,
+        services: &MapServices,
         host: &mut dyn LookupHost,
     ) -> Result<SocketMap, OpenFault> {
         let head = [b"socket map \"", &*definition.name, b"\": "].concat();
@@ -99,6 +101,7 @@ impl SocketMap {
             flags,
             place,
             idle: Mutex::new(None),
+            moments: services.moments.clone(),
         })
     }
 
@@ -150,6 +153,7 @@ impl SocketMap {
 
 impl Map for SocketMap {
     fn lookup(&self, key: &[u8], arguments: &[&[u8]], _: &mut LookupContext<'_>) -> MapAnswer {
+        self.moments.end();
         let Ok(answer) = self.ask(&self.flags.folded(key)) else {
             return MapAnswer::temporary();
         };
