@@ -4,10 +4,14 @@ And the configuration of the overview: a host that gives all mail to another one
 """
 import smtplib
 
+from tools import wait_until
+
 ACCESS = """Connect:127.0.0.6\tRELAY
 Connect:127.0.0.7\tERROR:5.7.1:550 not from there
 From:spammer@bad.test\tREJECT
 From:bad2.test\tDISCARD
+To:root+away@stage.test\tDISCARD
+Connect:127.0.0.9\tDISCARD
 To:closed@stage.test\tERROR:5.2.1:550 Mailbox closed
 To:partner.test\tRELAY
 """
@@ -56,7 +60,23 @@ def run(stage):
             ("127.0.0.1", "x@here.test", "joe@far.test", (250, b"ok"))):
         code, text = answer(client, sender, recipient)
         assert code == wanted[0] and wanted[1].lower() in text.lower(), (client, sender, recipient, code, text)
+    what_is_discarded_is_taken(stage)
     gives_all_to_another_host(stage)
+
+
+def what_is_discarded_is_taken(stage):
+    for client, sender, recipient in (("127.0.0.8", "x@here.test", "root+away@stage.test"),
+                                      ("127.0.0.8", "x@bad2.test", "root@stage.test"),
+                                      ("127.0.0.9", "x@here.test", "root@stage.test"),
+                                      ("127.0.0.8", "x@here.test", "root@stage.test")):
+        with smtplib.SMTP("127.0.0.1", 25, "here.test", 10, (client, 0)) as smtp:
+            smtp.ehlo("here.test")
+            answers = [smtp.mail(sender), smtp.rcpt(recipient), smtp.data("Subject: x\n\nx\n")]
+        assert [code for code, _ in answers] == [250, 250, 250], (client, sender, recipient, answers)
+    # Only the last one arrives.
+    wait_until("it is delivered", lambda: stage.log.having("stat=Sent"))
+    [sent] = stage.log.having("stat=Sent")
+    assert answers[2][1].split()[1].decode() in sent, (answers, sent)
 
 
 def answer(client, sender, recipient):
