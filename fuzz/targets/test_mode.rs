@@ -23,6 +23,7 @@ fuzz_target!(|lines: &[u8]| {
         caller: b"root@localhost".to_vec(),
         resolver: &resolver,
         debug: Arc::new(DebugLog::new(DebugFlags::default(), None)),
+        moments: mta::sys::moment::Moments::counted(),
     };
     let mut session = TestMode::new(config, surroundings, Box::new(io::sink()));
     session
