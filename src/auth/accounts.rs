@@ -33,6 +33,9 @@ pub trait Accounts: Send + Sync {
 
     /// The mechanisms this machine has for us; `None` is all.
     fn mechanisms(&self) -> Option<&[u8]>;
+
+    /// Tells whether there are any passwords; without, none need be asked for.
+    fn has_passwords(&self) -> bool;
 }
 
 /// The passwords of Cyrus SASL: saslauthd and sasldb, as `Sendmail.conf` says.
@@ -100,6 +103,11 @@ impl Accounts for SaslAccounts {
         self.file().mechanisms.as_deref()
     }
 
+    fn has_passwords(&self) -> bool {
+        let file = self.file();
+        file.is_written || (file.uses_sasldb && file.sasldb.exists())
+    }
+
     fn check(&self, user: &[u8], realm: &[u8], password: &Secret) -> Result<(), Failure> {
         let mut last = Failure::new(FailureKind::Generic, "");
         for way in &self.file().checks {
@@ -155,6 +163,10 @@ pub(crate) mod tests {
     impl Accounts for OneUser {
         fn mechanisms(&self) -> Option<&[u8]> {
             None
+        }
+
+        fn has_passwords(&self) -> bool {
+            true
         }
 
         fn check(&self, user: &[u8], realm: &[u8], password: &Secret) -> Result<(), Failure> {

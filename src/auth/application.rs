@@ -23,6 +23,8 @@ pub enum PasswordCheck {
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApplicationFile {
+    /// Whether somebody wrote it; what nobody wrote has the values of [`Self::default`].
+    pub is_written: bool,
     /// `pwcheck_method`: tried in turn until one says yes.
     pub checks: Vec<PasswordCheck>,
     /// `mech_list`.
@@ -38,6 +40,7 @@ pub struct ApplicationFile {
 impl Default for ApplicationFile {
     fn default() -> Self {
         Self {
+            is_written: false,
             checks: vec![PasswordCheck::Auxprop],
             mechanisms: None,
             saslauthd: PathBuf::from("/var/run/saslauthd/mux"),
@@ -72,7 +75,10 @@ impl ApplicationFile {
 
     /// Reads the text of the file.
     pub fn parse(text: &[u8]) -> ApplicationFile {
-        let mut file = ApplicationFile::default();
+        let mut file = ApplicationFile {
+            is_written: true,
+            ..ApplicationFile::default()
+        };
         for line in text.split(|octet| *octet == b'\n') {
             let line = line.trim_ascii();
             let Some(at) = line.iter().position(|octet| *octet == b':') else {
@@ -148,7 +154,9 @@ mod tests {
     #[test]
     fn without_a_file_stored_passwords_count() {
         let file = ApplicationFile::parse(b"");
-        assert_eq!(file, ApplicationFile::default());
+        let unwritten = ApplicationFile::default();
+        assert!(file.is_written && !unwritten.is_written);
+        assert_eq!(file.checks, unwritten.checks);
         assert_eq!(file.checks, [PasswordCheck::Auxprop]);
     }
 }

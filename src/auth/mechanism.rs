@@ -92,6 +92,8 @@ pub struct Policy<'a> {
     pub is_encrypted: bool,
     /// Whether a verified certificate says who the other side is.
     pub has_external: bool,
+    /// Whether there are passwords to compare with; all mechanisms but EXTERNAL want one.
+    pub has_passwords: bool,
 }
 
 impl Policy<'_> {
@@ -118,7 +120,11 @@ impl Policy<'_> {
     }
 
     fn allows(&self, mechanism: Mechanism) -> bool {
-        if mechanism == Mechanism::External && !self.has_external {
+        let is_possible = match mechanism {
+            Mechanism::External => self.has_external,
+            _ => self.has_passwords,
+        };
+        if !is_possible {
             return false;
         }
         // What TLS hides nobody can listen to.
@@ -168,6 +174,7 @@ mod tests {
             options,
             is_encrypted,
             has_external,
+            has_passwords: true,
         };
         written(&policy.offered(&policy.available(None)))
     }
@@ -211,12 +218,25 @@ mod tests {
     }
 
     #[test]
+    fn without_passwords_only_a_certificate_speaks() {
+        let policy = Policy {
+            wanted: WANTED,
+            options: b"",
+            is_encrypted: true,
+            has_external: true,
+            has_passwords: false,
+        };
+        assert_eq!(policy.available(None), [Mechanism::External]);
+    }
+
+    #[test]
     fn the_applications_list_narrows_what_is_offered() {
         let policy = Policy {
             wanted: WANTED,
             options: b"",
             is_encrypted: false,
             has_external: false,
+            has_passwords: true,
         };
         let available = policy.available(Some(b"plain login ntlm"));
         assert_eq!(written(&available), "PLAIN LOGIN");

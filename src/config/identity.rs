@@ -23,6 +23,7 @@ pub const FEATURES: &[&str] = &[
     "NETUNIX",
     "NEWDB=5.3",
     "PIPELINING",
+    "SASLv2",
     "SCANF",
     "SOCKETMAP",
     "STARTTLS",
@@ -242,7 +243,7 @@ mod tests {
             "\n Compiled with: DNSMAP IPV6_FULL\n",
             "\n\t\tLOG MAP_REGEX MATCHGECOS MAXDAEMONS=64\n",
             "\n\t\tMIME7TO8 MIME8TO7 NAMED_BIND NETINET NETINET6 NETUNIX NEWDB=5.3\n",
-            "\n\t\tPIPELINING SCANF SOCKETMAP STARTTLS\n",
+            "\n\t\tPIPELINING SASLv2 SCANF SOCKETMAP STARTTLS\n",
             "\n\t\tTLS_EC TLS_VRFY_PER_CTX USERDB\n",
             "\n\t\tSM_CONF_STDDEF_H SM_CONF_SYS_CDEFS_H SM_CONF_UID_GID\n",
         ] {

@@ -244,6 +244,7 @@ impl Session {
             options: &security.auth_options,
             is_encrypted: self.is_secure(),
             has_external: self.certified_name().is_some(),
+            has_passwords: self.mta.accounts.has_passwords(),
         }
     }
 
