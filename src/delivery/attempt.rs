@@ -568,7 +568,8 @@ impl<'a> Attempt<'a> {
             .zip(self.users())
             .map(|(recipient, user)| RcptCommand {
                 address: bare(&user).to_vec(),
-                notify: recipient.notify.to_parameter(),
+                // Observed: members of a list and those behind an owner are not "primary".
+                notify: (recipient.primary.then(|| recipient.notify.to_parameter())).flatten(),
                 original: recipient
                     .original
                     .as_ref()
