@@ -105,5 +105,6 @@ scenarios! {
     five_hundred_clients_and_slow_hosts_lose_nothing: "bursts";
     the_end_of_a_message_waits_for_no_acknowledgement: "end_of_data";
     clients_prove_who_they_are: "authentication";
+    filters_are_asked_answered_and_logged_as_by_the_real_program: "milters";
     every_case_ends_as_with_the_real_program: "cases";
 }

@@ -134,6 +134,20 @@ pub fn tell_queue_fault(config: &Config, arguments: &Arguments) -> Option<ExitSt
     Some(ExitStatus::Config)
 }
 
+/// Tells that a list of mail filters has a name no X line defines; gives the exit status then.
+///
+/// Observed: 8.17.1.9 adds the reason of whatever failed before.
+pub fn tell_filter_fault(config: &Config, arguments: &Arguments) -> Option<ExitStatus> {
+    let name = escape_for_display(config.unknown_filter()?);
+    let mut diagnostics = Diagnostics::default();
+    diagnostics.system_error(format!(
+        "InputFilter {name} not defined: No such file or directory"
+    ));
+    let log_level = config.options.running.log_level;
+    tell(&diagnostics, arguments, log_level, &DebugLog::default());
+    Some(ExitStatus::Config)
+}
+
 /// Logs a fault of the system or of the configuration, in the name of the caller.
 pub fn log_fault(text: &[u8], log_level: u8) {
     let name = name_of_caller();

@@ -353,6 +353,9 @@ impl Program {
     }
 
     fn serve(&self, config: Config) -> ExitStatus {
+        if let Some(status) = complaints::tell_filter_fault(&config, &self.arguments) {
+            return status;
+        }
         let mta = match self.open(config) {
             Ok(mta) => mta,
             Err(status) => return status,
@@ -407,6 +410,9 @@ impl Program {
 
     fn run_daemon(self, config: Config, smtp: bool, foreground: bool) -> ExitStatus {
         if let Some(status) = complaints::tell_queue_fault(&config, &self.arguments) {
+            return status;
+        }
+        if let Some(status) = complaints::tell_filter_fault(&config, &self.arguments) {
             return status;
         }
         let queue = self.queue_runs();

@@ -92,6 +92,20 @@ impl std::fmt::Display for ConfigFailure {
 impl std::error::Error for ConfigFailure {}
 
 impl Config {
+    /// Finds a name in a list of mail filters that no X line defines.
+    pub fn unknown_filter(&self) -> Option<&[u8]> {
+        let ports = self.options.daemon_ports.iter();
+        let lists = ports.filter_map(|port| port.input_mail_filters.as_ref());
+        let mut names = lists
+            .chain([&self.options.milter.input_mail_filters])
+            .flatten();
+        let is_known = |name: &&Vec<u8>| {
+            let mut filters = self.filters.iter();
+            filters.any(|filter| filter.name.eq_ignore_ascii_case(name))
+        };
+        names.find(|name| !is_known(name)).map(Vec::as_slice)
+    }
+
     /// Reads a configuration file with what the command line says on top of it.
     ///
     /// Faults do not stop the reading: what was said is in [`Config::diagnostics`], in

@@ -15,6 +15,7 @@ pub const FEATURES: &[&str] = &[
     "MAP_REGEX",
     "MATCHGECOS",
     "MAXDAEMONS=64",
+    "MILTER",
     "MIME7TO8",
     "MIME8TO7",
     "NAMED_BIND",
@@ -241,7 +242,7 @@ mod tests {
         let text = version(&DebugFlags::parse(b"0.15"));
         for line in [
             "\n Compiled with: DNSMAP IPV6_FULL\n",
-            "\n\t\tLOG MAP_REGEX MATCHGECOS MAXDAEMONS=64\n",
+            "\n\t\tLOG MAP_REGEX MATCHGECOS MAXDAEMONS=64 MILTER\n",
             "\n\t\tMIME7TO8 MIME8TO7 NAMED_BIND NETINET NETINET6 NETUNIX NEWDB=5.3\n",
             "\n\t\tPIPELINING SASLv2 SCANF SOCKETMAP STARTTLS\n",
             "\n\t\tTLS_EC TLS_VRFY_PER_CTX USERDB\n",

@@ -152,6 +152,7 @@ impl Chain {
         asking: &Asking<'_>,
     ) -> (Chain, Opening) {
         let mut chain = Chain::default();
+        let mut missing = None;
         for name in list {
             let mut known = config.filters.iter();
             let Some(definition) = known.find(|one| one.name.eq_ignore_ascii_case(name)) else {
@@ -170,6 +171,9 @@ impl Chain {
                 Decision::Shutdown => Opening::Shutdown,
                 _ => continue,
             };
+            missing.get_or_insert(opening);
+        }
+        if let Some(opening) = missing {
             chain.quit(asking);
             return (chain, opening);
         }
@@ -241,19 +245,24 @@ impl Chain {
             format_args!("Milter: sender: {}", shown_first(arguments)),
         );
         let data = terminated(arguments);
+        let mut decision = Decision::Continue;
         for filter in &mut self.filters {
             if filter.state == State::Open {
                 filter.state = State::InMessage;
             }
-            let decision = filter.ask(&MAIL, &[&data], asking);
+            decision = filter.ask(&MAIL, &[&data], asking);
             if !decision.goes_on() {
                 if filter.state == State::InMessage {
                     filter.state = State::Open;
                 }
-                return decision;
+                break;
             }
         }
-        Decision::Continue
+        if !decision.goes_on() {
+            // Those that were content have begun a message that will not come.
+            self.abort(asking);
+        }
+        decision
     }
 
     /// Tells a recipient: the address, and each parameter.
@@ -338,4 +347,125 @@ fn terminated(arguments: &[&[u8]]) -> Vec<u8> {
         data.push(0);
     }
     data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+    use crate::config::source::FixedSource;
+    use crate::dns::FixedResolver;
+    use crate::macros::MacroTable;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+    use std::thread::{self, JoinHandle};
+
+    /// A filter that agrees to `steps`, gives these answers in turn and tells what it was asked.
+    fn filter(path: &std::path::Path, steps: u32, answers: &'static [&[u8]]) -> JoinHandle<String> {
+        let listener = UnixListener::bind(path).unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut asked, mut answers) = (String::new(), answers.iter());
+            let mut head = [0; 4];
+            while stream.read_exact(&mut head).is_ok() {
+                let mut packet = vec![0; u32::from_be_bytes(head) as usize];
+                stream.read_exact(&mut packet).unwrap();
+                asked.push(char::from(packet[0]));
+                let mut reply = Vec::new();
+                match packet[0] {
+                    b'O' => {
+                        let numbers = [6, 0x1ff, steps].map(u32::to_be_bytes).concat();
+                        crate::milter::packet::encode(b'O', &[&numbers], &mut reply);
+                    }
+                    b'A' | b'Q' | b'D' => continue,
+                    _ => reply.extend_from_slice(answers.next().unwrap_or(&&b"\0\0\0\x01c"[..])),
+                }
+                if stream.write_all(&reply).is_err() {
+                    break;
+                }
+            }
+            asked
+        })
+    }
+
+    /// Runs a dialogue with two filters; tells what each was asked and what was logged.
+    fn with_two(
+        failures: [&str; 2],
+        answers: [&'static [&'static [u8]]; 2],
+        work: impl FnOnce(&mut Chain, &Asking<'_>),
+    ) -> ([String; 2], Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = [folder.path().join("one"), folder.path().join("two")];
+        let [one, two] = [0, 1].map(|at| filter(&paths[at], 0, answers[at]));
+        let text = format!(
+            "V10\nXone, S=local:{}, F={}, T=R:2s\nXtwo, S=unix:{}, F={}, T=R:2s\n",
+            paths[0].display(),
+            failures[0],
+            paths[1].display(),
+            failures[1]
+        );
+        let mut source = FixedSource::with_file("/x.cf", text.as_bytes());
+        let config = Arc::new(Config::load(&Overrides::only_file("/x.cf"), &mut source).unwrap());
+        let (log, lines) = MailLog::recording(14);
+        let mut table = MacroTable::new();
+        let macros = Macros::new(&mut table, None, &config.macros);
+        let asking = Asking {
+            log: &log,
+            id: b"id1",
+            level: 12,
+            macros: &macros,
+            names: &config.names,
+        };
+        let list = [b"one".to_vec(), b"TWO".to_vec()];
+        let resolver = FixedResolver::default();
+        let (mut chain, opening) = Chain::open(&list, &config, &resolver, &asking);
+        assert_eq!(opening, Opening::Ready);
+        work(&mut chain, &asking);
+        chain.quit(&asking);
+        drop(chain);
+        let asked = [one.join().unwrap(), two.join().unwrap()];
+        let lines = lines.lock().unwrap().clone();
+        (asked, lines)
+    }
+
+    const REJECT: &[u8] = b"\0\0\0\x01r";
+    const CONTINUE: &[u8] = b"\0\0\0\x01c";
+
+    #[test]
+    fn the_first_that_refuses_decides() {
+        let (asked, lines) = with_two(["T", "T"], [&[CONTINUE, REJECT], &[]], |chain, asking| {
+            assert_eq!(chain.helo(b"there", asking), Decision::Continue);
+            assert_eq!(chain.mail(&[b"<a@b>"], asking), Decision::Reject);
+        });
+        assert_eq!(asked, ["OHMQ", "OHQ"]);
+        assert!(lines.contains(&"id1: milter=one, action=mail, reject".to_owned()));
+    }
+
+    #[test]
+    fn a_message_that_does_not_come_is_told_to_those_inside_it() {
+        let (asked, _) = with_two(["T", "T"], [&[], &[]], |chain, asking| {
+            chain.mail(&[b"<a@b>", b"SIZE=1"], asking);
+            chain.abort(asking);
+            assert_eq!(chain.unknown(b"FOO", asking), Decision::Continue);
+            chain.mail(&[b"<a@b>"], asking);
+        });
+        assert_eq!(asked, ["OMAMQ", "OMAMQ"]);
+    }
+
+    #[test]
+    fn what_becomes_of_mail_without_a_filter_is_its_letter() {
+        const GARBAGE: &[u8] = b"\xff\xff\xff\xffc";
+        for (letter, decision) in [
+            ("T", Decision::TempFail),
+            ("R", Decision::Reject),
+            ("4", Decision::Shutdown),
+            ("", Decision::Continue),
+        ] {
+            let (_, lines) = with_two([letter, "T"], [&[GARBAGE], &[]], |chain, asking| {
+                assert_eq!(chain.mail(&[b"<a@b>"], asking), decision);
+                assert_eq!(chain.data(asking), decision);
+            });
+            assert!(lines.contains(&"id1: Milter (one): to error state".to_owned()));
+        }
+    }
 }

@@ -168,7 +168,11 @@ impl HeaderSheet {
             self.place(at.unwrap_or(self.slots.len()), field);
             return Some(format!("change (add): header: {shown_name}: {shown}"));
         };
-        let old = escape_for_display(&slot.field.value);
+        let old = if slot.is_gone && !slot.field.is_default {
+            "<NULL>".to_owned()
+        } else {
+            escape_for_display(&slot.field.value)
+        };
         if value.is_empty() {
             slot.is_gone = true;
             return Some(format!("delete: header{note} {shown_name}:{old}"));
@@ -193,6 +197,8 @@ impl Slot {
         self.field.value = value;
         self.field.expansion = Expansion::Done;
         self.field.stored = None;
+        // It is a field like any other now, but for when it is sent. Observed: 8.17.1.9.
+        self.field.is_default = false;
         self.is_gone = false;
     }
 }

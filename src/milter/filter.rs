@@ -165,13 +165,17 @@ impl Filter {
         if self.state == State::Error {
             return self.failure();
         }
-        if !self.is_listening() || self.agreement.has(question.unwanted) {
+        if !self.is_listening() {
             return Decision::Continue;
         }
         if let Some(stage) = question.stage
             && !self.tell_symbols(stage, question.letter, asking)
         {
             return self.failure();
+        }
+        // Observed: 8.17.1.9 tells macros also in front of what is not wanted.
+        if self.agreement.has(question.unwanted) {
+            return Decision::Continue;
         }
         self.put(question, data, asking)
     }
@@ -258,7 +262,8 @@ impl Filter {
         match decision {
             Decision::Accept | Decision::Skip if is_connection => self.state = State::Closable,
             Decision::Accept => self.state = State::Done,
-            Decision::Skip if !is_text => self.state = State::Done,
+            // Observed: 8.17.1.9 asks such a filter nothing more in this session.
+            Decision::Skip if !is_text => self.state = State::Closable,
             _ => {}
         }
         decision

@@ -163,10 +163,8 @@ impl Filter {
                 value = value.strip_prefix(b" ").unwrap_or(value);
             }
             let decision = self.ask(&HEADER, &[&field.name, b"\0", value, b"\0"], asking);
-            if decision == Decision::Skip {
-                *wants_more = false;
-                break;
-            }
+            // Observed: 8.17.1.9 shows the fields behind all the same, but no body.
+            *wants_more &= decision != Decision::Skip;
             if !decision.goes_on() || self.state != State::InMessage {
                 return decision;
             }

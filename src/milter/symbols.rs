@@ -35,8 +35,8 @@ const NAMES: [&[u8]; 7] = [
 /// Most macros of one list. Source: sendmail/conf.h, MAXFILTERMACROS.
 const MAX_MACROS: usize = 50;
 
-/// One macro of a list: as it is told, and its number.
-type Symbol = (Vec<u8>, MacroId);
+/// One macro of a list: as it is told, and its number; none where nobody ever defined it.
+type Symbol = (Vec<u8>, Option<MacroId>);
 
 /// The lists of one filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,12 +73,12 @@ impl Symbols {
             .filter(|list| !list.is_empty())?;
         let mut data = vec![command];
         for (name, id) in list {
-            if macros.get(*id).is_none() {
+            let Some(id) = id.filter(|id| macros.get(*id).is_some()) else {
                 continue;
-            }
+            };
             data.extend_from_slice(name);
             data.push(0);
-            let value = macros.expanded(*id);
+            let value = macros.expanded(id);
             data.extend(value.into_iter().filter(|octet| *octet != 0));
             data.push(0);
         }
@@ -86,17 +86,16 @@ impl Symbols {
     }
 }
 
-/// Reads names that commas or blanks separate; those nobody ever defined have no value.
+/// Reads names that commas or blanks separate.
 fn read(text: &[u8], names: &MacroNames) -> Vec<Symbol> {
     text.split(|octet| *octet == b',' || octet.is_ascii_whitespace())
         .filter(|word| !word.is_empty())
         .take(MAX_MACROS)
-        .filter_map(|word| {
+        .map(|word| {
             let name = word
                 .strip_prefix(b"{")
                 .and_then(|rest| rest.strip_suffix(b"}"));
-            let id = names.find(name.unwrap_or(word))?;
-            Some((word.to_vec(), id))
+            (word.to_vec(), names.find(name.unwrap_or(word)))
         })
         .collect()
 }

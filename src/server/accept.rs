@@ -263,6 +263,12 @@ impl Session {
             self.say(call, &acceptance(&id));
             return Ok(());
         }
+        if self.envelope.open_recipients() == 0 && self.filters.is_asked {
+            // Filters took the last recipient away. Observed: 8.17.1.9 says yes, and no more.
+            let id = self.envelope.id_for_log().to_vec();
+            self.say(call, &acceptance(&id));
+            return Ok(());
+        }
         let mode = self.mode_of_delivery();
         let mut envelope = std::mem::take(&mut *self.envelope);
         // A body without eight bits is what it is, whatever the client declared.

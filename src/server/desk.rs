@@ -166,6 +166,14 @@ impl Session {
         let triple = self.resolve(address, Role::Recipient, call).ok();
         let triple = triple.and_then(|parsed| parsed.triple);
         let before = self.envelope.open_recipients();
+        let gone = self.envelope.recipients.iter_mut();
+        let is_gone = |one: &&mut Recipient| one.state == RecipientState::Dropped;
+        if let Some(one) = gone.filter(is_gone).find(|one| one.address == address) {
+            // A filter took him away and thinks better of it.
+            one.state = RecipientState::Pending;
+            one.triple = triple;
+            return;
+        }
         if let Some(triple) = triple {
             if let Err(refusal) = self.refuse_special_mailer(address, &triple) {
                 self.envelope.note_trouble(true, refusal.text());

@@ -22,8 +22,19 @@ pub(super) struct Filters {
     pub is_asked: bool,
     /// Whether mail is refused for now because of what they said about the client.
     pub defers: bool,
-    /// Where the address stood in the last MAIL or RCPT.
-    pub last_address_at: Option<usize>,
+    /// The address of the last MAIL or RCPT.
+    pub last_address: Option<LastAddress>,
+}
+
+/// What the log shows of an unknown command that filters refuse.
+///
+/// Observed: 8.17.1.9, which looks where it found the last address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LastAddress {
+    /// In the line of the client, from this octet on: the next line is shown from there.
+    At(usize),
+    /// This text.
+    Text(Vec<u8>),
 }
 
 /// How a client is received after the filters were asked about it.
@@ -292,19 +303,16 @@ impl Session {
 
     /// Tells the filters a command nobody knows.
     pub(super) fn ask_about_unknown(&mut self, line: &[u8]) -> Result<(), Refused> {
-        if !self.filters.is_asked {
+        if !self.filters.is_asked || self.refusal.is_some() {
             return Ok(());
         }
         let decision = self.with_filters(|chain, asking| chain.unknown(line, asking));
-        // Observed: 8.17.1.9 shows what stands where the last address stood, whatever that is.
-        let shown = match self.filters.last_address_at {
+        let shown = match &self.filters.last_address {
             None => "(null)".to_owned(),
-            Some(at) => escape_for_display(line.get(at..).unwrap_or(b"")),
+            Some(LastAddress::At(at)) => escape_for_display(line.get(*at..).unwrap_or(b"")),
+            Some(LastAddress::Text(text)) => escape_for_display(text),
         };
-        let was_discarding = self.transaction.discards;
-        let result = self.act_on(decision, &format!("unknown={shown}"), b"");
-        self.transaction.discards = was_discarding;
-        result
+        self.act_on(decision, &format!("unknown={shown}"), b"")
     }
 
     /// Makes an answer of a filter one of ours.

@@ -1,6 +1,7 @@
 //! Whole dialogues, in memory: the session, a queue in a temporary folder, a clock that is set by hand.
 
 mod extensions;
+mod filters;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

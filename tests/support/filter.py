@@ -50,8 +50,8 @@ def negotiation(version=6, actions=ALL_ACTIONS, protocol=0, macros=()):
 
 class Filter:
     def __init__(self, address, script=None):
-        self.script, self.packets, self.connections = script or {}, [], 0
-        self.open = True
+        self.script, self.packets, self.connections, self.busy = script or {}, [], 0, 0
+        self.open, self.lock = True, threading.Lock()
         if isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.bind(address)
@@ -71,10 +71,10 @@ class Filter:
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
 
-    def take(self):
-        """What was received since the last call, as text, one line for each packet."""
-        seen, self.packets = self.packets, []
-        return [shown(letter, data) for letter, data in seen]
+    @property
+    def is_left(self):
+        """Whether nobody talks to it now."""
+        return self.busy == 0
 
     def serve(self):
         while self.open:
@@ -83,6 +83,9 @@ class Filter:
             except OSError:
                 return
             self.connections += 1
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) if connection.family != socket.AF_UNIX else None
+            with self.lock:
+                self.busy += 1
             threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
 
     def talk(self, connection):
@@ -101,11 +104,14 @@ class Filter:
                 self.packets.append((letter, data))
                 self.answer(connection, letter, data)
         except Hang:
-            time.sleep(60)
+            while self.exactly(connection, 1):
+                pass
         except (Die, OSError):
             pass
         finally:
             connection.close()
+            with self.lock:
+                self.busy -= 1
 
     def answer(self, connection, letter, data):
         answer = self.script.get(letter)
@@ -145,8 +151,3 @@ class Filter:
             found += piece
         return found
 
-
-def shown(letter, data):
-    if len(data) > 400:
-        return "%s %d octets, %r ... %r" % (letter, len(data), data[:40], data[-40:])
-    return "%s %r" % (letter, data)

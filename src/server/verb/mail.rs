@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::addressing::{PathArgument, PathFault};
-use super::super::filters::Refused;
+use super::super::filters::{LastAddress, Refused};
 use super::super::session::{Call, Flow, Session};
 use super::super::wording;
 use crate::config::options::PrivacyFlags;
@@ -44,7 +44,7 @@ impl Session {
     ) -> Result<Vec<u8>, Refused> {
         self.may_mail()?;
         self.refuse_deferred(argument)?;
-        self.filters.last_address_at = Some("MAIL FROM:".len());
+        self.filters.last_address = Some(LastAddress::At("MAIL FROM:".len()));
         self.name_client();
         self.warn_of_missing_hello();
         self.transaction.parameters.smtp_utf8 = false;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::super::addressing::PathFault;
-use super::super::filters::Refused;
+use super::super::filters::{LastAddress, Refused};
 use super::super::session::{Call, Flow, Session};
 use super::super::wording;
 use crate::envelope::{DeliveryStatus, Notify, OriginalRecipient, Recipient, RecipientState};
@@ -52,7 +52,6 @@ impl Session {
             return Flow::Next;
         }
         self.last_verb = "rcpt";
-        self.filters.last_address_at = Some("RCPT TO:".len());
         let after = match self.brake(call) {
             Ok(after) => after,
             Err(instead) => return instead,
@@ -134,6 +133,7 @@ impl Session {
             Err(PathFault::Malformed(_, refusal)) => return Err(refusal.into()),
         };
         let address = path.address.to_vec();
+        self.filters.last_address = Some(LastAddress::Text(address.clone()));
         if address.starts_with(b"(") {
             return Err(Reply::of("501 5.0.0 Missing recipient").into());
         }
