@@ -8,7 +8,10 @@
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::{CipherSuite, ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{
+    CipherSuite, ProtocolVersion, SignatureAlgorithm, SupportedCipherSuite,
+    SupportedProtocolVersion,
+};
 
 /// One cipher: its number, OpenSSL's name, bits, and the words that mean it in a CipherList.
 struct Cipher {
@@ -137,6 +140,18 @@ pub fn shown(suite: CipherSuite) -> (&'static str, u16) {
         .iter()
         .find(|cipher| cipher.suite == suite)
         .map_or(("UNKNOWN", 0), |cipher| (cipher.name, cipher.bits))
+}
+
+/// Tells whether a cipher can be used with a certificate whose key is of this kind.
+pub fn is_for_key(suite: CipherSuite, key: SignatureAlgorithm) -> bool {
+    let word = match key {
+        SignatureAlgorithm::RSA => "aRSA",
+        _ => "aECDSA",
+    };
+    CIPHERS
+        .iter()
+        .find(|cipher| cipher.suite == suite)
+        .is_some_and(|cipher| cipher.is_tls13() || cipher.words.contains(&word))
 }
 
 /// Returns OpenSSL's name of a version.
@@ -309,6 +324,15 @@ mod tests {
         assert_eq!(cipher_suites("NONSENSE"), None);
         let one = cipher_suites("TLS_AES_128_GCM_SHA256").unwrap();
         assert_eq!(one, [CipherSuite::TLS13_AES_128_GCM_SHA256]);
+    }
+
+    #[test]
+    fn ciphers_go_with_keys() {
+        let of_rsa = CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256;
+        assert!(is_for_key(of_rsa, SignatureAlgorithm::RSA));
+        assert!(!is_for_key(of_rsa, SignatureAlgorithm::ECDSA));
+        let of_both = CipherSuite::TLS13_AES_128_GCM_SHA256;
+        assert!(is_for_key(of_both, SignatureAlgorithm::ECDSA));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Certificates and keys, read from files that can be trusted.
 //!
-//! A file others may write to, or a key others may read, is not used: there is
-//! no TLS then, and the log says why.
+//! A file others may write to, or a key others may read, is not used, and the log
+//! says why. A server has no TLS then; a client goes on without a certificate of its
+//! own, or without believing anybody: TLS with a stranger is better than none.
 //!
 //! Source: guide 4.9, 5.6; order, levels and words observed: 8.17.1.9.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -21,12 +22,12 @@ use super::{Line, Role, certificate};
 use crate::safefile::{self, Purpose};
 
 /// What was read for one side.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Material {
     /// Our certificates with their keys.
     pub keys: Vec<Arc<CertifiedKey>>,
     /// Whom we believe.
-    pub authorities: Authorities,
+    pub authorities: Arc<Authorities>,
     /// Names of authorities to tell to clients.
     pub hints: Vec<rustls::DistinguishedName>,
 }
@@ -47,17 +48,41 @@ pub fn read(
         reading.warn(13, "STARTTLS: CRLFile missing".to_owned());
     }
     let keys = reading.keys()?;
-    let (listed, hints) = reading.authorities_file()?;
+    let (listed, hints) = match reading.authorities_file() {
+        Some(found) => found,
+        None if settings.role == Role::Client => Default::default(),
+        None => return None,
+    };
     let mut all = listed;
-    if let Some(folder) = &settings.authorities_folder {
+    if let Some(folder) = &settings.authorities_folder
+        && !all.is_empty()
+    {
         all.extend(authorities_in(folder));
     }
     let revoked = reading.revoked();
     Some(Material {
         keys,
-        authorities: Authorities::new(all, revoked),
+        authorities: Arc::new(Authorities::new(all, revoked)),
         hints,
     })
+}
+
+/// Reads our certificates alone: what a ruleset names for one connection.
+pub fn read_keys(
+    settings: &Settings,
+    provider: &Arc<CryptoProvider>,
+    lines: &mut Vec<Line>,
+) -> Option<Vec<Arc<CertifiedKey>>> {
+    let mut reading = Reading {
+        settings,
+        provider,
+        lines,
+    };
+    reading.keys()
+}
+
+fn is_named(path: Option<&PathBuf>) -> bool {
+    path.is_some_and(|path| path.is_absolute())
 }
 
 struct Reading<'a> {
@@ -75,23 +100,28 @@ impl Reading<'_> {
         self.settings.role.word()
     }
 
-    /// A server needs all four; a client nothing.
+    /// A server needs all four; a client can do without.
     fn names_what_it_needs(&mut self) -> Option<()> {
-        if self.settings.role == Role::Client {
-            return Some(());
-        }
         let settings = self.settings;
-        let first = |pair: &Option<(std::path::PathBuf, _)>| pair.as_ref().map(|p| p.0.clone());
+        let (certificate, key) = match settings.role {
+            Role::Server => ("ServerCertFile", "ServerKeyFile"),
+            Role::Client => ("ClientCertFile", "ClientKeyFile"),
+        };
         let needed = [
-            ("ServerCertFile", first(&settings.certificates)),
-            ("ServerKeyFile", first(&settings.keys)),
-            ("CACertPath", settings.authorities_folder.clone()),
-            ("CACertFile", settings.authorities_file.clone()),
+            (
+                certificate,
+                settings.certificates.as_ref().map(|pair| &pair.0),
+            ),
+            (key, settings.keys.as_ref().map(|pair| &pair.0)),
+            ("CACertPath", settings.authorities_folder.as_ref()),
+            ("CACertFile", settings.authorities_file.as_ref()),
         ];
         for (name, path) in needed {
-            if !path.is_some_and(|path| path.is_absolute()) {
+            if !is_named(path) {
                 self.warn(13, format!("STARTTLS: {name} missing"));
-                return None;
+                if settings.role == Role::Server {
+                    return None;
+                }
             }
         }
         Some(())
@@ -108,12 +138,40 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads our certificates and their keys.
+    /// Reads our certificates and their keys; a client may have none.
     fn keys(&mut self) -> Option<Vec<Arc<CertifiedKey>>> {
+        match self.settings.role {
+            Role::Server => self.keys_of_server(),
+            Role::Client => Some(self.key_of_client().into_iter().collect()),
+        }
+    }
+
+    fn key_of_client(&mut self) -> Option<Arc<CertifiedKey>> {
         let settings = self.settings;
-        let (Some(certificates), Some(keys)) = (&settings.certificates, &settings.keys) else {
-            return Some(Vec::new());
-        };
+        let certificate = settings.certificates.as_ref().map(|pair| &pair.0);
+        let certificate = certificate.filter(|path| is_named(Some(path)));
+        let key = settings.keys.as_ref().map(|pair| &pair.0);
+        let key = key.filter(|path| is_named(Some(path)))?;
+        let chain = certificate.and_then(|path| self.file(path, Purpose::Certificate));
+        let secret = self.file(key, Purpose::Key)?;
+        match (certificate, chain) {
+            (Some(certificate), Some(chain)) => self.pair(certificate, &chain, key, &secret),
+            _ => {
+                self.warn_of_pair(key);
+                None
+            }
+        }
+    }
+
+    fn warn_of_pair(&mut self, key: &Path) {
+        let (side, path) = (self.side(), key.display());
+        let what = format!("SSL_CTX_check_private_key failed({path}): 0");
+        self.warn(6, format!("STARTTLS={side}, error: {what}"));
+    }
+
+    fn keys_of_server(&mut self) -> Option<Vec<Arc<CertifiedKey>>> {
+        let settings = self.settings;
+        let (certificates, keys) = (settings.certificates.as_ref()?, settings.keys.as_ref()?);
         let mut pairs = vec![(certificates.0.clone(), keys.0.clone())];
         if let (Some(certificate), Some(key)) = (&certificates.1, &keys.1) {
             pairs.push((certificate.clone(), key.clone()));
@@ -168,8 +226,7 @@ impl Reading<'_> {
             (None, Some(_)) => true,
         };
         if !fits {
-            let what = format!("SSL_CTX_check_private_key failed({path}): 0");
-            self.warn(6, format!("STARTTLS={side}, error: {what}"));
+            self.warn_of_pair(key);
             return None;
         }
         Some(Arc::new(CertifiedKey::new(chain, loaded)))
@@ -178,10 +235,19 @@ impl Reading<'_> {
     fn authorities_file(
         &mut self,
     ) -> Option<(Vec<CertificateDer<'static>>, Vec<rustls::DistinguishedName>)> {
-        let Some(path) = &self.settings.authorities_file else {
-            return Some((Vec::new(), Vec::new()));
-        };
-        let found = certificates_in(&self.file(path, Purpose::Certificate)?);
+        let settings = self.settings;
+        // Observed: 8.17.1.9 looks at the file only if a folder is named as well.
+        if !is_named(settings.authorities_folder.as_ref())
+            || !is_named(settings.authorities_file.as_ref())
+        {
+            return None;
+        }
+        let path = settings.authorities_file.as_ref()?;
+        let text = self.file(path, Purpose::Certificate);
+        if text.is_none() && settings.role == Role::Server {
+            return None;
+        }
+        let found = certificates_in(&text.unwrap_or_default());
         if found.is_empty() {
             let folder = self.settings.authorities_folder.clone().unwrap_or_default();
             let (side, folder, path) = (self.side(), folder.display(), path.display());

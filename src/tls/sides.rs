@@ -12,7 +12,9 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, SignatureScheme};
+use rustls::{
+    CipherSuite, ClientConfig, ClientConnection, ServerConfig, ServerConnection, SignatureScheme,
+};
 
 use super::certificate::Fingerprint;
 use super::chain::Authorities;
@@ -59,7 +61,7 @@ impl Sides {
 
 /// What both sides need to look at the certificate of the other one.
 struct Judgement {
-    authorities: Authorities,
+    authorities: Arc<Authorities>,
     provider: Arc<CryptoProvider>,
     digest: Option<Fingerprint>,
 }
@@ -71,6 +73,7 @@ pub struct ServerSide {
     /// For the others.
     unasking: Arc<ServerConfig>,
     settings: Settings,
+    material: Material,
     judgement: Judgement,
 }
 
@@ -78,13 +81,21 @@ pub struct ServerSide {
 pub struct ClientSide {
     config: Arc<ClientConfig>,
     settings: Settings,
+    material: Material,
     judgement: Judgement,
 }
 
 impl ServerSide {
     /// Reads what the settings name; `None` if there can be no TLS.
     pub fn make(settings: Settings, lines: &mut Vec<Line>) -> Option<ServerSide> {
-        let made = make(&settings, lines)?;
+        let made = make(&settings, None, lines)?;
+        let side = ServerSide::of(settings, made, lines)?;
+        let word = side.settings.role.word();
+        lines.push(Line::info(READY_LEVEL, format!("STARTTLS={word}, init=1")));
+        Some(side)
+    }
+
+    fn of(settings: Settings, made: Made, lines: &mut Vec<Line>) -> Option<ServerSide> {
         let (provider, switches) = (&made.judgement.provider, settings.switches);
         let versions = ciphers::versions(switches.without_12, switches.without_13);
         let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
@@ -92,8 +103,8 @@ impl ServerSide {
         let builder = builder
             .map_err(|error| complain(Role::Server, &error, lines))
             .ok()?;
-        let choice = Arc::new(Choice(made.keys));
-        let verifier = Lenient::new(Arc::clone(provider), made.hints);
+        let choice = Arc::new(Choice::new(&made, &settings));
+        let verifier = Lenient::new(Arc::clone(provider), made.material.hints.clone());
         let asking = builder
             .clone()
             .with_client_cert_verifier(Arc::new(verifier))
@@ -105,14 +116,11 @@ impl ServerSide {
             config.send_tls13_tickets = 0;
             Arc::new(config)
         };
-        lines.push(Line::info(
-            READY_LEVEL,
-            "STARTTLS=server, init=1".to_owned(),
-        ));
         Some(ServerSide {
             asking: finished(asking),
             unasking: finished(unasking),
             settings,
+            material: made.material,
             judgement: made.judgement,
         })
     }
@@ -124,11 +132,9 @@ impl ServerSide {
 
     /// Makes the same side with what a ruleset wants for one connection.
     pub fn with(&self, features: &Features, lines: &mut Vec<Line>) -> Option<ServerSide> {
-        let mut all = Vec::new();
-        let made = ServerSide::make(self.settings.with(features), &mut all);
-        // That it is ready was told when it was made first.
-        lines.extend(all.into_iter().filter(|line| line.level < READY_LEVEL));
-        made
+        let settings = self.settings.with(features);
+        let made = make(&settings, Some((&self.settings, &self.material)), lines)?;
+        ServerSide::of(settings, made, lines)
     }
 
     /// Begins a connection; `asks` says whether a certificate is asked for.
@@ -153,7 +159,14 @@ impl ServerSide {
 impl ClientSide {
     /// Reads what the settings name; `None` if there can be no TLS.
     pub fn make(settings: Settings, lines: &mut Vec<Line>) -> Option<ClientSide> {
-        let made = make(&settings, lines)?;
+        let made = make(&settings, None, lines)?;
+        let side = ClientSide::of(settings, made, lines)?;
+        let word = side.settings.role.word();
+        lines.push(Line::info(READY_LEVEL, format!("STARTTLS={word}, init=1")));
+        Some(side)
+    }
+
+    fn of(settings: Settings, made: Made, lines: &mut Vec<Line>) -> Option<ClientSide> {
         let (provider, switches) = (&made.judgement.provider, settings.switches);
         let versions = ciphers::versions(switches.without_12, switches.without_13);
         let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
@@ -165,26 +178,21 @@ impl ClientSide {
         let builder = builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = builder.with_client_cert_resolver(Arc::new(Choice(made.keys)));
+        let mut config = builder.with_client_cert_resolver(Arc::new(Choice::new(&made, &settings)));
         config.resumption = rustls::client::Resumption::disabled();
-        lines.push(Line::info(
-            READY_LEVEL,
-            "STARTTLS=client, init=1".to_owned(),
-        ));
         Some(ClientSide {
             config: Arc::new(config),
             settings,
+            material: made.material,
             judgement: made.judgement,
         })
     }
 
     /// Makes the same side with what a ruleset wants for one connection.
     pub fn with(&self, features: &Features, lines: &mut Vec<Line>) -> Option<ClientSide> {
-        let mut all = Vec::new();
-        let made = ClientSide::make(self.settings.with(features), &mut all);
-        // That it is ready was told when it was made first.
-        lines.extend(all.into_iter().filter(|line| line.level < READY_LEVEL));
-        made
+        let settings = self.settings.with(features);
+        let made = make(&settings, Some((&self.settings, &self.material)), lines)?;
+        ClientSide::of(settings, made, lines)
     }
 
     /// Begins a connection to a host; its name is told unless it has none but its address.
@@ -221,12 +229,16 @@ impl Judgement {
 }
 
 struct Made {
-    keys: Vec<Arc<CertifiedKey>>,
-    hints: Vec<rustls::DistinguishedName>,
+    material: Material,
     judgement: Judgement,
 }
 
-fn make(settings: &Settings, lines: &mut Vec<Line>) -> Option<Made> {
+/// Makes what both sides have; `base` is what was read for other settings already.
+fn make(
+    settings: &Settings,
+    base: Option<(&Settings, &Material)>,
+    lines: &mut Vec<Line>,
+) -> Option<Made> {
     let digest = match &settings.digest {
         None => None,
         Some(name) => match Fingerprint::from_name(name) {
@@ -246,16 +258,21 @@ fn make(settings: &Settings, lines: &mut Vec<Line>) -> Option<Made> {
         },
     };
     let all = ciphers::provider(None, None);
-    let Material {
-        keys,
-        authorities,
-        hints,
-    } = files::read(settings, &all, lines)?;
-    complain_of_dh(settings, lines);
+    let material = match base {
+        None => files::read(settings, &all, lines)?,
+        Some((old, material)) if old.keys == settings.keys => material.clone(),
+        Some((_, material)) => Material {
+            keys: files::read_keys(settings, &all, lines)?,
+            ..material.clone()
+        },
+    };
+    if base.is_none() {
+        complain_of_dh(settings, lines);
+    }
     let provider = provider(settings, lines)?;
+    let authorities = Arc::clone(&material.authorities);
     Some(Made {
-        keys,
-        hints,
+        material,
         judgement: Judgement {
             authorities,
             provider,
@@ -326,34 +343,61 @@ fn complain(role: Role, error: &rustls::Error, lines: &mut Vec<Line>) {
 }
 
 /// Our certificates; the first one whose key the other side understands is shown.
-struct Choice(Vec<Arc<CertifiedKey>>);
+struct Choice {
+    keys: Vec<Arc<CertifiedKey>>,
+    /// The ciphers of the versions we use.
+    suites: Vec<CipherSuite>,
+}
 
 impl Choice {
-    fn for_schemes(&self, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let fits = |known: &&Arc<CertifiedKey>| known.key.choose_scheme(schemes).is_some();
-        self.0.iter().find(fits).cloned()
+    fn new(made: &Made, settings: &Settings) -> Self {
+        let switches = settings.switches;
+        let versions = ciphers::versions(switches.without_12, switches.without_13);
+        let all = made.judgement.provider.cipher_suites.iter();
+        let ours = all.filter(|suite| versions.contains(&suite.version()));
+        Choice {
+            keys: made.material.keys.clone(),
+            suites: ours.map(|suite| suite.suite()).collect(),
+        }
+    }
+
+    /// Finds a certificate; `suites` are the ciphers of a client.
+    fn find(
+        &self,
+        schemes: &[SignatureScheme],
+        suites: Option<&[CipherSuite]>,
+    ) -> Option<Arc<CertifiedKey>> {
+        let fits = |known: &&Arc<CertifiedKey>| {
+            let algorithm = known.key.algorithm();
+            known.key.choose_scheme(schemes).is_some()
+                && suites.is_none_or(|suites| {
+                    let mut common = suites.iter().filter(|suite| self.suites.contains(suite));
+                    common.any(|suite| ciphers::is_for_key(*suite, algorithm))
+                })
+        };
+        self.keys.iter().find(fits).cloned()
     }
 }
 
 impl fmt::Debug for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Choice").field(&self.0.len()).finish()
+        f.debug_tuple("Choice").field(&self.keys.len()).finish()
     }
 }
 
 impl ResolvesServerCert for Choice {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.for_schemes(hello.signature_schemes())
+        self.find(hello.signature_schemes(), Some(hello.cipher_suites()))
     }
 }
 
 impl ResolvesClientCert for Choice {
     fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.for_schemes(schemes)
+        self.find(schemes, None)
     }
 
     fn has_certs(&self) -> bool {
-        !self.0.is_empty()
+        !self.keys.is_empty()
     }
 }
 

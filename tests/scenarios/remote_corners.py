@@ -82,7 +82,7 @@ def kept_open(stage):
     assert far.commands.count("RSET") == 2, far.commands
     with smtplib.SMTP("127.0.0.1", timeout=20) as client:
         send(client, "ann@stage.test", ["bad@far.test"], "Subject: bad\n\nx\n")
-    assert stage.log.having("to=<bad@far.test>", "stat=Deferred: 421 4.4.2 go")
+    wait_until("the log of it", lambda: stage.log.having("to=<bad@far.test>", "stat=Deferred: 421 4.4.2 go"))
     far.close()
     print("one connection for one session")
 

@@ -172,6 +172,26 @@ def rules(world):
     assert [c for c in sink.commands[seen:]].count("TLS DATA") == 2, sink.commands[seen:]
 
 
+def sloppy(world):
+    """A client whose files are missing or unsafe uses TLS all the same, without what they were for."""
+    for options, verify, told in (
+            (["CACertFile=", "CACertPath=", "ClientCertFile=", "ClientKeyFile="], "FAIL", "STARTTLS: CACertFile missing"),
+            (["CACertPath="], "FAIL", "STARTTLS: CACertPath missing"),
+            (["CACertFile=/etc/mail/tls/nosuch"], "FAIL",
+             "STARTTLS=client, error: load verify locs /etc/mail/tls, /etc/mail/tls/nosuch failed: 0"),
+            (["ClientKeyFile=/etc/mail/tls/ca.crt"], "OK",
+             "STARTTLS=client: file /etc/mail/tls/ca.crt unsafe: Group readable file"),
+            (["ClientCertFile=/etc/mail/tls/nosuch"], "OK",
+             "STARTTLS=client, error: SSL_CTX_check_private_key failed(/etc/mail/tls/client.key): 0"),
+            (["ClientSSLOptions=+SSL_OP_NO_TLSv1_3"], "OK", "version=TLSv1.2, ")):
+        new, _, commands = world.letter("asks", *options)
+        has(new, told)
+        has(new, "STARTTLS=client, relay=h-asks.test.", "verify=%s," % verify)
+        has(new, "stat=Sent (taken)")
+        assert "TLS DATA" in commands
+    assert [bool(one[2]) for one in world.sinks["asks"].sessions] == [True, False, True, True, False, False, True]
+
+
 def real_peer(world):
     """The program under test and the real one, each as client of the other."""
     stage = world.stage
@@ -218,4 +238,5 @@ def run(stage):
     without(world)
     failures(world)
     rules(world)
+    sloppy(world)
     real_peer(world)

@@ -197,6 +197,32 @@ def begun(command=b"STARTTLS\r\n"):
     return plain
 
 
+def two_certificates(stage, daemon):
+    """Of an ECDSA and an RSA certificate the one that goes with the ciphers is shown."""
+    stage.end_child(daemon)
+    pki.issue("second", "/CN=mx.stage.test", kind="ec")
+    daemon = stage.daemon("-O", "ServerCertFile=/etc/mail/tls/second.crt,/etc/mail/tls/server.crt",
+                          "-O", "ServerKeyFile=/etc/mail/tls/second.key,/etc/mail/tls/server.key",
+                          "-O", "ServerSSLOptions=+SSL_OP_NO_TLSv1_3")
+    for ciphers, cipher in (("HIGH", "ECDHE-ECDSA-AES256-GCM-SHA384"), ("aRSA", "ECDHE-RSA-AES256-GCM-SHA384")):
+        with Client() as client:
+            made = context()
+            made.set_ciphers(ciphers)
+            client.ehlo()
+            client.starttls(context=made)
+            assert client.sock.cipher()[0] == cipher, client.sock.cipher()
+    # A key others may read is as good as none.
+    stage.end_child(daemon)
+    pki.key("shared", mode=0o644)
+    before = len(stage.log.lines)
+    stage.daemon("-O", "ServerKeyFile=/etc/mail/tls/shared.key")
+    with Client() as client:
+        client.ehlo()
+        assert "starttls" not in client.esmtp_features
+        assert client.docmd("STARTTLS") == (454, b"4.3.3 TLS not available after start")
+    lines(stage, before, "STARTTLS=server: file /etc/mail/tls/shared.key unsafe: Group readable file")
+
+
 def unfriendly(stage):
     """Clients that send no TLS, nothing at all, or text behind STARTTLS."""
     before = len(stage.log.lines)
@@ -259,10 +285,11 @@ def run(stage):
     stage.zone["far.test"] = [("A", "127.0.0.1")]
     stage.configure(features=FEATURES, local=LOCAL, access=ACCESS)
     stage.maildir("ann")
-    stage.daemon()
+    daemon = stage.daemon()
     assert stage.log.having("STARTTLS=server, init=1")
     certificates(stage)
     rules(stage)
     ports(stage)
     unfriendly(stage)
     peers(stage)
+    two_certificates(stage, daemon)
