@@ -3,7 +3,8 @@
 Both programs get the same traffic, one after the other; the filters, the script
 and the rules are those of the Debian packages.
 """
-# needs: trees/.have-readers
+# needs: trees/.have-readers root/usr/sbin/saslpasswd2
+import base64
 import difflib
 import os
 import re
@@ -30,6 +31,7 @@ define(`confMAX_MESSAGE_SIZE', `20000')dnl
 define(`confMAX_HOP', `5')dnl
 define(`confBAD_RCPT_THROTTLE', `2')dnl
 define(`confPRIVACY_FLAGS', `authwarnings,novrfy,noexpn,restrictqrun')dnl
+define(`confAUTH_MECHANISMS', `CRAM-MD5 LOGIN PLAIN')dnl
 define(`confTO_COMMAND', `2s')dnl
 define(`confTO_CONNECT', `2s')dnl
 define(`confTO_ICONNECT', `2s')dnl
@@ -129,6 +131,20 @@ def strange():
          "AUTH LOGIN", "AUTH PLAIN AHgAeQ==")
 
 
+def logins():
+    def word(text):
+        return base64.b64encode(text.encode()).decode()
+
+    right, wrong, nobody = (word("\0" + text) for text in ("ann\0secret", "ann\0guess", "nosuch\0guess"))
+    talk(24, *["AUTH PLAIN " + wrong] * 5, "AUTH PLAIN " + nobody, "AUTH PLAIN " + word("ann"), "AUTH PLAIN x",
+         "AUTH LOGIN", word("ann"), word("guess"), "AUTH LOGIN", word("nosuch"), word("x"), "AUTH LOGIN", "*",
+         "AUTH CRAM-MD5", word("ann 0123456789abcdef0123456789abcdef"))
+    talk(25, "AUTH PLAIN " + right, "MAIL FROM:<%s> AUTH=joe" % GOOD, "RCPT TO:<bob@stage.test>", "DATA", HELLO + ".")
+    # From a client whose name leads elsewhere.
+    talk(3, "AUTH PLAIN " + wrong)
+    talk(26, *["AUTH FOO"] * 12)
+
+
 def too_early():
     client = Client(7, waits=False)
     client.say("EHLO too.early")
@@ -209,7 +225,7 @@ def outward():
 
 def traffic():
     """What a mail server sees in a day, each kind from an address of its own."""
-    kinds = (outward, too_slow, in_circles, floods, guesses, too_many, too_early, too_often, refused, strange, nosy,
+    kinds = (logins, outward, too_slow, in_circles, floods, guesses, too_many, too_early, too_often, refused, strange, nosy,
              knocks, lost, delivered, too_large)
     with ThreadPoolExecutor(7) as pool:
         for done in [pool.submit(kind) for kind in kinds]:
@@ -304,6 +320,7 @@ def run(stage):
     stage.configure(features=FEATURES, access=ACCESS, aliases="postmaster: root\nstaff: bob, cid\n")
     for user in ("bob", "cid", "ann", "root"):
         stage.maildir(user)
+    stage.run([PEERS + "/usr/sbin/saslpasswd2", "-p", "-c", "-u", "mx.stage.test", "ann"], text="secret", check=0)
     logs = {}
     for who, program in (("real", REAL_SENDMAIL), ("ours", "/usr/sbin/sendmail")):
         logs[who] = play(stage, program)
