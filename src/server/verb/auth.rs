@@ -15,7 +15,10 @@ use crate::logging::record::Severity;
 use crate::macros::MacroId;
 use crate::smtp::Reply;
 use crate::smtp::line::{MAX_AUTH_LINE, MAX_COMMAND_LINE};
-use crate::text::bytes::escape_for_display;
+use crate::text::bytes::{escape_for_display, shorten};
+
+/// Longest user in the log; the middle of longer ones is cut out. Observed: 8.17.1.9.
+const MAX_LOGGED_USER: usize = 127;
 
 /// Longest name of a mechanism shown in a reply.
 const MAX_SHOWN_MECHANISM: usize = 32;
@@ -185,7 +188,7 @@ impl Session {
             format_args!(
                 "AUTH=server, relay={}, authid={}, mech={}, bits=0",
                 self.client_shown(),
-                escape_for_display(&identity.user),
+                escape_for_display(&shorten(&user, MAX_LOGGED_USER)),
                 mechanism.name()
             ),
         );
@@ -277,10 +280,23 @@ impl Session {
 /// Source: guide 5.2 (`${auth_authen}`), which octets observed: 8.17.1.9.
 fn encode_for_rules(name: &[u8], out: &mut Vec<u8>) {
     for &octet in name {
-        if octet.is_ascii_graphic() && !b"\\<>()\"+".contains(&octet) {
+        if octet.is_ascii_graphic() && !b"\\<>()\"+=".contains(&octet) {
             out.push(octet);
         } else {
             out.extend_from_slice(format!("+{octet:02X}").as_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_one_word_for_rules() {
+        let mut encoded = Vec::new();
+        encode_for_rules(b"a(b)c<d>e\"f\\g=h+i j,k;l[m]\xc3@n", &mut encoded);
+        let expected = "a+28b+29c+3Cd+3Ee+22f+5Cg+3Dh+2Bi+20j,k;l[m]+C3@n";
+        assert_eq!(String::from_utf8_lossy(&encoded), expected);
     }
 }
