@@ -9,9 +9,11 @@ import contextlib
 import os
 import smtplib
 import socket
+import ssl
 import struct
 import threading
 
+import certificates as pki
 from sink import Sink
 from stage import write
 from tools import PEERS, REAL_SENDMAIL, wait_until
@@ -37,7 +39,13 @@ def run(stage):
     python_finds_a_way(stage)
     stage.end_child(daemon)
     passwords_of_saslauthd(stage)
+    certificates_speak_for_clients(stage)
     we_log_in_elsewhere(stage)
+
+
+def logged(stage, *parts):
+    """The lines of the log with these parts; there must be one."""
+    return wait_until("the log has %r" % (parts,), lambda: stage.log.having(*parts))
 
 
 def swaks(stage, mechanism, user, password, subject, check):
@@ -54,13 +62,13 @@ def passwords_of_the_database(stage):
             subject = "%s %s" % (mechanism, user)
             swaks(stage, mechanism, user, password, subject, 0)
             wait_until(subject, lambda: subject in stage.sink.subjects())
-            assert stage.log.having("AUTH=server, relay=localhost [127.0.0.1], authid=%s, mech=%s, bits=0"
-                                    % (user, mechanism)), subject
+            logged(stage, "AUTH=server, relay=localhost [127.0.0.1], authid=%s, mech=%s, bits=0"
+                   % (user, mechanism))
         refused = swaks(stage, mechanism, "ann", "wrong", "never", 28)
         assert b"535 5.7.0 authentication failed" in refused.stdout, refused.stdout
         # What fail2ban counts.
-        assert stage.log.having("AUTH failure (%s): authentication failure (-13) SASL(-13): authentication failure: "
-                                % mechanism, ", user=ann, relay=localhost [127.0.0.1]"), mechanism
+        logged(stage, "AUTH failure (%s): authentication failure (-13) SASL(-13): authentication failure: "
+               % mechanism, ", user=ann, relay=localhost [127.0.0.1]")
     assert "never" not in stage.sink.subjects()
     message = next(m for m in stage.sink.messages if b"PLAIN ann" in m[-1])
     assert b"(authenticated bits=0)" in message[-1] and b"with ESMTPA id" in message[-1], message
@@ -126,10 +134,45 @@ def passwords_of_saslauthd(stage):
         client.ehlo()
         word = base64.b64encode(b"\0ann\0by pam").decode()
         assert client.docmd("AUTH", "PLAIN " + word) == (535, b"5.7.0 authentication failed")
-    assert stage.log.having("AUTH failure (PLAIN): generic failure (-1) SASL(-1): generic failure: ",
-                            "user=ann, relay=localhost [127.0.0.1]")
+    logged(stage, "AUTH failure (PLAIN): generic failure (-1) SASL(-1): generic failure: ",
+           "user=ann, relay=localhost [127.0.0.1]")
     stage.end_child(daemon)
     os.unlink(SASL_CONF)
+
+
+TLS_FEATURES = """define(`confSERVER_CERT', `/etc/mail/tls/server.crt')dnl
+define(`confSERVER_KEY', `/etc/mail/tls/server.key')dnl
+define(`confCACERT', `/etc/mail/tls/ca.crt')dnl
+define(`confCACERT_PATH', `/etc/mail/tls')dnl
+define(`confAUTH_OPTIONS', `A p y')dnl
+"""
+
+
+def certificates_speak_for_clients(stage):
+    """EXTERNAL is for whom a certificate names; passwords are only asked for behind TLS."""
+    pki.authority()
+    pki.issue("server", "/C=XX/O=Stage/CN=mx.stage.test", names=["mx.stage.test"])
+    pki.issue("client", "/O=Far (away)/CN=client.far.test")
+    pki.self_signed("lonely", "/CN=lonely.far.test")
+    stage.configure(features=FEATURES + TLS_FEATURES)
+    daemon = stage.daemon()
+    hidden = ["SCRAM-SHA-256", "SCRAM-SHA-1", "DIGEST-MD5", "CRAM-MD5"]
+    for certificate, offered in ((None, []), ("lonely", []), ("client", ["EXTERNAL"])):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if certificate:
+            context.load_cert_chain(pki.path(certificate + ".crt"), pki.path(certificate + ".key"))
+        with smtplib.SMTP("127.0.0.1", 25, timeout=30) as client:
+            client.ehlo()
+            assert client.esmtp_features["auth"].split() == hidden, client.esmtp_features
+            client.starttls(context=context)
+            client.ehlo()
+            everything = offered + hidden + ["LOGIN", "PLAIN"]
+            assert client.esmtp_features["auth"].split() == everything, (certificate, client.esmtp_features)
+            code, _ = client.docmd("AUTH", "EXTERNAL =")
+            assert code == (235 if offered else 504), (certificate, code)
+    logged(stage, "AUTH=server, ", "authid=/O+3DFar+2B20+2B28away+2B29/CN+3Dclient.far.test, mech=EXTERNAL, bits=0")
+    stage.end_child(daemon)
 
 
 PEER = "127.0.2.1"
@@ -185,10 +228,11 @@ def log_in(stage, client, mechanism, password, dsn):
     stage.run([client, "-Am", "-odi", "-f", "ann@stage.test", "joe@peer.test"],
               text="Subject: %s\n\nhello\n" % mechanism)
     line = wait_until("the fate of %s" % mechanism, lambda: stage.log.having("to=joe@peer.test", "dsn=" + dsn))
+    if password == "secret":
+        logged(stage, "AUTH=client, relay=mx.peer.test., mech=%s, bits=" % mechanism)
+        logged(stage, "AUTH=server, ", "authid=ann, mech=%s, bits=" % mechanism)
+        return
     accepted = stage.log.having("AUTH=client, relay=mx.peer.test., mech=%s, bits=" % mechanism)
     believed = stage.log.having("AUTH=server, ", "authid=ann, mech=%s, bits=" % mechanism)
-    if password == "secret":
-        assert accepted and believed, (mechanism, stage.log.lines)
-    else:
-        # Nobody is let in, and the peer takes no mail from nobody.
-        assert not accepted and not believed and "530 5.7.0" in line[0], (mechanism, stage.log.lines)
+    # Nobody is let in, and the peer takes no mail from nobody.
+    assert not accepted and not believed and "530 5.7.0" in line[0], (mechanism, stage.log.lines)

@@ -115,6 +115,7 @@ impl Session {
             return Flow::Next;
         };
         self.lines.set_limit(MAX_COMMAND_LINE);
+        self.mta.traffic.received(b"(response)");
         if line == b"*" {
             self.say_text(call, "501 5.0.0 AUTH aborted");
             return Flow::Next;

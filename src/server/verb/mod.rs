@@ -34,11 +34,14 @@ pub(super) enum Depth {
 impl Session {
     /// Runs one command line.
     pub(super) fn command(&mut self, line: &[u8], call: &mut Call<'_>) -> Flow {
-        self.mta.traffic.received(line);
         // The reference works on C strings: what is behind a NUL is not there.
         let has_nul = line.contains(&0);
         let visible = line.split(|octet| *octet == 0).next().unwrap_or(b"");
         let command = Command::parse(visible);
+        self.mta.traffic.received(match command.verb {
+            Verb::Auth => without_password(&command),
+            _ => line,
+        });
         let is_first = self.commands == 0;
         self.commands = self.commands.saturating_add(1);
         if is_first && command.verb == Verb::Foreign && self.features.cuts_foreign_verbs {
@@ -268,11 +271,12 @@ fn without_password<'a>(command: &Command<'a>) -> &'a [u8] {
     if command.verb != Verb::Auth {
         return command.line;
     }
-    let is_blank = |octet: &u8| octet.is_ascii_whitespace();
-    let argument = command.argument;
-    let secret = argument.iter().position(is_blank).unwrap_or(argument.len());
-    let shown = command.line.len().saturating_sub(argument.len() - secret);
-    command.line.get(..shown).unwrap_or(b"AUTH")
+    let line = command.line;
+    let words = line.split(u8::is_ascii_whitespace);
+    // The verb and the mechanism; blanks between them make empty words.
+    let second = words.filter(|word| !word.is_empty()).nth(1);
+    let end = second.and_then(|word| memchr::memmem::find(line, word).map(|at| at + word.len()));
+    end.and_then(|end| line.get(..end)).unwrap_or(b"AUTH")
 }
 
 /// How long a command takes at least while the machine is busy. Observed: 8.17.1.9.
@@ -281,3 +285,23 @@ const LOAD_DELAY: Duration = Duration::from_secs(1);
 const DELAY_TELL_INTERVAL: Duration = Duration::from_secs(90);
 /// Octets of a foreign command shown in the log.
 const MAX_LOGGED_COMMAND: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_has_no_password() {
+        for (line, shown) in [
+            ("AUTH PLAIN AGFubgBzZWNyZXQ=", "AUTH PLAIN"),
+            ("auth  plain  secret  ", "auth  plain"),
+            ("AUTH PLAIN\tsecret x", "AUTH PLAIN"),
+            ("AUTH LOGIN", "AUTH LOGIN"),
+            ("AUTH", "AUTH"),
+            ("NOOP AUTH x", "NOOP AUTH x"),
+        ] {
+            let command = Command::parse(line.as_bytes());
+            assert_eq!(without_password(&command), shown.as_bytes(), "{line}");
+        }
+    }
+}
