@@ -1,13 +1,13 @@
 //! What a certificate says about its owner.
 
 use md5::Md5;
+use sha1::Sha1;
 use sha2::digest::Digest;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
 use super::dn::{self, BadName};
-use super::sha1;
 
 /// Digests that may be asked for as a fingerprint (CertFingerprintAlgorithm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,7 +50,7 @@ impl Fingerprint {
     pub fn of(self, certificate: &[u8]) -> Vec<u8> {
         match self {
             Fingerprint::Md5 => pairs(&Md5::digest(certificate)),
-            Fingerprint::Sha1 => pairs(&sha1::digest(certificate)),
+            Fingerprint::Sha1 => pairs(&Sha1::digest(certificate)),
             Fingerprint::Sha224 => pairs(&Sha224::digest(certificate)),
             Fingerprint::Sha256 => pairs(&Sha256::digest(certificate)),
             Fingerprint::Sha384 => pairs(&Sha384::digest(certificate)),
@@ -138,6 +138,10 @@ mod tests {
         assert_eq!(
             Fingerprint::Md5.of(b""),
             b"D4:1D:8C:D9:8F:00:B2:04:E9:80:09:98:EC:F8:42:7E"
+        );
+        assert_eq!(
+            Fingerprint::Sha1.of(b"abc"),
+            b"A9:99:3E:36:47:06:81:6A:BA:3E:25:71:78:50:C2:6C:9C:D0:D8:9D"
         );
     }
 

@@ -5,7 +5,6 @@
 //!
 //! - [`dn`]: names in certificates as macros show them.
 //! - [`certificate`]: what a certificate says about its owner.
-//! - `sha1`: a digest for fingerprints.
 //! - [`chain`]: whether an authority we trust vouches for it.
 //! - `lenient`: a handshake that checks signatures and leaves the rest to rulesets.
 //! - [`ciphers`]: which ciphers and versions may be used, and what OpenSSL calls them.
@@ -27,7 +26,6 @@ pub mod facts;
 pub mod files;
 mod lenient;
 pub mod settings;
-mod sha1;
 pub mod sides;
 
 pub use channel::{Channel, Failure, Received};
