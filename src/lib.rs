@@ -9,6 +9,8 @@
 //! 1. A front door takes it in: [`server::session::Session`] is a protocol machine
 //!    without sockets (bytes in, replies out), [`submit::submit_message`] reads
 //!    standard input. Both fill an [`envelope::Envelope`] and a [`queue::NewEntry`].
+//!    Around a session, `tls` encrypts its bytes, [`auth`] learns who is there, and mail
+//!    filters ([`milter`]) have a say at every step.
 //! 2. `NewEntry::commit` writes body and control file, syncs, renames and syncs the
 //!    folder; only then is there a [`queue::Committed`], and only from that can a 250
 //!    be worded. A [`queue::LockedEnvelope`] is what comes out: holding it is holding
