@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::sys::file::FileFacts;
 use crate::sys::moment::{LastLook, Moments};
 
 /// Largest hosts file read, in octets; what follows is not seen.
@@ -88,25 +88,13 @@ fn full_name<'a>(names: &[&'a [u8]]) -> &'a [u8] {
         .unwrap_or_default()
 }
 
-/// What tells one version of a file from the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Version {
-    device: u64,
-    inode: u64,
-    size: u64,
-    /// When its octets changed; programs may set it to any time.
-    modified: (i64, i64),
-    /// When anything of it changed; nobody sets it.
-    changed: (i64, i64),
-}
-
 /// A hosts file on disk, read again when it changes.
 #[derive(Debug)]
 pub struct HostsFile {
     path: PathBuf,
     looked: LastLook,
     /// The last contents read; written only when the version changes, by any thread.
-    read: RwLock<(Option<Version>, Arc<HostsTable>)>,
+    read: RwLock<(Option<FileFacts>, Arc<HostsTable>)>,
 }
 
 impl HostsFile {
@@ -128,14 +116,8 @@ impl HostsFile {
             let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
             return Ok(Arc::clone(&read.1));
         }
-        let version = match fs::metadata(&self.path) {
-            Ok(found) => Some(Version {
-                device: found.dev(),
-                inode: found.ino(),
-                size: found.size(),
-                modified: (found.mtime(), found.mtime_nsec()),
-                changed: (found.ctime(), found.ctime_nsec()),
-            }),
+        let version = match FileFacts::at(&self.path) {
+            Ok(found) => Some(found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
