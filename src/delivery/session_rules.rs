@@ -17,8 +17,7 @@ use crate::rewrite::check::Comments;
 use crate::rewrite::{Kept, RewriteContext, RewriteWorkspace};
 use crate::smtp::{Reply, Verdict};
 use crate::text::bytes::escape_for_display;
-use crate::tls::{ClientSide, Features, Line, facts};
-use crate::token::Mark;
+use crate::tls::{ClientSide, Line, Wish, facts};
 
 /// LogLevels from which refusals are logged, by ruleset.
 const TRY_TLS_LEVEL: u8 = 8;
@@ -111,24 +110,16 @@ impl<'a> SessionRules<'a> {
             let line = format_args!("tls_clt_features={text}, relay={name} [{address}]");
             self.mta.log.syslog(10, severity, None, line);
         };
-        let answer = match answer {
-            None => {
-                told(Severity::Info, "(null)");
-                told(Severity::Info, "empty, stat=0");
-                return Some(side);
+        match Wish::of(answer, told) {
+            Wish::Usual => Some(side),
+            Wish::Nothing => None,
+            Wish::Special(features) => {
+                let mut lines = Vec::new();
+                let made = side.with(&features, &mut lines);
+                self.mta.tell_tls(&lines);
+                made.map(Arc::new)
             }
-            Some(answer) if answer.leading_symbol == Some(Mark::Mailer) => return None,
-            Some(answer) => answer.words.concat(),
-        };
-        told(Severity::Info, &escape_for_display(&answer));
-        if answer == b"\"\"" || answer.is_empty() {
-            return Some(side);
         }
-        let features = Features::parse(&answer, told);
-        let mut lines = Vec::new();
-        let made = side.with(&features?, &mut lines);
-        self.mta.tell_tls(&lines);
-        made.map(Arc::new)
     }
 }
 

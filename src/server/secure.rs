@@ -16,8 +16,7 @@ use super::wording;
 use crate::logging::record::Severity;
 use crate::smtp::Verdict;
 use crate::text::bytes::escape_for_display;
-use crate::tls::{Channel, Facts, Failure, Features, Line, Received, ServerSide};
-use crate::token::Mark;
+use crate::tls::{Channel, Facts, Failure, Line, Received, ServerSide, Wish};
 
 /// The TLS part of a session.
 #[derive(Debug)]
@@ -123,24 +122,16 @@ impl Session {
             let line = format_args!("tls_srv_features={text}, relay={name} [{address}]");
             self.mta.log.syslog(10, severity, None, line);
         };
-        let answer = match answer {
-            None => {
-                told(Severity::Info, "(null)");
-                told(Severity::Info, "empty, stat=0");
-                return Some(side);
+        match Wish::of(answer, told) {
+            Wish::Usual => Some(side),
+            Wish::Nothing => None,
+            Wish::Special(features) => {
+                let mut lines = Vec::new();
+                let made = side.with(&features, &mut lines);
+                self.tell(&lines);
+                made.map(Arc::new)
             }
-            Some(answer) if answer.leading_symbol == Some(Mark::Mailer) => return None,
-            Some(answer) => answer.words.concat(),
-        };
-        told(Severity::Info, &escape_for_display(&answer));
-        if answer == b"\"\"" || answer.is_empty() {
-            return Some(side);
         }
-        let features = Features::parse(&answer, told)?;
-        let mut lines = Vec::new();
-        let made = side.with(&features, &mut lines);
-        self.tell(&lines);
-        made.map(Arc::new)
     }
 
     /// Puts TLS between the client and the session.

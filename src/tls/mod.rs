@@ -30,7 +30,7 @@ pub mod sides;
 
 pub use channel::{Channel, Failure, Received};
 pub use facts::Facts;
-pub use settings::{Features, Settings};
+pub use settings::{Settings, Wish};
 pub use sides::{ClientSide, ServerSide, Sides};
 
 use crate::logging::record::Severity;

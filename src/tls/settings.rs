@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use super::Role;
 use crate::config::options::security::{FilePair, Security};
 use crate::logging::record::Severity;
+use crate::rewrite::check::RulesetAnswer;
 use crate::safefile::DontBlameSendmail;
 use crate::sys::file::path_of;
 use crate::text::bytes::{escape_for_display, parse_decimal};
+use crate::token::Mark;
 
 /// What one side of TLS is to be made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,10 +216,38 @@ impl Features {
         }
         Some(features)
     }
+}
 
-    /// Tells whether anything differs from the options.
-    pub fn is_empty(&self) -> bool {
-        *self == Features::default()
+/// What `tls_srv_features` or `tls_clt_features` wants for one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// What the options say.
+    Usual,
+    /// Something else.
+    Special(Features),
+    /// No TLS.
+    Nothing,
+}
+
+impl Wish {
+    /// Understands the answer of the ruleset, `None` if there is none.
+    ///
+    /// `hear` is told what the log says of it. Observed: 8.17.1.9.
+    pub fn of(answer: Option<RulesetAnswer>, mut hear: impl FnMut(Severity, &str)) -> Wish {
+        let Some(answer) = answer else {
+            hear(Severity::Info, "(null)");
+            hear(Severity::Info, "empty, stat=0");
+            return Wish::Usual;
+        };
+        if answer.leading_symbol == Some(Mark::Mailer) {
+            return Wish::Nothing;
+        }
+        let answer = answer.words.concat();
+        hear(Severity::Info, &escape_for_display(&answer));
+        if answer == b"\"\"" || answer.is_empty() {
+            return Wish::Usual;
+        }
+        Features::parse(&answer, hear).map_or(Wish::Nothing, Wish::Special)
     }
 }
 
@@ -231,6 +261,7 @@ fn strip_quotes(value: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::ExitStatus;
 
     #[test]
     fn words_and_numbers_turn_versions_off() {
@@ -258,7 +289,7 @@ mod tests {
         let settings = settings.with(&features);
         assert_eq!(settings.cipher_list.as_deref(), Some(&b"HIGH"[..]));
         assert!(settings.switches.without_13);
-        assert!(Features::parse(b"", |_, _| {}).unwrap().is_empty());
+        assert_eq!(Features::parse(b"", |_, _| {}), Some(Features::default()));
     }
 
     #[test]
@@ -267,5 +298,40 @@ mod tests {
             let features = Features::parse(text.as_bytes(), |_, _| {});
             assert_eq!(features, None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_ruleset_leaves_changes_or_forbids() {
+        let answer = |leading_symbol, words: &[&[u8]]| {
+            Some(RulesetAnswer {
+                leading_symbol,
+                words: words.iter().map(|word| word.to_vec()).collect(),
+                status: ExitStatus::Ok,
+            })
+        };
+        let of = |answer| {
+            let mut heard = Vec::new();
+            let wish = Wish::of(answer, |_, text| heard.push(text.to_owned()));
+            (wish, heard)
+        };
+        let heard = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(of(None), (Wish::Usual, heard(&["(null)", "empty, stat=0"])));
+        assert_eq!(
+            of(answer(Some(Mark::Mailer), &[b"error"])),
+            (Wish::Nothing, heard(&[]))
+        );
+        assert_eq!(
+            of(answer(None, &[b"\"\""])),
+            (Wish::Usual, heard(&["\"\""]))
+        );
+        let flags = Features {
+            flags: b"V".to_vec(),
+            ..Features::default()
+        };
+        assert_eq!(
+            of(answer(None, &[b"Flags=", b"V"])),
+            (Wish::Special(flags), heard(&["Flags=V", "parsed, Flags=V"]))
+        );
+        assert_eq!(of(answer(None, &[b"nonsense"])).0, Wish::Nothing);
     }
 }
