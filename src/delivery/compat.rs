@@ -96,7 +96,7 @@ fn log_verdict(mta: &Mta, envelope: &Envelope, arguments: &[Vec<u8>; 2], outcome
 }
 
 /// Puts the recipient between codes and text of a refusal.
-fn about(recipient: &[u8], reply: &Reply) -> Vec<u8> {
+pub(super) fn about(recipient: &[u8], reply: &Reply) -> Vec<u8> {
     let codes = match reply.enhanced {
         Some(enhanced) => format!("{} {enhanced} ", reply.code.number()),
         None => format!("{} ", reply.code.number()),

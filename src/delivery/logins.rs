@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use super::session_rules::address_of_server;
 use crate::auth::Credentials;
 use crate::client::{Login, LoginAnswer, LoginEvent, Logins};
 use crate::envelope::Envelope;
@@ -33,17 +34,17 @@ impl SessionLogins<'_> {
     }
 
     /// Asks the ruleset; `None` where there is none.
-    fn ask_rules(&self, server: &[u8], address: &str) -> Option<LoginAnswer> {
+    fn ask_rules(&self, server: &[u8], address: &[u8]) -> Option<LoginAnswer> {
         let mut macros = self.macros.clone();
         macros.set_text(MacroId::SERVER_NAME, server);
-        macros.set_text(MacroId::SERVER_ADDR, address.as_bytes());
+        macros.set_text(MacroId::SERVER_ADDR, address);
         let mut kept = Kept::traced(&self.mta.debug);
         let mut buffers = RewriteWorkspace::new();
         let middle = Some(&self.envelope.macros);
         let mut cx = self
             .mta
             .rewrite_context(&mut macros, middle, &mut kept, &mut buffers);
-        let answer = cx.ask_ruleset(b"authinfo", &[server, address.as_bytes()])?;
+        let answer = cx.ask_ruleset(b"authinfo", &[server, address])?;
         if answer.leading_symbol != Some(Mark::Mailer) {
             return Some(LoginAnswer::Nobody);
         }
@@ -51,7 +52,7 @@ impl SessionLogins<'_> {
         Some(match credentials {
             Ok(credentials) => self.as_somebody(credentials),
             Err(_) => {
-                let server = escape_for_display(server);
+                let (server, address) = (escape_for_display(server), escape_for_display(address));
                 self.log(
                     9,
                     Severity::Warning,
@@ -94,11 +95,7 @@ impl SessionLogins<'_> {
 
 impl Logins for SessionLogins<'_> {
     fn login(&self, server: &[u8], address: Option<IpAddr>) -> LoginAnswer {
-        let address = match address.map(|address| address.to_canonical()) {
-            None => String::new(),
-            Some(IpAddr::V4(address)) => address.to_string(),
-            Some(IpAddr::V6(address)) => format!("IPv6:{address}"),
-        };
+        let address = address_of_server(address);
         self.ask_rules(server, &address)
             .unwrap_or_else(|| self.read_file())
     }

@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::compat::about;
 use crate::client::{RcptCommand, Rules, Security, Server};
 use crate::envelope::Envelope;
 use crate::logging::record::Severity;
@@ -16,6 +17,7 @@ use crate::mta::Mta;
 use crate::rewrite::check::Comments;
 use crate::rewrite::{Kept, RewriteContext, RewriteWorkspace};
 use crate::smtp::{Reply, Verdict};
+use crate::text::address::{Ipv6Form, address_text};
 use crate::text::bytes::escape_for_display;
 use crate::tls::{ClientSide, Line, Wish, facts};
 
@@ -91,8 +93,8 @@ impl<'a> SessionRules<'a> {
         let Some(reply) = self.refusal("try_tls", &server.name) else {
             return true;
         };
-        let about = self.recipients.first().map_or(&b""[..], Vec::as_slice);
-        let said = about_recipient(about, &reply);
+        let recipient = self.recipients.first().map_or(&b""[..], Vec::as_slice);
+        let said = about(recipient, &reply);
         let place = (TRY_TLS_LEVEL, None);
         self.log_refusal(place, "try_tls", &server.name, &server.name, &said);
         false
@@ -101,10 +103,10 @@ impl<'a> SessionRules<'a> {
     /// Asks tls_clt_features what is different for this server.
     fn side(&mut self, server: &Server) -> Option<Arc<ClientSide>> {
         let side = self.mta.tls_client()?;
-        let address = address_text(server.address);
-        let answer = self.with_rules(|cx| {
-            cx.ask_ruleset(b"tls_clt_features", &[&server.name, address.as_bytes()])
-        });
+        let address = address_of_server(server.address);
+        let answer =
+            self.with_rules(|cx| cx.ask_ruleset(b"tls_clt_features", &[&server.name, &address]));
+        let address = escape_for_display(&address);
         let name = escape_for_display(&server.name);
         let told = |severity: Severity, text: &str| {
             let line = format_args!("tls_clt_features={text}, relay={name} [{address}]");
@@ -123,28 +125,17 @@ impl<'a> SessionRules<'a> {
     }
 }
 
-/// Puts the recipient in front of the text of a reply, behind its codes.
-fn about_recipient(recipient: &[u8], reply: &Reply) -> Vec<u8> {
-    let line = reply.first_line();
-    let text = reply.text();
-    let codes = line.strip_suffix(text).unwrap_or(b"");
-    [codes, recipient, b"... ", text].concat()
-}
-
-fn address_text(address: Option<IpAddr>) -> String {
-    match address.map(|address| address.to_canonical()) {
-        None => String::new(),
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => format!("IPv6:{address}"),
-    }
+/// Writes the address of a server as rulesets know it; empty if there is none.
+pub(super) fn address_of_server(address: Option<IpAddr>) -> Vec<u8> {
+    let plain = address.map(|address| address.to_canonical());
+    plain.map_or_else(Vec::new, |plain| address_text(plain, Ipv6Form::Compressed))
 }
 
 impl Rules for SessionRules<'_> {
     fn know(&mut self, server: &Server, security: &Security) {
         self.macros.set_text(MacroId::SERVER_NAME, &server.name);
-        let address = address_text(server.address);
-        self.macros
-            .set_text(MacroId::SERVER_ADDR, address.as_bytes());
+        let address = address_of_server(server.address);
+        self.macros.set_text(MacroId::SERVER_ADDR, &address);
         match security {
             Security::Clear(word) => {
                 // What the client said of itself when the message came in is not about this session.
@@ -196,15 +187,17 @@ mod tests {
     fn recipients_stand_behind_the_codes() {
         let reply = Reply::of("550 5.7.1 do not try TLS");
         assert_eq!(
-            about_recipient(b"x@y.test", &reply),
+            about(b"x@y.test", &reply),
             b"550 5.7.1 x@y.test... do not try TLS"
         );
     }
 
     #[test]
     fn addresses_are_written_as_rulesets_know_them() {
-        assert_eq!(address_text("127.0.0.1".parse().ok()), "127.0.0.1");
-        assert_eq!(address_text("::ffff:127.0.0.1".parse().ok()), "127.0.0.1");
-        assert_eq!(address_text(None), "");
+        let text = |address: &str| address_of_server(address.parse().ok());
+        assert_eq!(text("127.0.0.1"), b"127.0.0.1");
+        assert_eq!(text("::ffff:127.0.0.1"), b"127.0.0.1");
+        assert_eq!(text("::1"), b"IPv6:::1");
+        assert_eq!(address_of_server(None), b"");
     }
 }
