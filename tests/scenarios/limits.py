@@ -76,6 +76,12 @@ def throttle(stage):
     stage.end_child(daemon)
 
 
+def workers(pid):
+    """Counts the threads of a process that serve sessions."""
+    names = [open(path).read() for path in glob.glob("/proc/%d/task/*/comm" % pid)]
+    return sum(name.startswith("session-") for name in names)
+
+
 def stalled(stage):
     """A pool of four workers serves a client while a hundred others stop in the middle of DATA."""
     stage.configure(features="define(`confCONNECTION_RATE_THROTTLE', `0')dnl")
@@ -83,10 +89,9 @@ def stalled(stage):
     pool = [] if stage.is_real else ["-OSessionWorkers=%d" % WORKERS]
     daemon = stage.daemon("-OMaxDaemonChildren=150", *pool)
     if not stage.is_real:
-        names = [open(p).read() for p in glob.glob("/proc/%d/task/*/comm" % daemon.pid)]
-        sessions = [n for n in names if n.startswith("session-")]
-        assert len(sessions) == WORKERS, names
-        print("workers:", len(sessions))
+        # The port is open before the last thread has given itself its name.
+        wait_until("%d workers are named" % WORKERS, lambda: workers(daemon.pid) >= WORKERS)
+        assert workers(daemon.pid) == WORKERS
     held = []
     for number in range(100):
         s = connect()
