@@ -78,8 +78,20 @@ impl Expansion<'_, '_, '_> {
             self.trace(&[b"include(", path, b")"]);
         }
         let blame = self.cx.limits.blame;
-        let opened = self.open_list(index, path, list_rules(blame, kind))?;
         let strict = list_rules(blame, kind) | directory_rules(blame, kind);
+        let opened = match self.open_list(index, path, list_rules(blame, kind)) {
+            Ok(opened) => opened,
+            Err(error) => {
+                // Whoever could have put a file there may have had one taken away. What comes
+                // out of the next file of the path is judged by that. Observed: 8.17.1.9.
+                let judged = self.open_list(index, path, strict).err();
+                let is_doubtful = judged.is_some_and(|error| is_about_directory(&error));
+                if is_doubtful && !blame.allows(safe_directory(kind)) {
+                    self.entries[index].unsafe_file = true;
+                }
+                return Err(error);
+            }
+        };
         let is_doubtful =
             blame.allows(unsafe_directory(kind)) && self.open_list(index, path, strict).is_err();
         let takes_owner = self.judge(index, path, &opened, kind);
@@ -312,6 +324,17 @@ fn safe_directory(kind: ListKind) -> DontBlameSendmail {
         ListKind::Forward => DontBlameSendmail::FORWARD_FILE_IN_UNSAFE_DIR_PATH_SAFE,
         ListKind::Include => DontBlameSendmail::INCLUDE_FILE_IN_UNSAFE_DIR_PATH_SAFE,
     }
+}
+
+/// Tells whether others may write to a folder above a list.
+fn is_about_directory(error: &OpenError) -> bool {
+    let OpenError::Unsafe { reason, .. } = error else {
+        return false;
+    };
+    matches!(
+        reason,
+        Unsafe::GroupWritableDirectory | Unsafe::WorldWritableDirectory
+    )
 }
 
 /// Cuts a ` #@# ` comment off.
