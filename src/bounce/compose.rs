@@ -10,6 +10,7 @@ use super::notify::{Notice, NoticeKind};
 use crate::config::Config;
 use crate::envelope::{Envelope, EnvelopeFlags, QueueId, Recipient, Sender, prepare};
 use crate::macros::{MacroId, Macros};
+use crate::message::address::split_address_list;
 use crate::message::{HeaderField, Headers};
 use crate::sys::clock::Timestamp;
 use crate::text::date::{ctime_date, numeric_date, rfc5322_date};
@@ -124,9 +125,11 @@ impl Draft<'_> {
             headers.push(HeaderField::new(name, &value));
         };
         if is_addressed {
-            add(b"To", &one_line(&self.notice.to));
-            for other in &self.notice.also_to {
-                add(b"To", &one_line(other));
+            // Each address has a field of its own, the last one of a list first.
+            for list in std::iter::once(&self.notice.to).chain(&self.notice.also_to) {
+                for one in split_address_list(list).into_iter().rev() {
+                    add(b"To", &one_line(one));
+                }
             }
         }
         if let Some(boundary) = self.boundary {

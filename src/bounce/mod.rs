@@ -27,5 +27,5 @@ mod wording;
 
 pub use expire::{Expiry, QueueTimes, expire, expire_deadline};
 pub use last_resort::{DeadLetter, drop_letter, save_dead_letter};
-pub use notify::{Notice, NoticeKind, NoticeRules, notices_for};
-pub use post::{Fate, NOWHERE, Posted, look_for_sender, send_notices};
+pub use notify::{Notice, NoticeKind, NoticeRules, notices_for, postmaster_copy};
+pub use post::{Fate, NOWHERE, Posted, look_for_sender, send_copy, send_notices};

@@ -82,17 +82,6 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
         } else if !rules.double_bounce.is_empty() {
             notices.push(double_bounce(envelope, rules));
         }
-        if let Some(copy) = &rules.postmaster_copy {
-            let to = copy.clone();
-            let log_word = "postmaster notify";
-            let notice = double_bounce(envelope, rules);
-            notices.push(Notice {
-                to,
-                log_word,
-                returns_body: false,
-                ..notice
-            });
-        }
         return notices;
     }
     if cannot_return {
@@ -120,6 +109,20 @@ pub fn notices_for(envelope: &Envelope, rules: &NoticeRules, warning: Option<&st
         });
     }
     notices
+}
+
+/// Tells whether the postmaster gets a copy of what failed, made when the report itself is out.
+///
+/// Observed: 8.17.1.9 makes none for mail of negative precedence.
+pub fn postmaster_copy(envelope: &Envelope, rules: &NoticeRules) -> Option<Notice> {
+    let to = rules.postmaster_copy.clone()?;
+    let is_owed = envelope.class >= 0 && envelope.recipients.iter().any(is_failure);
+    is_owed.then(|| Notice {
+        to,
+        log_word: "postmaster notify",
+        returns_body: false,
+        ..double_bounce(envelope, rules)
+    })
 }
 
 fn any_receipt(envelope: &Envelope) -> bool {
@@ -349,10 +352,15 @@ mod tests {
             postmaster_copy: Some(b"dan".to_vec()),
             ..rules()
         };
-        let notices = notices_for(&envelope("ann", failed(), ""), &rules, None);
-        assert_eq!(notices.len(), 2);
-        assert!(notices[0].returns_body && !notices[1].returns_body);
-        assert_eq!(notices[1].kind, NoticeKind::Postmaster);
+        let mut envelope = envelope("ann", failed(), "");
+        let copy = postmaster_copy(&envelope, &rules).unwrap();
+        assert_eq!(copy.kind, NoticeKind::Postmaster);
+        assert!(!copy.returns_body && notices_for(&envelope, &rules, None)[0].returns_body);
+        envelope.class = -30;
+        assert_eq!(postmaster_copy(&envelope, &rules), None);
+        envelope.class = 0;
+        envelope.recipients[0].notify = Notify::parse(b"never").unwrap();
+        assert_eq!(postmaster_copy(&envelope, &rules), None);
     }
 
     #[test]

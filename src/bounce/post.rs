@@ -12,7 +12,7 @@ use std::io;
 use super::compose::{Draft, REPORT_ALLOWANCE, boundary, sender_of_reports};
 use super::expire::{Expiry, QueueTimes};
 use super::last_resort::drop_letter;
-use super::notify::{Notice, NoticeKind, NoticeRules, double_bounce, notices_for};
+use super::notify::{Notice, NoticeKind, NoticeRules, double_bounce, notices_for, postmaster_copy};
 use super::report::ReportView;
 use super::returned::ReturnedAddresses;
 use crate::alias::expand::Expansion;
@@ -81,11 +81,9 @@ pub fn send_notices(
     let mut fate = Fate::Settled;
     for notice in notices_for(envelope, &post.rules, warning) {
         let result = match notice.kind {
-            NoticeKind::Postmaster if notice.to == post.rules.double_bounce => {
-                post.tell_postmaster(envelope, &notice)?
-            }
+            NoticeKind::Postmaster => post.tell_postmaster(envelope, &notice)?,
             NoticeKind::Failure => post.tell_sender(envelope, &notice)?,
-            NoticeKind::Receipt | NoticeKind::Warning | NoticeKind::Postmaster => {
+            NoticeKind::Receipt | NoticeKind::Warning => {
                 post.if_resolved(envelope, &notice)?;
                 Fate::Settled
             }
@@ -98,6 +96,33 @@ pub fn send_notices(
         messages: post.messages,
         fate,
     })
+}
+
+/// Queues the copy of a failure that the postmaster gets (PostmasterCopy).
+///
+/// Asked for when the report itself has been delivered. A copy that nobody can get is made all
+/// the same, and fails like any report. Observed: 8.17.1.9.
+///
+/// # Errors
+/// As [`send_notices`].
+pub fn send_copy(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    envelope: &mut Envelope,
+) -> Result<Option<LockedEnvelope>, CommitError> {
+    let rules = rules_of(mta, envelope);
+    let Some(notice) = postmaster_copy(envelope, &rules) else {
+        return Ok(None);
+    };
+    let mut post = Post {
+        mta,
+        workspace,
+        rules,
+        warns: false,
+        messages: Vec::new(),
+    };
+    let recipients = post.resolve(envelope, &notice.to);
+    post.make(envelope, &notice, recipients).map(Some)
 }
 
 /// Looks up the name reports come from, as the reference does before it gives a report up.
@@ -232,7 +257,10 @@ impl Post<'_> {
     fn log_unwritten(&mut self, envelope: &Envelope, notice: &Notice) {
         let id = self.mta.queue.ids().next(&*self.mta.clock);
         self.log_notice(envelope, id.as_bytes(), notice);
-        let size = envelope.size.saturating_add(REPORT_ALLOWANCE);
+        let size = match notice.returns_body {
+            true => envelope.size.saturating_add(REPORT_ALLOWANCE),
+            false => 0,
+        };
         let mut unwritten = Envelope {
             id: Some(id),
             sender: envelope.sender.clone(),

@@ -56,10 +56,7 @@ impl ReturnedAddresses {
             envelope,
             mailer,
         };
-        let sender = match envelope.sender.is_null() {
-            true => Vec::new(),
-            false => rules.sender(),
-        };
+        let sender = rules.sender();
         let fields = rules.fields();
         ReturnedAddresses { fields, sender }
     }
@@ -75,11 +72,12 @@ struct Rules<'a> {
 impl Rules<'_> {
     fn sender(&mut self) -> Vec<u8> {
         let envelope = self.envelope;
-        self.rename(
-            envelope.sender.envelope_name(),
-            Role::Sender,
-            Place::Envelope,
-        )
+        // Rules make a name of the empty sender, too.
+        let name: &[u8] = match envelope.sender.is_null() {
+            true => b"<>",
+            false => envelope.sender.envelope_name(),
+        };
+        self.rename(name, Role::Sender, Place::Envelope)
     }
 
     fn fields(&mut self) -> Vec<Option<Vec<u8>>> {

@@ -89,8 +89,30 @@ pub fn finish(mta: &Mta, workspace: &mut Workspace, message: LockedEnvelope) -> 
         }
         Err(error) => return stuck(mta, envelope, entry, &error),
     }
+    match write_copy(mta, workspace, &mut envelope, &mut finish) {
+        Ok(()) => {}
+        Err(error) => return stuck(mta, envelope, entry, &error),
+    }
     record(mta, LockedEnvelope { envelope, entry }, &mut finish);
     finish
+}
+
+/// Makes the postmaster's copy of what failed, when the report itself has been delivered.
+///
+/// Observed: 8.17.1.9.
+fn write_copy(
+    mta: &Mta,
+    workspace: &mut Workspace,
+    envelope: &mut Envelope,
+    finish: &mut Finish,
+) -> Result<(), CommitError> {
+    if mta.config.options.delivering.postmaster_copy.is_none() || envelope.is_response() {
+        return Ok(());
+    }
+    run::deliver_reports(mta, workspace, std::mem::take(finish));
+    let copy = bounce::send_copy(mta, workspace, envelope)?;
+    finish.reports.extend(copy);
+    Ok(())
 }
 
 /// Delivers reports about a report at once, while that is still there to be kept; says whether

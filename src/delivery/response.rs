@@ -14,12 +14,11 @@ use crate::sys::clock::Timestamp;
 pub fn status_of_exit(exit: ExitStatus, mailer: &Mailer, now: Timestamp) -> DeliveryStatus {
     let mut status = DeliveryStatus::local(logged(exit), exit, text(exit, mailer), now);
     status.reported = reported(exit);
-    let is_failure = exit != ExitStatus::Ok && !exit.is_temporary();
     let speaks_unix = mailer
         .diagnostic_type
         .as_ref()
         .is_some_and(|kind| kind.eq_ignore_ascii_case(b"x-unix"));
-    if is_failure && speaks_unix {
+    if exit != ExitStatus::Ok && speaks_unix {
         status.diagnostic = Some(exit.number().to_string().into_bytes());
     }
     status

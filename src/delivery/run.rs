@@ -101,7 +101,7 @@ enum Rest {
 }
 
 /// Delivers reports, each followed by those about itself, and says in the log what is over.
-fn deliver_reports(mta: &Mta, workspace: &mut Workspace, finish: Finish) -> Finished {
+pub(super) fn deliver_reports(mta: &Mta, workspace: &mut Workspace, finish: Finish) -> Finished {
     let finished = Finished {
         exit: finish.exit.unwrap_or(ExitStatus::Ok),
         waiting: finish.waiting,

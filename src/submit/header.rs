@@ -173,7 +173,8 @@ impl Desk<'_> {
                 None => drop(own.remove(MacroId::X)),
             }
         }
-        let is_null = self.envelope.sender.is_null();
+        // Rules may make a name of the empty sender.
+        let is_null = canonical == b"<>";
         own.set_text(MacroId::G, if is_null { b"" } else { &canonical });
         if let Some(host) = &self.host {
             own.set_text(MacroId::H, host);

@@ -172,7 +172,7 @@ fn finish(
         .and_then(|triple| mta.public_name(triple, &canonical));
     // Observed: only who sends as himself, or may send as anybody, is authenticated by that.
     let may = address == submitter.name || mta.config.is_trusted(&submitter.name);
-    let auth = (may && address != b"<>").then(|| {
+    let auth = (may && !matches!(canonical.as_slice(), b"" | b"<>")).then(|| {
         let bare = canonical
             .strip_prefix(b"<")
             .and_then(|text| text.strip_suffix(b">"))
