@@ -10,7 +10,7 @@ use crate::config::options::ErrorMode;
 use crate::config::{Config, DiagnosticKind, Diagnostics, OverrideSetting};
 use crate::logging::debug::DebugLog;
 use crate::logging::record::{MailLog, Severity};
-use crate::queue::starred_directories;
+use crate::queue::{refuse_relative, starred_directories};
 use crate::smtp::ExitStatus;
 use crate::sys::file::path_of;
 use crate::sys::identity::{SystemUsers, UserDatabase};
@@ -108,13 +108,15 @@ pub fn tell_queue_fault(config: &Config, arguments: &Arguments) -> Option<ExitSt
     let mut diagnostics = Diagnostics::default();
     match &config.options.queueing.queue_directory {
         None => diagnostics.error("QueueDirectory (Q) option must be set"),
+        Some(directory) if let Err(error) = refuse_relative(directory) => {
+            diagnostics.system_error(error.to_string());
+        }
         Some(directory) => {
             // A path such as `mqueue/q*` stands for folders in the one before the last slash.
             let slash = directory.iter().rposition(|&byte| byte == b'/');
             let fixed = match (directory.ends_with(b"*"), slash) {
                 (true, Some(slash)) => directory.get(..=slash).unwrap_or_default(),
-                (true, None) => b".",
-                (false, _) => directory.as_slice(),
+                (true, None) | (false, _) => directory.as_slice(),
             };
             if let Err(error) = std::fs::read_dir(path_of(fixed)) {
                 let name = fixed.strip_suffix(b"/").unwrap_or(fixed);

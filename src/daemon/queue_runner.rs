@@ -93,7 +93,9 @@ pub fn run_once(
                 break;
             }
             narrate(workspace, &candidate.name, number + 1, total);
-            let taken = take_complaining(mta, workspace, &candidate.name, complaints);
+            let (taken, fault) = take_complaining(mta, workspace, &candidate.name, complaints);
+            // What went wrong last counts. Observed: 8.17.1.9.
+            summary.exit = fault.or(summary.exit);
             if let Some(message) = taken {
                 summary.tried += 1;
                 let exit = deliver(mta, workspace, aged(mta, message), occasion);
@@ -154,6 +156,7 @@ fn work_list(
     };
     summary.found += scan.found;
     for complaint in scan.complaints.drain(..) {
+        summary.exit = complaint.exit().or(summary.exit);
         if let Complaint::General(text) = complaint {
             let line = format_args!("SYSERR(root): {text}");
             mta.log
@@ -239,7 +242,7 @@ pub(super) fn take_up(
     workspace: &mut Workspace,
     name: &EntryName,
 ) -> Option<LockedEnvelope> {
-    take_complaining(mta, workspace, name, Complaints::Logged)
+    take_complaining(mta, workspace, name, Complaints::Logged).0
 }
 
 fn take_complaining(
@@ -247,7 +250,7 @@ fn take_complaining(
     workspace: &mut Workspace,
     name: &EntryName,
     told: Complaints,
-) -> Option<LockedEnvelope> {
+) -> (Option<LockedEnvelope>, Option<ExitStatus>) {
     let (complaints, message) = match name.take() {
         Ok(taken) => {
             let mut message = taken.message;
@@ -273,12 +276,14 @@ fn take_complaining(
         complain(mta, workspace, name, complaint);
         if told == Complaints::Printed
             && !workspace.narrator.is_listening()
-            && let Complaint::General(text) | Complaint::Entry(text) = complaint
+            && let Complaint::General(text) | Complaint::Entry(text) | Complaint::System(text) =
+                complaint
         {
             println!("{text}");
         }
     }
-    message
+    let fault = complaints.iter().find_map(Complaint::exit);
+    (message, fault)
 }
 
 /// Makes a message that was taken by hand what a queue run makes of it.
@@ -307,7 +312,7 @@ fn complaints_of(name: &EntryName, error: TakeError) -> Vec<Complaint> {
         TakeError::Busy | TakeError::Gone => Vec::new(),
         TakeError::Left(complaints) | TakeError::Lost(complaints) => complaints,
         TakeError::Io(error) => {
-            vec![Complaint::Entry(format!(
+            vec![Complaint::System(format!(
                 "cannot open {}: {error}",
                 shown_path(name)
             ))]
@@ -324,7 +329,7 @@ fn complain(mta: &Mta, workspace: &mut Workspace, name: &EntryName, complaint: &
                 .syslog(0, Severity::Critical, Some(b"NOQUEUE"), line);
             workspace.narrator.say(text.as_bytes());
         }
-        Complaint::Entry(text) => {
+        Complaint::Entry(text) | Complaint::System(text) => {
             let line = format_args!("SYSERR(root): {text}");
             mta.log.syslog(0, Severity::Critical, Some(id), line);
             workspace.narrator.say(text.as_bytes());

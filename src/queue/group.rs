@@ -76,6 +76,9 @@ pub enum QueueOpenError {
         /// The queue directory, with a slash at its end as the reference prints it.
         base: String,
     },
+    /// A path with `*` has no folder above that.
+    #[error("QueueDirectory: can not wildcard relative path \"{0}\"")]
+    Relative(String),
     /// A path with `*` stands for nothing.
     #[error("can not opendir({0}): No such file or directory")]
     Nothing(String),
@@ -107,6 +110,7 @@ impl Queue {
             .queue_directory
             .as_deref()
             .ok_or(QueueOpenError::NotSet)?;
+        refuse_relative(main)?;
         let mut definitions = config.queue_groups.clone();
         if definitions.is_empty() {
             definitions.push(QueueGroupDefinition::new(b"mqueue", main));
@@ -240,6 +244,18 @@ fn format_of(config: &Config) -> ControlFileFormat {
         }
     }
     ControlFileFormat::new(config.names.clone(), &more)
+}
+
+/// Refuses a queue directory with `*` and no slash before that.
+///
+/// # Errors
+/// It is one.
+pub fn refuse_relative(path: &[u8]) -> Result<(), QueueOpenError> {
+    if path.ends_with(b"*") && !path.contains(&b'/') {
+        let shown = String::from_utf8_lossy(path).into_owned();
+        return Err(QueueOpenError::Relative(shown));
+    }
+    Ok(())
 }
 
 /// Gives the folder names are relative to: the queue directory, or what is above a `*`.

@@ -42,7 +42,7 @@ pub use control_file::{BodyPlace, ControlFileFault, ControlFileFormat, ParsedCon
 pub use directory::{DirectorySync, FileKind, QueueDirectory};
 pub use durability::{CommitError, Committed, Durability, QueueFault};
 pub use entry::{EntryName, LockedEnvelope, NewEntry};
-pub use group::{Queue, QueueGroup, QueueOpenError, starred_directories};
+pub use group::{Queue, QueueGroup, QueueOpenError, refuse_relative, starred_directories};
 pub use header_record::stored_size;
 pub use id::QueueIdSource;
 pub use locked::LockedEntry;

@@ -300,8 +300,9 @@ pub(super) fn names(
 ) -> io::Result<impl Iterator<Item = EntryName> + use<>> {
     let wanted = selection.kind;
     let mut other = |kind, id: &QueueId| {
-        if kind == wanted {
-            let path = directory.path_of(kind, id);
+        let path = directory.path_of(kind, id);
+        // A link to nothing counts as nothing. Observed: 8.17.1.9.
+        if kind == wanted && path.exists() {
             let text = format!("gatherq: {} is not a regular file", path.display());
             complaints.push(Complaint::General(text));
         }

@@ -17,6 +17,7 @@ use super::directory::FileKind;
 use super::entry::{EntryName, LockedEnvelope};
 use super::locked::{LockedEntry, Stored, StoredBody};
 use crate::message::Body;
+use crate::smtp::ExitStatus;
 use crate::sys::file::{FileFacts, FileKind as SystemFileKind};
 use crate::sys::lock::{FileLock, LockError};
 
@@ -33,8 +34,23 @@ pub enum Complaint {
     General(String),
     /// An internal error about the entry: `id: SYSERR(user): text`.
     Entry(String),
+    /// The same, where the text ends with what the system said.
+    System(String),
     /// Something the operator must see: `id: text`, severity alert.
     Alert(String),
+}
+
+impl Complaint {
+    /// Returns what a queue run in the foreground ends with, none if it is no error.
+    ///
+    /// Observed: 8.17.1.9.
+    pub fn exit(&self) -> Option<ExitStatus> {
+        match self {
+            Complaint::General(_) | Complaint::Entry(_) => Some(ExitStatus::Software),
+            Complaint::System(_) => Some(ExitStatus::OsError),
+            Complaint::Alert(_) => None,
+        }
+    }
 }
 
 /// Why an entry could not be taken.
@@ -154,7 +170,7 @@ impl EntryName {
                 let place = self.place(FileKind::Body);
                 let reason = system_text(&error);
                 let told = format!("readqf: cannot open {place}: {reason}");
-                complaints.push(Complaint::Entry(told));
+                complaints.push(Complaint::System(told));
                 // What is there but cannot be read now is no reason to send the rest without it.
                 if error.kind() != io::ErrorKind::NotFound {
                     return Err(TakeError::Left(complaints));
@@ -201,7 +217,7 @@ impl EntryName {
             Ok(()) => complaints.push(Complaint::Alert(format!("Losing {place}: {reason}"))),
             Err(error) => {
                 let text = format!("cannot rename({place}, Qf): {}", system_text(&error));
-                complaints.push(Complaint::Entry(text));
+                complaints.push(Complaint::System(text));
             }
         }
         TakeError::Lost(complaints)

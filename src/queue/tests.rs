@@ -329,7 +329,7 @@ fn a_missing_body_is_told_and_replaced_by_a_note() {
         b"<<< No Message Collected >>>\n"
     );
     let told = "readqf: cannot open ./dfaaa: No such file or directory";
-    assert_eq!(taken.complaints, [Complaint::Entry(told.to_owned())]);
+    assert_eq!(taken.complaints, [Complaint::System(told.to_owned())]);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn a_body_that_cannot_be_opened_now_is_not_given_up() {
     let told = "readqf: cannot open ./dfaaa: Too many levels of symbolic links";
     match spool.entry("aaa").take() {
         Err(TakeError::Left(complaints)) => {
-            assert_eq!(complaints, [Complaint::Entry(told.to_owned())]);
+            assert_eq!(complaints, [Complaint::System(told.to_owned())]);
         }
         other => panic!("{other:?}"),
     }

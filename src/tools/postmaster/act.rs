@@ -412,6 +412,9 @@ fn refused(error: TakeError) -> Outcome {
 
 fn text_of(complaint: Complaint) -> String {
     match complaint {
-        Complaint::General(text) | Complaint::Entry(text) | Complaint::Alert(text) => text,
+        Complaint::General(text)
+        | Complaint::Entry(text)
+        | Complaint::System(text)
+        | Complaint::Alert(text) => text,
     }
 }
