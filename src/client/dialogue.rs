@@ -188,7 +188,7 @@ impl Dialogue {
             Lost::Reset => (b"[EOF]", b"451 4.4.1 reply: read error from "),
             Lost::TimedOut => (b"[TIMEOUT]", b"451 4.4.1 reply: read error from "),
         };
-        witness.traffic().received(mark);
+        witness.traffic().heard(mark);
         if lost == Lost::TimedOut {
             self.tell_timeout(witness);
         }

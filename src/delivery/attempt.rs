@@ -12,6 +12,7 @@ use crate::client::{
 use crate::config::options::EightBitMode;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
 use crate::logging::record::Severity;
+use crate::logging::traffic::SentLines;
 use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
 use crate::mailer::{Invocation, Mailer};
 use crate::map::Userdb;
@@ -333,7 +334,7 @@ impl<'a> Attempt<'a> {
         ledger.message(&self.connecting());
         ledger.relay_is(self.macros.text(MacroId::H).unwrap_or(b""));
         let form = OutputForm::for_program(self.envelope, self.mailer);
-        let mut letter = |out: &mut dyn Write| self.write(&form, buffers, out);
+        let mut letter = |out: &mut dyn Write| self.write_watched(&form, buffers, out);
         let end = program::run(&*self.mta.privileged, call, &mut letter);
         if let Some(trouble) = &end.trouble {
             ledger.problem(trouble.as_bytes());
@@ -353,6 +354,7 @@ impl<'a> Attempt<'a> {
             let name = crate::text::bytes::printable(&self.mailer.name);
             ledger.died(&format!("mailer {name} died with signal {signal}"));
         }
+        self.mta.traffic.heard_all(&end.output);
         let output = end.output.strip_suffix(b"\n").unwrap_or(&end.output);
         for line in output
             .split(|byte| *byte == b'\n')
@@ -380,7 +382,7 @@ impl<'a> Attempt<'a> {
             new_mode: self.mta.config.options.queueing.temp_file_mode,
         };
         let form = OutputForm::for_program(self.envelope, self.mailer);
-        let mut letter = |out: &mut dyn Write| self.write(&form, buffers, out);
+        let mut letter = |out: &mut dyn Write| self.write_watched(&form, buffers, out);
         let exit = match file::append(&*self.mta.privileged, security, &target, &mut letter) {
             Ok(()) => ExitStatus::Ok,
             Err(failure) => failure.exit,
@@ -617,6 +619,19 @@ impl<'a> Attempt<'a> {
         write_message(&outgoing, form, &mut view, out).map(|_| ())
     }
 
+    /// Writes the message, before the eyes of whoever reads the traffic log.
+    fn write_watched(
+        &self,
+        form: &OutputForm,
+        buffers: &mut RewriteWorkspace,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let mut lines = SentLines::new(&self.mta.traffic, out);
+        self.write(form, buffers, &mut lines)?;
+        lines.finish();
+        Ok(())
+    }
+
     fn write_for_server(
         &self,
         wanted: crate::client::Conversion,
@@ -631,7 +646,7 @@ impl<'a> Attempt<'a> {
                 OutputForm::for_server(self.envelope, self.mailer, takes_eight_bit)
             }
         };
-        self.write(&form, buffers, out)
+        self.write_watched(&form, buffers, out)
     }
 
     /// Tells whether no user but the default one has named the recipient.

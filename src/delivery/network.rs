@@ -565,6 +565,8 @@ impl<'a, 'b, 'c> Walk<'a, 'b, 'c> {
         manners: &Manners,
     ) -> Result<Ready, Box<Unreached>> {
         let relay = self.relay_of(target, address);
+        let event = [b"CONNECT ", target.host.as_slice()].concat();
+        self.witness.traffic().event(&event);
         let mut told = Told::new(self.witness, &relay);
         let mailer = &self.call.mailer.name;
         self.memory
