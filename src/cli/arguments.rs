@@ -223,15 +223,31 @@ pub fn parse(argv: &[Vec<u8>], mode: OperationMode) -> Result<Arguments, Refusal
     for option in &given {
         arguments.set_early(option)?;
     }
+    let mut refusals = Vec::new();
     for mut option in given {
         if ONE_LINE.contains(&option.letter) && option.value.contains(&b'\n') {
             option.value = one_line(&option.value);
             arguments.attacks.push(option.value.clone());
         }
-        arguments.set(option)?;
+        // Whatever is wrong with one option, the others are looked at, too.
+        if let Err(refusal) = arguments.set(option) {
+            refusals.push(refusal);
+        }
+    }
+    if let Some(refusal) = united(refusals) {
+        return Err(refusal);
     }
     arguments.finish()?;
     Ok(arguments)
+}
+
+/// Makes one refusal of all, which tells each on a line of its own. Observed: 8.17.1.9.
+fn united(refusals: Vec<Refusal>) -> Option<Refusal> {
+    refusals.into_iter().reduce(|mut all, next| {
+        all.text.push(b'\n');
+        all.text.extend(next.text);
+        all
+    })
 }
 
 /// Gives options that may stand alone their value, and unites `--` words.
@@ -439,13 +455,16 @@ impl Arguments {
             }
             b'q' => self.set_queue_run(&value)?,
             b'R' => {
-                if self.dsn_return.is_some() {
+                if self.dsn_return_text.is_some() {
                     return Err(Refusal::usage("Duplicate -R flag"));
                 }
                 self.dsn_return = match value.to_ascii_lowercase().as_slice() {
                     b"full" => Some(Return::Full),
                     b"hdrs" => Some(Return::Headers),
-                    _ => return Err(Refusal::usage("Invalid -R value")),
+                    _ => {
+                        self.dsn_return_text = Some(value);
+                        return Err(Refusal::usage("Invalid -R value"));
+                    }
                 };
                 self.dsn_return_text = Some(value);
             }
@@ -481,7 +500,7 @@ impl Arguments {
 
     fn set_body_type(&mut self, value: &[u8]) {
         self.body_type = BodyType::parse(value);
-        if self.body_type.is_none() && !value.is_empty() {
+        if self.body_type.is_none() {
             self.complaints
                 .push([b"Illegal body type ".as_slice(), value].concat());
         }

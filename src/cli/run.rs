@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alias::database::map_services;
+use crate::config::identity::version;
 use crate::config::options::{ErrorMode, PrivacyFlags, QueueSortOrder};
 use crate::config::{Config, VERSION};
 use crate::daemon::queue_runner::Complaints;
@@ -14,6 +15,7 @@ use crate::daemon::{self, DaemonPlan, QueueRuns, queue_runner};
 use crate::delivery::run::end_of_run;
 use crate::logging::narrator::{Coded, Narrator, Silent, Stdout};
 use crate::logging::record::{MailLog, Severity};
+use crate::logging::traffic::HeardLines;
 use crate::mta::open::Listeners;
 use crate::mta::{Lifetime, Mta, Workspace};
 use crate::queue::{QuarantineChange, QueueGroup, Scan, ScanLimits, Selection, set_quarantine};
@@ -99,6 +101,12 @@ fn run_with(words: Vec<Vec<u8>>, arguments: Arguments) -> ExitStatus {
         debug.line(format!("Version {VERSION}").as_bytes());
         return ExitStatus::Ok;
     }
+    if let Some(status) = debug_fault.filter(|_| arguments.mode != OperationMode::Test) {
+        if debug.is_on(0, 1) {
+            debug.line(version(debug.flags()).as_bytes());
+        }
+        return status;
+    }
     let config = match start::load_config(&arguments, &surroundings, &debug) {
         Ok(config) => config,
         Err(status) => return status,
@@ -110,7 +118,8 @@ fn run_with(words: Vec<Vec<u8>>, arguments: Arguments) -> ExitStatus {
     let listeners = match start::listeners(&arguments, debug) {
         Ok(listeners) => listeners,
         Err(error) => {
-            return cannot_open(arguments.traffic_log.as_deref().unwrap_or_default(), &error);
+            let path = arguments.traffic_log.as_deref().unwrap_or_default();
+            return cannot_open(path, &error, config.options.running.log_level);
         }
     };
     let has_complaints = !arguments.complaints.is_empty() || complaints::left_a_failure(&config);
@@ -145,8 +154,10 @@ fn run_with(words: Vec<Vec<u8>>, arguments: Arguments) -> ExitStatus {
 const ONLY_VERSION: u8 = 101;
 
 /// Says that a file of the command line cannot be opened.
-fn cannot_open(path: &[u8], error: &io::Error) -> ExitStatus {
-    println!("cannot open {}: {}", printable(path), error_text(error));
+fn cannot_open(path: &[u8], error: &io::Error, log_level: u8) -> ExitStatus {
+    let text = [b"cannot open ", path, b": ", error_text(error).as_bytes()].concat();
+    println!("{}", printable(&text));
+    complaints::log_fault(&text, log_level);
     ExitStatus::CantCreate
 }
 
@@ -305,7 +316,9 @@ impl Program {
         workspace.tells_caller = true;
         workspace.first_hop = self.arguments.hop_count.unwrap_or(0);
         let submission = submission(&self.arguments, &self.surroundings, &mta.config);
-        let accepted = submit_message(&mta, &mut workspace, &submission, &mut io::stdin().lock());
+        let mut stdin = io::stdin().lock();
+        let mut source = HeardLines::new(&mta.traffic, &mut stdin);
+        let accepted = submit_message(&mta, &mut workspace, &submission, &mut source);
         let error_mode = mta.config.options.running.error_mode;
         if accepted.next == Next::Deliver || error_mode == ErrorMode::Quiet {
             workspace.error_mode = error_mode;

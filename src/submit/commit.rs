@@ -92,7 +92,11 @@ impl Desk<'_> {
         let living = self.counted_recipients();
         let mut own = std::mem::take(&mut self.envelope.macros);
         let macros = Macros::new(&mut own, None, &self.mta.config.macros);
+        // The log has what was declared, whatever the text turned out to be.
+        let declared = self.arguments.body_type;
+        let found = std::mem::replace(&mut self.envelope.body_type, declared);
         log_sender(&self.mta.log, &self.envelope, &macros, living);
+        self.envelope.body_type = found;
         self.envelope.macros = own;
     }
 

@@ -91,6 +91,10 @@ pub fn submit_message(
     desk.settle_sender();
     if arguments.recipients.is_empty() && !arguments.recipients_from_header {
         desk.announce(b"Recipient names must be specified");
+        // It is read all the same, and told in the log. Observed: 8.17.1.9.
+        if let Ok(input) = read_message(source, &desk.input_rules(), &mut entry) {
+            desk.envelope.size = input.size;
+        }
         desk.complete();
         desk.log_received();
         return Submission::refused(ExitStatus::Usage);

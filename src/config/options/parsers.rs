@@ -27,10 +27,10 @@ pub fn eight_bit_mode(setting: &mut Setting<'_>) {
         Some(b'p') => EightBitMode::Pass,
         Some(b's') => EightBitMode::Strict,
         _ => {
-            let letter = letter.unwrap_or(0);
+            let letter: &[u8] = letter.as_ref().map_or(b"", std::slice::from_ref);
             setting
                 .out
-                .error([b"Unknown 8-bit mode ".as_slice(), &[letter]].concat());
+                .error([b"Unknown 8-bit mode ".as_slice(), letter].concat());
             return setting.out.stop(ExitStatus::Usage);
         }
     };
