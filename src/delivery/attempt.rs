@@ -6,54 +6,48 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::client::{
-    BeyondAscii, BodyRequest, MailCommand, RcptCommand, SevenBitServer, Transport, Witness,
-};
-use crate::config::options::EightBitMode;
-use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState};
+use crate::client::Witness;
+use crate::envelope::{Envelope, Recipient, RecipientState};
 use crate::logging::record::Severity;
 use crate::logging::traffic::SentLines;
 use crate::macros::{ClassId, Classes, MacroId, MacroTable, Macros};
 use crate::mailer::{Invocation, Mailer};
 use crate::map::Userdb;
-use crate::message::BodyType;
 use crate::message::mime::{ConversionStamp, MimeClasses};
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::{Place, RewriteWorkspace, Role, Traced, rename_for_mailer};
-use crate::smtp::parameter::DeliverBy;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::sys::file::path_buf_of;
 use crate::sys::identity::Credentials;
 use crate::text::quoted::strip_quotes;
 
 use super::argv::{argument_vector, strip_backslashes};
+use super::attempt_session::bare;
 use super::compat::check_compat;
 use super::controlling::{Controlling, controlling, credentials};
 use super::file;
 use super::header_view::RulesetView;
 use super::ledger::{Ledger, Listeners, first_failure};
-use super::logins::SessionLogins;
-use super::network::{self, Call as NetworkCall, Telling};
-use super::output::{Conversion, Outgoing, OutputForm, write_message};
+use super::network::Telling;
+use super::output::{Outgoing, OutputForm, write_message};
 use super::plan::Transaction;
 use super::program::{self, Call as ProgramCall};
 use super::response::status_of_exit;
-use super::session_rules::SessionRules;
 
 /// The transaction in hand and everything computed for it.
-struct Attempt<'a> {
-    mta: &'a Mta,
-    envelope: &'a Envelope,
-    mailer: &'a Mailer,
+pub(super) struct Attempt<'a> {
+    pub(super) mta: &'a Mta,
+    pub(super) envelope: &'a Envelope,
+    pub(super) mailer: &'a Mailer,
     /// Recipients in the order of the call.
-    indexes: Vec<usize>,
+    pub(super) indexes: Vec<usize>,
     /// `$g`, `$h`, `$u`, `$z` and what rulesets set meanwhile.
-    macros: MacroTable,
+    pub(super) macros: MacroTable,
     /// `$g`.
-    sender: Vec<u8>,
-    owner: Option<Controlling>,
+    pub(super) sender: Vec<u8>,
+    pub(super) owner: Option<Controlling>,
     /// Added to the nice value of a program.
-    nice: i32,
+    pub(super) nice: i32,
 }
 
 /// Delivers to the recipients of one transaction and notes in the envelope what became of them.
@@ -217,25 +211,25 @@ impl<'a> Attempt<'a> {
     }
 
     /// Tells the command line of a mailer (`-d11.1`). Observed: 8.17.1.9.
-    fn trace_argv(&self, argv: &[Vec<u8>]) {
+    pub(super) fn trace_argv(&self, argv: &[Vec<u8>]) {
         if self.mta.debug.is_on(11, 1) {
             let words = argv.join(&b' ');
             self.mta.debug.line(&[b"openmailer: ", &words[..]].concat());
         }
     }
 
-    fn places(&self) -> Vec<usize> {
+    pub(super) fn places(&self) -> Vec<usize> {
         (0..self.indexes.len()).collect()
     }
 
-    fn recipients(&self) -> impl Iterator<Item = &Recipient> {
+    pub(super) fn recipients(&self) -> impl Iterator<Item = &Recipient> {
         self.indexes
             .iter()
             .filter_map(|index| self.envelope.recipients.get(*index))
     }
 
     /// The `$u` of each recipient; a program has them in the order they were given in.
-    fn users(&self) -> Vec<Vec<u8>> {
+    pub(super) fn users(&self) -> Vec<Vec<u8>> {
         let mut recipients: Vec<_> = self.recipients().collect();
         if !self.mailer.speaks_smtp() {
             recipients.reverse();
@@ -291,7 +285,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn expanded_argv(&self) -> Vec<Vec<u8>> {
+    pub(super) fn expanded_argv(&self) -> Vec<Vec<u8>> {
         let mut front = self.macros.clone();
         let envelope_macros = &self.envelope.macros;
         let mut macros = Macros::new(&mut front, Some(envelope_macros), &self.mta.config.macros);
@@ -391,105 +385,6 @@ impl<'a> Attempt<'a> {
         ledger.settle(&self.places(), status);
     }
 
-    fn to_network(
-        &self,
-        ledger: &mut Ledger<'a>,
-        buffers: &mut RewriteWorkspace,
-        memory: &mut crate::mta::Memory,
-    ) {
-        let argv = self.expanded_argv();
-        self.trace_argv(&argv);
-        let own_name = self.mta.config.expanded_macro(MacroId::J);
-        let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
-        let macros = self.macros.clone();
-        let rules = SessionRules::new(self.mta, self.envelope, &recipients, macros);
-        ledger.ask(Box::new(rules));
-        let is_ourselves = |name: &[u8]| self.is_ourselves(name);
-        let logins = self.logins();
-        let call = self.network_call(&argv, &own_name, &mail, &recipients, &is_ourselves, &logins);
-        let mut writer = |out: &mut dyn Write, wanted: crate::client::Conversion| {
-            self.write_for_server(wanted, buffers, out)
-        };
-        network::deliver(&call, memory, &mut writer, ledger);
-    }
-
-    fn through_program(
-        &self,
-        call: ProgramCall,
-        ledger: &mut Ledger<'_>,
-        buffers: &mut RewriteWorkspace,
-        memory: &mut crate::mta::Memory,
-    ) {
-        let argv = call.argv.clone();
-        let rights = call.credentials.as_ref().map_or_else(Vec::new, |who| {
-            format!("{}:{}", who.uid, who.gid).into_bytes()
-        });
-        let mut start =
-            || Transport::program(self.mta.privileged.spawn(program::plan(call.clone()))?);
-        let own_name = self.mta.config.expanded_macro(MacroId::J);
-        let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
-        let is_ourselves = |name: &[u8]| self.is_ourselves(name);
-        let logins = self.logins();
-        let network =
-            self.network_call(&argv, &own_name, &mail, &recipients, &is_ourselves, &logins);
-        let mut writer = |out: &mut dyn Write, wanted: crate::client::Conversion| {
-            self.write_for_server(wanted, buffers, out)
-        };
-        let program = network::Program {
-            rights,
-            connecting: self.connecting(),
-            start: &mut start,
-        };
-        let delivered = network::deliver_through(&network, memory, program, &mut writer, ledger);
-        if let Err(error) = delivered {
-            ledger.problem(error.to_string().as_bytes());
-            let now = self.mta.clock.now();
-            let status = status_of_exit(program::exit_of_failed_spawn(&error), self.mailer, now);
-            ledger.settle(&self.places(), status);
-        }
-    }
-
-    fn network_call<'c>(
-        &'c self,
-        argv: &'c [Vec<u8>],
-        own_name: &'c [u8],
-        mail: &'c MailCommand,
-        recipients: &'c [RcptCommand],
-        is_ourselves: &'c dyn Fn(&[u8]) -> bool,
-        logins: &'c SessionLogins<'c>,
-    ) -> NetworkCall<'c> {
-        NetworkCall {
-            mailer: self.mailer,
-            argv,
-            options: &self.mta.config.options,
-            resolver: &*self.mta.resolver,
-            clock: &*self.mta.clock,
-            counting: &self.mta.counting,
-            crowd: &self.mta.lifetime.crowd,
-            is_ourselves,
-            logins,
-            own_name,
-            is_first_attempt: self.envelope.attempts <= 1,
-            mail,
-            recipients,
-        }
-    }
-
-    fn logins(&self) -> SessionLogins<'_> {
-        SessionLogins {
-            mta: self.mta,
-            envelope: self.envelope,
-            macros: &self.macros,
-        }
-    }
-
-    fn is_ourselves(&self, name: &[u8]) -> bool {
-        self.mta
-            .config
-            .classes
-            .contains(ClassId::letter(b'w'), name)
-    }
-
     /// Who knows names for header addresses, if the sender's mailer has F=j.
     fn mail_names(&self) -> Option<&'a Userdb> {
         let mailer = self.envelope.sender.triple.as_ref()?.mailer;
@@ -507,77 +402,6 @@ impl<'a> Attempt<'a> {
         let address = bare(&sender.address);
         let at = address.iter().rposition(|byte| *byte == b'@')?;
         address.get(at..)
-    }
-
-    /// The sender as MAIL names him: nobody for a report, unless the mailer cannot bear that (F=g).
-    fn reverse_path(&self) -> Vec<u8> {
-        if self.envelope.is_response() && !self.mailer.has(b'g') {
-            Vec::new()
-        } else {
-            bare(&self.sender).to_vec()
-        }
-    }
-
-    fn mail_command(&self) -> MailCommand {
-        let envelope = self.envelope;
-        let mode = self.mta.config.options.headers.eight_bit_mode;
-        let is_mime = envelope.headers.contains(b"mime-version");
-        let converts = mode != EightBitMode::Pass || is_mime;
-        MailCommand {
-            sender: self.reverse_path(),
-            size: envelope.size,
-            body: BodyRequest {
-                is_binary: envelope.body_type == Some(BodyType::Binary),
-                declared: envelope
-                    .body_type
-                    .map(|kind| kind.name().as_bytes().to_vec()),
-                has_eight_bit: envelope.flags.contains(EnvelopeFlags::HAS_8BIT),
-                may_declare: mode == EightBitMode::Mime && !self.mailer.has(b'8'),
-                for_seven_bit_server: if converts && !self.mailer.has(b'8') {
-                    SevenBitServer::Convert
-                } else {
-                    SevenBitServer::SendAnyway
-                },
-            },
-            envelope_id: envelope.dsn.envid.clone(),
-            return_what: envelope.dsn.ret.map(|ret| ret.parameter().to_vec()),
-            auth: envelope.auth_sender.clone(),
-            utf8: self.beyond_ascii(),
-            deliver_by: envelope.deliver_by.map(|by| DeliverBy {
-                seconds: by.seconds.saturating_sub(self.age()),
-                ..by
-            }),
-        }
-    }
-
-    /// Tells what needs SMTPUTF8, where that is spoken.
-    fn beyond_ascii(&self) -> Option<BeyondAscii> {
-        let is_spoken = self.mta.config.options.receiving.smtp_utf8;
-        is_spoken.then(|| BeyondAscii {
-            header: self.envelope.has_utf8_header(),
-            recipients: self.users().iter().any(|user| !user.is_ascii()),
-        })
-    }
-
-    /// Seconds since the message came.
-    fn age(&self) -> i64 {
-        let now = self.mta.clock.now().seconds();
-        now.saturating_sub(self.envelope.created.seconds())
-    }
-
-    fn rcpt_commands(&self) -> Vec<RcptCommand> {
-        self.recipients()
-            .zip(self.users())
-            .map(|(recipient, user)| RcptCommand {
-                address: bare(&user).to_vec(),
-                // Observed: members of a list and those behind an owner are not "primary".
-                notify: (recipient.primary.then(|| recipient.notify.to_parameter())).flatten(),
-                original: recipient
-                    .original
-                    .as_ref()
-                    .map(|original| original.as_bytes().to_vec()),
-            })
-            .collect()
     }
 
     fn write(
@@ -620,7 +444,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Writes the message, before the eyes of whoever reads the traffic log.
-    fn write_watched(
+    pub(super) fn write_watched(
         &self,
         form: &OutputForm,
         buffers: &mut RewriteWorkspace,
@@ -630,23 +454,6 @@ impl<'a> Attempt<'a> {
         self.write(form, buffers, &mut lines)?;
         lines.finish();
         Ok(())
-    }
-
-    fn write_for_server(
-        &self,
-        wanted: crate::client::Conversion,
-        buffers: &mut RewriteWorkspace,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        use crate::client::Conversion as Wanted;
-        let form = match wanted {
-            Wanted::Binary => OutputForm::for_binary(Conversion::Raw),
-            Wanted::AsIs | Wanted::ToSevenBit => {
-                let takes_eight_bit = wanted == Wanted::AsIs;
-                OutputForm::for_server(self.envelope, self.mailer, takes_eight_bit)
-            }
-        };
-        self.write_watched(&form, buffers, out)
     }
 
     /// Tells whether no user but the default one has named the recipient.
@@ -703,7 +510,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Words `Connecting to HOST via MAILER...`.
-    fn connecting(&self) -> Vec<u8> {
+    pub(super) fn connecting(&self) -> Vec<u8> {
         let host = self.macros.text(MacroId::H).unwrap_or(b"");
         let name = &self.mailer.name;
         if host.is_empty() {
@@ -775,12 +582,4 @@ fn home_of(mta: &Mta, envelope: &Envelope, recipient: &Recipient) -> Option<Vec<
     };
     let home = home.as_os_str().as_bytes().to_vec();
     (!home.is_empty()).then_some(home)
-}
-
-/// An address without its angle brackets.
-fn bare(address: &[u8]) -> &[u8] {
-    match address {
-        [b'<', inner @ .., b'>'] => inner,
-        other => other,
-    }
 }

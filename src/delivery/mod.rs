@@ -11,7 +11,8 @@
 //! - `output`: header and body as one mailer wants them;
 //! - `header_view`: header rewriting with the real rulesets;
 //! - `mime_limits`: MIME fields cut to their limits;
-//! - `exchangers`, `network`, `network_call`, `host_knowledge`: the next host, by SMTP or LMTP;
+//! - `attempt`: one transaction from beginning to end; `attempt_session`: what the next host is told;
+//! - `exchangers`, `network`, `reach`, `network_call`, `host_knowledge`: the next host, by SMTP or LMTP;
 //! - `logins`: who we are to the next host;
 //! - `session_rules`: what rulesets say about a session with the next host;
 //! - `dead_letter`: failures of a user who waits for the program;
@@ -19,6 +20,7 @@
 
 pub mod argv;
 pub mod attempt;
+mod attempt_session;
 mod compat;
 pub mod controlling;
 mod dead_letter;
@@ -38,6 +40,7 @@ pub mod output;
 mod parts;
 pub mod plan;
 pub mod program;
+mod reach;
 pub mod record;
 pub mod reports;
 pub mod response;
