@@ -6,7 +6,7 @@
 //! - [`secure`]: STARTTLS between two EHLO; [`rules`]: what the configuration says about it;
 //! - [`authenticate`]: AUTH behind them;
 //! - [`mail_command`]: MAIL for one server, or why the message is not for it;
-//! - [`transaction`]: one message through a session;
+//! - [`transaction`]: one message through a session; `transfer`: the message itself;
 //! - `chunks`: the message itself in chunks;
 //! - [`dialogue`]: commands out, replies in; [`answer`]: one reply; [`stream`]: the octets;
 //! - [`connect`]: addresses of a host and connections to them;
@@ -27,6 +27,7 @@ pub mod secure;
 pub mod session;
 pub mod stream;
 pub mod transaction;
+mod transfer;
 pub mod witness;
 
 #[cfg(test)]
