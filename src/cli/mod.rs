@@ -9,7 +9,7 @@
 //! - [`companions`]: the programs beside sendmail that need no configuration.
 //! - [`inspection`]: `--check` and `--explain`, which change nothing.
 //! - [`start`]: descriptors, rights, log, configuration; [`complaints`]: what is wrong with it.
-//! - [`run`]: one arm for each mode; [`submission`], [`deliveries`]: messages from here.
+//! - [`run`]: one arm for each mode; `queue_modes`: those of the queue; [`submission`], [`deliveries`]: messages from here.
 
 pub mod arguments;
 #[cfg(test)]
@@ -21,6 +21,7 @@ pub mod inspection;
 pub mod mode;
 pub mod personality;
 pub mod queue_command;
+mod queue_modes;
 pub mod run;
 pub mod start;
 pub mod submission;

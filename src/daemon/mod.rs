@@ -2,7 +2,8 @@
 //!
 //! The entry is [`run`]. In reading order:
 //!
-//! - [`run`](mod@run): start, threads, end
+//! - [`start`]: what is done while there is one thread
+//! - [`run`](mod@run): threads, reload, end
 //! - [`gate`]: how many may come in, and how fast
 //! - [`listeners`]: listening sockets
 //! - [`service_manager`]: sockets from, and words to, whoever started it
@@ -32,6 +33,7 @@ pub mod queue_runner;
 pub mod run;
 pub mod service;
 pub mod service_manager;
+pub mod start;
 pub mod talk;
 pub mod vestibule;
 pub mod worker;
