@@ -14,11 +14,13 @@
 //! Source: guide sections 2.6 to 2.8, 4.7 and 4.9.
 
 use super::context::{ExpandContext, Routed, Summary};
+use super::entry::{Entry, Work};
 use super::loops::LoopEnd;
+use super::resolve::start_of_address;
 use super::rights::Identity;
 use crate::envelope::{Envelope, Recipient, RecipientState};
 use crate::mailer::{Mailer, MailerId};
-use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::smtp::ExitStatus;
 
 /// Deepest nesting whatever MaxAliasRecursion says, to bound the stack.
 pub(super) const MAX_DEPTH: u32 = 60;
@@ -35,43 +37,6 @@ pub fn expand_recipients(envelope: &mut Envelope, cx: &mut ExpandContext<'_>) ->
         }
     }
     expansion.finish()
-}
-
-/// What became of an entry so far.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Work {
-    /// To be delivered to.
-    Ok,
-    /// Replaced by others.
-    Expanded,
-    /// Removed: a member of a loop, or a sender without MeToo.
-    Removed,
-    /// Failed or deferred, or settled before.
-    Settled(RecipientState),
-}
-
-/// A recipient being expanded.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) recipient: Recipient,
-    /// Its host for the order where it has no mailer.
-    pub(super) sorted_as: Vec<u8>,
-    pub(super) work: Work,
-    pub(super) parent: Option<usize>,
-    /// A loop ended here, so it is delivered although it was expanded.
-    pub(super) self_reference: bool,
-    /// It is on the list for good: a later one of the same name is a duplicate.
-    listed: bool,
-    /// The sender, left out of a list.
-    left_out: bool,
-    /// Added since the last recipient named by the sender.
-    this_pass: bool,
-    /// User and group it runs programs as, when known.
-    pub(super) identity: Option<Identity>,
-    pub(super) bogus_shell: bool,
-    pub(super) unsafe_file: bool,
-    /// An alias of this name exists, which is all that was asked.
-    pub(super) verified: bool,
 }
 
 /// Expansion in progress.
@@ -241,102 +206,6 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         }
         self.about = None;
         count
-    }
-
-    fn child_of(&self, parent: usize) -> Recipient {
-        let from = &self.entries[parent].recipient;
-        let mut child = Recipient::new(Vec::new());
-        child.primary = false;
-        child.notify = from.notify;
-        child.original = from.original.clone();
-        child.final_address = from.final_address.clone();
-        child.from_alias = from.from_alias;
-        child.bcc = from.bcc;
-        child
-    }
-
-    /// Resolves the first address of a list and returns what follows it; there is no entry
-    /// when the address has only been complained about.
-    fn resolve_first<'t>(
-        &mut self,
-        list: &'t [u8],
-        delimiter: Option<u8>,
-        template: &Recipient,
-        parent: Option<usize>,
-    ) -> (Option<Entry>, &'t [u8]) {
-        let mut told = Vec::new();
-        let (routed, end) = self.cx.router.resolve(list, delimiter, &mut told);
-        self.tell_what_maps_said();
-        let (address, rest) = list.split_at(end.min(list.len()).max(1.min(list.len())));
-        let mut recipient = template.clone();
-        recipient.address = address.to_vec();
-        self.about = Some(if told.is_empty() {
-            recipient.address.clone()
-        } else {
-            list.to_vec()
-        });
-        for refusal in told {
-            self.complain(refusal.code, refusal.enhanced, &refusal.text);
-        }
-        self.about = Some(recipient.address.clone());
-        (self.entry_of(recipient, routed, parent), rest)
-    }
-
-    fn entry_of(
-        &mut self,
-        mut recipient: Recipient,
-        routed: Routed,
-        parent: Option<usize>,
-    ) -> Option<Entry> {
-        let mut sorted_as = Vec::new();
-        let settled = match routed {
-            Routed::To(triple) => {
-                recipient.triple = Some(triple);
-                return Some(Entry::new(recipient, parent));
-            }
-            Routed::Discarded => RecipientState::Dropped,
-            Routed::Refused(refusal) => {
-                let is_fault_of_rules =
-                    refusal.listed_as.is_none() && refusal.exit == ExitStatus::Config;
-                if is_fault_of_rules {
-                    self.summary.exit.get_or_insert(ExitStatus::Software);
-                    self.complain_of_rules(&refusal);
-                } else {
-                    self.complain(refusal.code, refusal.enhanced, &refusal.text);
-                }
-                // What rules are to blame for comes back under the name it was given.
-                if refusal.listed_as.is_none() && !is_fault_of_rules {
-                    return None;
-                }
-                self.summary.exit.get_or_insert(refusal.exit);
-                let mut status = self.status_of(&refusal);
-                if let Some(unknown) = EnhancedStatus::new(5, 0, 0) {
-                    if is_fault_of_rules {
-                        status.reported = unknown;
-                    } else if let Some(place) = refusal.refused_at {
-                        // Observed: reports have only the status the rule names, whatever it says.
-                        status.reported = EnhancedStatus::parse(&place).unwrap_or(unknown);
-                        status.reply = None;
-                        status.diagnostic = None;
-                        sorted_as = place.to_ascii_lowercase();
-                    }
-                }
-                recipient.refused_as = refusal.listed_as;
-                RecipientState::Failed(status)
-            }
-            Routed::Deferred(refusal, expected) => {
-                match expected {
-                    None => self.tell_of_refusal_for_now(&refusal),
-                    Some(_) => self.tell_of_deferral(&refusal),
-                }
-                recipient.expected = expected;
-                RecipientState::Deferred(self.status_of(&refusal))
-            }
-        };
-        let mut entry = Entry::new(recipient, parent);
-        entry.work = Work::Settled(settled);
-        entry.sorted_as = sorted_as;
-        Some(entry)
     }
 
     /// Puts an entry on the list unless it is there, and expands it.
@@ -579,42 +448,6 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
         }
     }
 
-    fn set_final_address(&self, entry: &mut Entry) {
-        if entry.recipient.final_address.is_some() {
-            return;
-        }
-        let resolved = entry.recipient.triple.as_ref().map(|triple| &triple.user);
-        let user = resolved.or(entry.recipient.refused_as.as_ref());
-        let user = user.map_or(&entry.recipient.address[..], Vec::as_slice);
-        // The empty sender is the local mailer's.
-        let sender_mailer = self.envelope.sender.triple.as_ref();
-        let sender_mailer = sender_mailer
-            .map(|triple| triple.mailer)
-            .or_else(|| self.cx.mailers.local());
-        let kind = sender_mailer
-            .and_then(|mailer| self.cx.mailers.get(mailer).address_type.clone())
-            .unwrap_or_else(|| b"rfc822".to_vec());
-        // Observed: one that a queue file says an alias named is reported under that.
-        let alias = entry.recipient.listed_in.as_deref();
-        let alias = alias.filter(|alias| !alias.is_empty());
-        let (user, resolved) = match alias {
-            Some(alias) => (alias, None),
-            None => (user, resolved),
-        };
-        let printed = alias.unwrap_or(&entry.recipient.address);
-        let bare = printed
-            .strip_prefix(b"<")
-            .and_then(|text| text.strip_suffix(b">"));
-        let address = if user.contains(&b'@') && resolved.is_some() {
-            user.to_vec()
-        } else if printed.contains(&b'@') {
-            bare.unwrap_or(printed).to_vec()
-        } else {
-            [user, b"@", &self.cx.limits.host_name].concat()
-        };
-        entry.recipient.final_address = Some([&kind[..], b"; ", &address].concat());
-    }
-
     pub(super) fn mailer_of(&self, entry: &Entry) -> Option<&Mailer> {
         entry
             .recipient
@@ -626,47 +459,6 @@ impl<'e, 'c, 'x> Expansion<'e, 'c, 'x> {
     pub(super) fn is_mailer(&self, entry: &Entry, mailer: Option<MailerId>) -> bool {
         mailer.is_some() && entry.recipient.triple.as_ref().map(|triple| triple.mailer) == mailer
     }
-}
-
-impl Entry {
-    fn new(recipient: Recipient, parent: Option<usize>) -> Self {
-        let identity = recipient.controlling_user.as_ref().map(|user| Identity {
-            uid: user.uid,
-            gid: user.gid,
-            user: Some(user.name.clone()),
-            home: user.home.clone(),
-        });
-        Entry {
-            recipient,
-            sorted_as: Vec::new(),
-            work: Work::Ok,
-            parent,
-            self_reference: false,
-            listed: false,
-            left_out: false,
-            this_pass: true,
-            identity,
-            bogus_shell: false,
-            unsafe_file: false,
-            verified: false,
-        }
-    }
-
-    /// Returns the user part the address resolved to, empty if it did not.
-    pub(super) fn user(&self) -> &[u8] {
-        self.recipient
-            .triple
-            .as_ref()
-            .map_or(b"", |triple| &triple.user)
-    }
-}
-
-/// Skips what stands before the next address of a list; none at its end.
-fn start_of_address(list: &[u8]) -> Option<&[u8]> {
-    let start = list
-        .iter()
-        .position(|byte| !byte.is_ascii_whitespace() && *byte != b',')?;
-    Some(&list[start..])
 }
 
 /// Takes quotes and backslashes away and tells whether there was a backslash.

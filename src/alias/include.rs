@@ -10,7 +10,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use super::expand::{Expansion, Work};
+use super::entry::Work;
+use super::expand::Expansion;
 use super::rights::Identity;
 use super::telling::shortened;
 use crate::safefile::DontBlameSendmail;

@@ -2,7 +2,8 @@
 //!
 //! Source: guide section 2.8; lines of `-d27.1` observed: 8.17.1.9.
 
-use super::expand::{Entry, Expansion, unquoted};
+use super::entry::Entry;
+use super::expand::{Expansion, unquoted};
 
 /// Where a loop that an entry would close ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //!   [`judge`]: what may be aliased;
 //! - [`context`]: what expansion works with;
 //! - [`expand`]: recipients in, final recipients out;
+//! - `entry`: a recipient meanwhile; `resolve`: the addresses of a list, one by one;
 //! - `order`: the order of recipients, and which are the same;
 //! - `replace`: aliases, and the owners of lists;
 //! - `rights`: whose rights programs, files and lists get;
@@ -20,6 +21,7 @@
 
 pub mod context;
 pub mod database;
+mod entry;
 pub mod expand;
 mod forward;
 mod full_name;
@@ -31,6 +33,7 @@ mod order;
 pub mod rebuild;
 pub mod refresh;
 mod replace;
+mod resolve;
 mod rights;
 mod sender;
 mod telling;

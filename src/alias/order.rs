@@ -5,7 +5,8 @@
 //! One whose look-ups could not be answered now stands where its answer so far puts it.
 //! Observed: 8.17.1.9.
 
-use super::expand::{Entry, Expansion};
+use super::entry::Entry;
+use super::expand::Expansion;
 use crate::mailer::MailerTriple;
 
 impl Expansion<'_, '_, '_> {

@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use super::expand::{Expansion, Work};
+use super::entry::Work;
+use super::expand::Expansion;
 use super::hearing::Hearing;
 use super::rights::Identity;
 use super::telling::shortened;

@@ -6,7 +6,8 @@
 
 use std::path::PathBuf;
 
-use super::expand::{Entry, Expansion};
+use super::entry::Entry;
+use super::expand::Expansion;
 use crate::envelope::ControllingUser;
 use crate::smtp::ExitStatus;
 use crate::sys::identity::User;

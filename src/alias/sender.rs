@@ -2,7 +2,8 @@
 //!
 //! Source: guide 5.6, MeToo; which lists he stays on all the same observed: 8.17.1.9.
 
-use super::expand::{Entry, Expansion, Work};
+use super::entry::{Entry, Work};
+use super::expand::Expansion;
 use crate::config::options::DeliveryMode;
 
 impl Expansion<'_, '_, '_> {

@@ -4,7 +4,8 @@
 //! about. Observed: 8.17.1.9.
 
 use super::context::Refusal;
-use super::expand::{Entry, Expansion, Work};
+use super::entry::{Entry, Work};
+use super::expand::Expansion;
 use crate::config::options::DeliveryMode;
 use crate::envelope::{DeliveryStatus, RecipientState};
 use crate::logging::record::Severity;

@@ -6,7 +6,8 @@
 //!
 //! Source: guide 5.6, option UserDatabaseSpec.
 
-use super::expand::{Expansion, Work};
+use super::entry::Work;
+use super::expand::Expansion;
 use super::telling::shortened;
 use crate::logging::record::Severity;
 use crate::map::UserdbExpansion;
