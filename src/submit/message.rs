@@ -14,12 +14,13 @@ use super::header::NO_DETAIL;
 use super::input::{Input, InputFault, InputRules, read_message};
 use super::sender::resolve_sender;
 use super::submitter::{Submitter, full_name_as_given};
+use super::telling::{LastWord, tells_errors};
 use super::warnings::Warnings;
 use crate::alias::context::Summary;
 use crate::alias::expand::Expansion;
-use crate::config::options::{EightBitMode, ErrorMode};
+use crate::config::options::EightBitMode;
 use crate::envelope::{Envelope, EnvelopeFlags, Recipient, RecipientState, set_process_macros};
-use crate::logging::narrator::{Coded, Narrator, Silent, Stdout};
+use crate::logging::narrator::{Narrator, Silent, Stdout};
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
 use crate::message::BodyType;
@@ -142,37 +143,13 @@ pub(super) struct Desk<'a> {
     /// Addresses that hear of failures and count as recipients.
     pub(super) errors_to_count: usize,
     /// How much of the transcript has been told (-ba).
-    transcript_told: usize,
+    pub(super) transcript_told: usize,
     /// What `$f` and `$x` were before the header named the sender (-ba).
     pub(super) default_sender: Option<[Option<Vec<u8>>; 2]>,
     /// Host of the last operand: `$h` where H lines are expanded.
     pub(super) host: Option<Vec<u8>>,
     /// While the message is read the last error is kept, to be told when it has been read.
     pub(super) held: Option<LastWord>,
-}
-
-/// Keeps the last line it is told.
-///
-/// What is wrong only for now does not take the place of what is wrong for good.
-#[derive(Debug, Default)]
-pub(super) struct LastWord {
-    line: Option<Vec<u8>>,
-    is_final: bool,
-}
-
-impl LastWord {
-    fn keep(&mut self, line: &[u8], is_final: bool) {
-        if is_final || !self.is_final {
-            self.line = Some(line.to_vec());
-            self.is_final = is_final;
-        }
-    }
-}
-
-impl Narrator for LastWord {
-    fn say(&mut self, line: &[u8]) {
-        self.keep(line, true);
-    }
 }
 
 impl<'a> Desk<'a> {
@@ -228,37 +205,6 @@ impl<'a> Desk<'a> {
         };
         desk.set_macros();
         desk
-    }
-
-    /// Tells what ends a submission.
-    fn announce(&self, line: &[u8]) {
-        match self.arguments.arpanet {
-            true => Coded("550 ").say(line),
-            false => Stdout.say(line),
-        }
-    }
-
-    /// Tells what the transcript has got since it was told last, with codes (-ba): all of it,
-    /// or the last line.
-    fn tell_transcript(&mut self, all: bool) {
-        if !self.arguments.arpanet || !tells_errors(self.mta) {
-            return;
-        }
-        let text = self.envelope.transcript.as_bytes();
-        let new = text.get(self.transcript_told..).unwrap_or_default();
-        let lines: Vec<&[u8]> = new
-            .split(|&b| b == b'\n')
-            .filter(|l| !l.is_empty())
-            .collect();
-        let first = if all {
-            0
-        } else {
-            lines.len().saturating_sub(1)
-        };
-        for line in lines.iter().skip(first) {
-            Coded("").say(line);
-        }
-        self.transcript_told = text.len();
     }
 
     fn set_macros(&mut self) {
@@ -600,46 +546,6 @@ impl<'a> Desk<'a> {
         let operands = (self.operand_errors > 0).then_some(ExitStatus::Usage);
         self.summary.exit.or(operands)
     }
-
-    /// Tells an error, or keeps it until the message has been read.
-    fn tell(&mut self, line: &[u8], is_final: bool) {
-        match &mut self.held {
-            Some(held) => held.keep(line, is_final),
-            None => self.errors.say(line),
-        }
-    }
-
-    /// Tells the last of the errors that were kept, whatever the error mode.
-    ///
-    /// Observed: 8.17.1.9 has room for one.
-    pub(super) fn release(&mut self) {
-        match self.held.take().and_then(|held| held.line) {
-            Some(_) if self.arguments.arpanet => self.tell_transcript(false),
-            Some(line) => Stdout.say(&line),
-            None => {}
-        }
-    }
-
-    /// Tells an error that begins with its codes, and notes it in the transcript.
-    pub(super) fn complain(&mut self, about: Option<&[u8]>, text: &[u8]) {
-        self.summary.errors += 1;
-        let plain = without_codes(text);
-        let codes = &text[..text.len() - plain.len()];
-        let about = about.map_or(Vec::new(), |about| [about, b"... "].concat());
-        let is_permanent = codes.first() != Some(&b'4');
-        self.tell(&[&about[..], plain].concat(), is_permanent);
-        self.envelope
-            .transcript
-            .push_line(&[codes, &about, plain].concat());
-        self.envelope
-            .note_trouble(is_permanent, &[&about[..], plain].concat());
-    }
-}
-
-/// Tells whether errors are printed for whoever called us.
-fn tells_errors(mta: &Mta) -> bool {
-    let running = &mta.config.options.running;
-    running.error_mode == ErrorMode::Print || running.verbose
 }
 
 /// Logs that a recipient was given with line ends in it.

@@ -6,6 +6,7 @@
 //! - [`sender`]: the sender and what follows from him;
 //! - [`input`]: reading the message;
 //! - [`message`]: one submission from flags to committed entries;
+//! - `telling`: what whoever runs the program is told of it;
 //! - `header`: what the header says and lacks;
 //! - `checks`: rulesets about the header;
 //! - `broken`: addresses in it that cannot be read as they stand;
@@ -22,6 +23,7 @@ pub mod input;
 pub mod message;
 pub mod sender;
 pub mod submitter;
+mod telling;
 pub mod verify;
 pub mod warnings;
 

@@ -9,9 +9,10 @@ use std::io::Read;
 
 use super::SubmitArguments;
 use super::input::read_message;
-use super::message::{Desk, LastWord};
+use super::message::Desk;
 use super::sender::resolve_sender;
 use super::submitter::Submitter;
+use super::telling::LastWord;
 use super::warnings::Warnings;
 use crate::alias::expand::Expansion;
 use crate::config::options::DeliveryMode;
