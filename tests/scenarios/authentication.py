@@ -76,7 +76,7 @@ def passwords_of_the_database(stage):
 
 def python_finds_a_way(stage):
     """smtplib takes CRAM-MD5 first, then PLAIN, then LOGIN."""
-    with smtplib.SMTP("127.0.0.1", 25, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", 25, timeout=60) as client:
         try:
             client.login("ann", "wrong")
             raise SystemExit("a wrong password was taken")
@@ -121,7 +121,7 @@ def passwords_of_saslauthd(stage):
     write(SASL_CONF, "pwcheck_method: saslauthd\nmech_list: PLAIN LOGIN\n")
     daemon = stage.daemon()
     with saslauthd(lambda words: b"OK" if words[1] == "by pam" else b"NO wrong") as questions:
-        with smtplib.SMTP("127.0.0.1", 25, timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", 25, timeout=60) as client:
             client.ehlo()
             assert client.esmtp_features["auth"].split() == ["LOGIN", "PLAIN"], client.esmtp_features
         for mechanism in ("PLAIN", "LOGIN"):
@@ -130,7 +130,7 @@ def passwords_of_saslauthd(stage):
             swaks(stage, mechanism, "ann", "secret", "never", 28)
             assert questions[-1] == ["ann", "secret", "smtp", ""], questions
     os.unlink(MUX)
-    with smtplib.SMTP("127.0.0.1", 25, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", 25, timeout=60) as client:
         client.ehlo()
         word = base64.b64encode(b"\0ann\0by pam").decode()
         assert client.docmd("AUTH", "PLAIN " + word) == (535, b"5.7.0 authentication failed")
@@ -162,7 +162,7 @@ def certificates_speak_for_clients(stage):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if certificate:
             context.load_cert_chain(pki.path(certificate + ".crt"), pki.path(certificate + ".key"))
-        with smtplib.SMTP("127.0.0.1", 25, timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", 25, timeout=60) as client:
             client.ehlo()
             assert client.esmtp_features["auth"].split() == hidden, client.esmtp_features
             client.starttls(context=context)

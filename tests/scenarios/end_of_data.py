@@ -12,6 +12,9 @@ import time
 from stage import write
 from tools import wait_until
 
+# Seconds a delayed acknowledgement takes at least, a little less.
+ACKNOWLEDGEMENT = 0.035
+TRIES = 20
 SIZES = (0, 10, 1_000, 1_449, 1_450, 4_096, 8_192, 20_000, 100_000)
 
 
@@ -60,15 +63,20 @@ def run(stage):
     stage.zone["far.test"] = [("MX", 10, "mx.far.test")]
     stage.zone["mx.far.test"] = [("A", "127.0.1.1")]
     witness = Witness("127.0.1.1")
+    quickest = {}
     for size in SIZES:
-        for _ in range(3):
+        # What waits for an acknowledgement waits each time; what is only slow now is quick another time.
+        for count in range(1, TRIES + 1):
             send(stage, size)
-    wait_until("all have come", lambda: len(witness.took) == 3 * len(SIZES))
-    middle = sorted(witness.took)[len(witness.took) // 2]
-    print("from 354 to the end: median %.2f ms, longest %.2f ms" % (1000 * middle, 1000 * max(witness.took)))
+            wait_until("it has come", lambda: len(witness.took) == count)
+            if min(witness.took) < ACKNOWLEDGEMENT:
+                break
+        quickest[size] = min(witness.took)
+        del witness.took[:]
+    print("from 354 to the end:", *("%d: %.2f ms" % (size, 1000 * took) for size, took in quickest.items()))
     if stage.is_real:
         return
-    assert middle < 0.02, witness.took
+    assert max(quickest.values()) < ACKNOWLEDGEMENT, quickest
     calls = "/tmp/calls"
     for size in SIZES:
         write(calls, "")

@@ -49,10 +49,15 @@ def run(stage):
     assert "Subject: to a program" in text, text
 
     send("file", "to a file")
-    wait_until("the archive", lambda: os.path.exists("/var/mail/archive") and
-               os.path.getsize("/var/mail/archive"))
-    with open("/var/mail/archive") as f:
-        lines = f.read().split("\n")
+
+    def archive():
+        """The whole message, when it is there."""
+        if not os.path.exists("/var/mail/archive"):
+            return None
+        with open("/var/mail/archive") as f:
+            text = f.read()
+        return text if text.endswith("start\n\n") else None
+    lines = wait_until("the archive", archive).split("\n")
     assert lines[0].startswith("From ann"), lines[0]
     assert ">From the start" in lines and lines[-2:] == ["", ""], "\n".join(lines)
     facts = os.stat("/var/mail/archive")

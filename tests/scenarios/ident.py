@@ -19,6 +19,8 @@ ANSWERS = [
     ("", "[A]"),
     (None, "[A]"),
 ]
+# Seconds until silence is taken for an answer.
+TIMEOUT = 4
 RULES = """LOCAL_RULESETS
 SLocal_check_mail
 R$*	$#error $@ 5.7.1 $: 550 is $&_
@@ -47,7 +49,7 @@ class Service:
 
 
 def run(stage):
-    stage.configure(local=RULES, features="define(`confTO_IDENT', `1s')dnl\ndefine(`confCONNECTION_RATE_THROTTLE', `0')dnl")
+    stage.configure(local=RULES, features="define(`confTO_IDENT', `%ds')dnl\ndefine(`confCONNECTION_RATE_THROTTLE', `0')dnl" % TIMEOUT)
     stage.daemon()
     for number, (answer, shown) in enumerate(ANSWERS, 1):
         address = "127.0.7.%d" % number
@@ -58,7 +60,7 @@ def run(stage):
         assert re.sub(" ", "", mail).endswith("is" + re.sub(" ", "", shown)), (answer, mail)
         assert service.heard == ["%d,25\r\n" % port], service.heard
         assert service.asked_from == ["127.0.0.1"], "the question must come from where the client connected to"
-        assert (1 <= greeted < 3) if answer is None else greeted < 1, (answer, greeted)
+        assert (greeted >= TIMEOUT) == (answer is None), (answer, greeted)
         wait_until("logged: " + shown, lambda: stage.log.having("reject=", "relay=" + shown))
     print("%d answers are shown as they should" % len(ANSWERS))
     silent(stage)
@@ -67,7 +69,7 @@ def run(stage):
 def dialogue(source):
     with socket.socket() as s:
         s.bind((source, 0))
-        s.settimeout(20)
+        s.settimeout(60)
         began = time.monotonic()
         s.connect(("127.0.0.1", 25))
         lines = s.makefile("rb")
@@ -92,7 +94,7 @@ def silent(stage):
     time.sleep(0.2)
     quick = dialogue("127.0.8.2")[1]
     for t in threads:
-        t.join(30)
+        t.join(60)
     print("%d silent machines: greeted after %.2f to %.2f s; another after %.2f s" % (count, min(took), max(took), quick))
-    assert len(took) == count and min(took) >= 0.9 and max(took) < 4, took
-    assert quick < 0.7, quick
+    assert len(took) == count and min(took) >= TIMEOUT - 0.1 and max(took) < 2 * TIMEOUT, took
+    assert quick < TIMEOUT, quick

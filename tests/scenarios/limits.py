@@ -28,7 +28,7 @@ def served(seconds):
 
 
 def connect():
-    return socket.create_connection(("127.0.0.1", 25), 10)
+    return socket.create_connection(("127.0.0.1", 25), 60)
 
 
 def run(stage):
@@ -41,20 +41,19 @@ def run(stage):
 def children(stage):
     stage.configure(features=LOCAL % (4, 0))
     daemon = stage.daemon()
-    time.sleep(0.3)
     held = [connect() for _ in range(4)]
     for s in held:
-        assert greeted(s, 10) == b"220"
+        assert greeted(s, 60) == b"220"
     # The fifth waits or is turned away, but gets no session.
     assert not served(1)
     wait_until("the limit is logged", lambda: stage.log.having("rejecting connections"))
     # A place that becomes free is used at once.
     held.pop().close()
     began = time.monotonic()
-    wait_until("a free place is used", lambda: served(0.5), 30)
+    wait_until("a free place is used", lambda: served(0.5))
     waited = time.monotonic() - began
     print("free place used after %.2f s" % waited)
-    assert waited < 2, waited
+    assert waited < 4, waited
     for s in held:
         s.close()
     stage.end_child(daemon)
@@ -67,10 +66,10 @@ def throttle(stage):
     began = time.monotonic()
     held = [connect() for _ in range(9)]
     for s in held:
-        assert greeted(s, 15) == b"220"
+        assert greeted(s, 60) == b"220"
     took = time.monotonic() - began
     print("nine connections at three a second took %.2f s" % took)
-    assert 1.8 <= took <= 6, took
+    assert 1.8 <= took <= 20, took
     for s in held:
         s.close()
     stage.end_child(daemon)
@@ -95,7 +94,7 @@ def stalled(stage):
     held = []
     for number in range(100):
         s = connect()
-        s.settimeout(20)
+        s.settimeout(60)
         f = s.makefile("rb")
         f.readline()
         for line in ("HELO slow.test", "MAIL FROM:<ann@stage.test>", "RCPT TO:<bob@stage.test>", "DATA"):
@@ -105,11 +104,11 @@ def stalled(stage):
         s.sendall(b"Subject: never finished\r\n\r\nhalf a li")
         held.append(s)
     began = time.monotonic()
-    with smtplib.SMTP("127.0.0.1", 25, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", 25, timeout=60) as client:
         client.sendmail("ann@stage.test", ["bob@stage.test"], "Subject: served\n\nhello\n")
     took = time.monotonic() - began
     print("served in %.2f s beside %d stopped in DATA" % (took, len(held)))
-    assert took < 5, took
+    assert took < 20, took
     stage.expect_message("bob", "served")
     for s in held:
         s.close()

@@ -23,7 +23,7 @@ define(`confCONNECTION_RATE_THROTTLE', `0')dnl
 define(`confMAX_DAEMON_CHILDREN', `0')dnl
 define(`confSMTP_LOGIN_MSG', `mx')dnl
 """
-ACCESS = "GreetPause:127.0.4\t700\nClientRate:127.0.5.1\t5\nClientConn:127.0.6.1\t5\nClientRate:\t0\nClientConn:\t0\n"
+ACCESS = "GreetPause:127.0.4\t2500\nClientRate:127.0.5.1\t5\nClientConn:127.0.6.1\t5\nClientRate:\t0\nClientConn:\t0\n"
 
 HELLO = "220 mx ESMTP"
 FROM, OK_FROM = "MAIL FROM:<ann@stage.test>", "250 2.1.0 <ann@stage.test>... Sender ok"
@@ -105,7 +105,7 @@ class Client:
     def __init__(self, source):
         self.socket = socket.socket()
         self.socket.bind((source, 0))
-        self.socket.settimeout(30)
+        self.socket.settimeout(60)
         self.socket.connect(("127.0.0.1", 25))
         self.lines = self.socket.makefile("rb")
 
@@ -152,7 +152,7 @@ def together(count, act):
     for t in threads:
         t.start()
     for t in threads:
-        t.join(60)
+        t.join(120)
     return time.monotonic() - began
 
 
@@ -193,11 +193,11 @@ def many(stage, options, name, seconds, dialogue, logged):
     print("%-40s %d clients, %.2f s" % (name, CLIENTS, took))
     assert not faults, (name, len(faults), faults[:3])
     # Side by side: together they take as long as one, not as long as all.
-    assert seconds <= took < seconds + 5, (name, took)
+    assert seconds <= took < seconds + 20, (name, took)
     if logged:
         wait_until(name + " is logged for each", lambda: len(stage.log.having(logged)) - before >= CLIENTS)
     if "MinFreeBlocks=999999999" not in options:
-        assert served(), name + ": somebody else is not served as before"
+        wait_until(name + ": somebody else is served as before", served)
 
 
 def rate(stage):
@@ -208,7 +208,8 @@ def rate(stage):
     counts = {text: heard.count(text) for text in set(heard)}
     print("ClientRate 5:", counts)
     assert counts == {HELLO: 5, "421 4.3.2 Connection rate limit exceeded.": CLIENTS - 5}, counts
-    assert served() and greeting("127.0.5.1").startswith("421")
+    wait_until("somebody else is served", served)
+    assert greeting("127.0.5.1").startswith("421")
     return daemon
 
 
@@ -228,10 +229,10 @@ def connections(stage):
     # Those who are refused count for as long as they are there.
     assert set(counts) == {HELLO, "421 4.3.2 Too many open connections."}, counts
     assert counts[HELLO] == 5 if not stage.is_real else counts[HELLO] <= 5, counts
-    assert served()
+    wait_until("somebody else is served", served)
     for client in clients:
         client.close()
-    wait_until("the places are free", lambda: greeting("127.0.6.1") == HELLO, 10)
+    wait_until("the places are free", lambda: greeting("127.0.6.1") == HELLO)
     return daemon
 
 
@@ -259,12 +260,12 @@ def greet_pause(stage):
 
     faults = []
     took = together(CLIENTS, lambda n: converse("127.0.4.%d" % (100 + n), ENVELOPE[:2] + [QUIT], faults))
-    assert not faults and 0.7 <= took < 5, (took, faults[:3])
+    assert not faults and 2.5 <= took < 20, (took, faults[:3])
     together(CLIENTS, early)
     expected = ("554 %s ESMTP not accepting messages" % MX, "250", "550 5.0.0 Command rejected")
     print("greet_pause: %d clients waited and were served in %.2f s, %d did not wait" % (CLIENTS, took, len(heard)))
     assert heard == CLIENTS * [expected], heard[:3]
-    assert served()
+    wait_until("somebody else is served", served)
     return daemon
 
 
@@ -273,7 +274,7 @@ def refuse_la(stage):
     daemon = stage.daemon("-ORefuseLA=12")
     set_load(12.4)
     refused = lambda: not is_connected()
-    wait_until("clients are refused", refused, 10)
+    wait_until("clients are refused", refused)
     wait_until("the reason is logged",
                lambda: stage.log.having("rejecting connections on daemon MTA-v4: load average: 12"))
     count = []
@@ -282,7 +283,7 @@ def refuse_la(stage):
     assert all(count)
     set_load(0.1)
     # The real program looks again after 15 s at the latest, ours after five.
-    wait_until("clients are served again", lambda: is_connected() and served(), 30)
+    wait_until("clients are served again", lambda: is_connected() and served())
     return daemon
 
 
@@ -303,11 +304,11 @@ def delay_la(stage):
     took = together(CLIENTS, lambda n: converse("127.0.9.%d" % n, ENVELOPE[:2] + [RSET, QUIT], faults))
     print("DelayLA: %d clients, three commands, %.2f s" % (CLIENTS, took))
     # The real program takes a second for a connection now and then, too.
-    assert not faults and 2 <= took < 6 + 6 * stage.is_real, (took, faults[:3])
+    assert not faults and 2 <= took < 25, (took, faults[:3])
     assert len(stage.log.having("delaying=MAIL, load average=6 >= 5")) == CLIENTS
     assert stage.log.having("delaying connections on daemon MTA-v4: load average=6 >= 5")
     set_load(0.1)
-    wait_until("clients are served without delay", served, 10)
+    wait_until("clients are served without delay", served)
     return daemon
 
 
@@ -318,6 +319,7 @@ def queue_la(stage):
     wait_until("the queue is empty", lambda: stage.run(["sendmail", "-q"], check=0) and not stage.queue_files())
     before = len(stage.messages("bob"))
     set_load(60)
+    time.sleep(1.1)  # the load is looked at once a second
     faults = []
     together(CLIENTS, lambda n: converse("127.0.9.%d" % n, ENVELOPE + [("Subject: busy\r\n\r\nx\r\n.", TAKEN), QUIT], faults))
     assert not faults, faults[:3]
@@ -351,10 +353,10 @@ def children_of_a_port(stage):
             return False
 
     assert not is_greeted(), "a sixth was let in"
-    assert stage.log.having("rejecting connections on daemon few: 5 children, max 5")
-    assert served(), "another port is not served as before"
+    wait_until("the reason is logged", lambda: stage.log.having("rejecting connections on daemon few: 5 children, max 5"))
+    wait_until("another port is served as before", served)
     held.pop().close()
-    wait_until("a free place is used", is_greeted, 40 if stage.is_real else 5)
+    wait_until("a free place is used", is_greeted)
     print("children=5: the sixth waits, another port does not")
     for s in held:
         s.close()
@@ -371,7 +373,7 @@ def descriptors(stage):
     held, count = [], 0
     for _ in range(80):
         s = socket.create_connection(("127.0.0.1", 25), 10)
-        s.settimeout(0.3)
+        s.settimeout(2)
         held.append(s)
         try:
             count += s.recv(99).startswith(b"220")
@@ -380,7 +382,7 @@ def descriptors(stage):
                 break
     print("256 descriptors: %d sessions" % count)
     assert 20 < count < 80, count
-    assert stage.log.having("rejecting connections on daemon MTA-v4: too few file descriptors")
+    wait_until("the reason is logged", lambda: stage.log.having("rejecting connections on daemon MTA-v4: too few file descriptors"))
     for s in held:
         s.close()
     wait_until("clients are served as before", served)

@@ -59,7 +59,7 @@ CONNECTIONS = [
 
 def talk(s):
     """A short dialogue; returns the last line of each reply."""
-    s.settimeout(20)
+    s.settimeout(60)
     lines, heard = s.makefile("rb"), []
     for text in (None, "HELO x", "MAIL FROM:<>", "QUIT"):
         if text:
@@ -123,7 +123,7 @@ class Seen:
 def ask(question):
     """Asks the control socket and returns all it says."""
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(20)
+        s.settimeout(60)
         s.connect("/run/control")
         s.sendall(question)
         s.shutdown(socket.SHUT_WR)
@@ -180,7 +180,7 @@ def served_on(client, ours, *flags):
         child = subprocess.Popen(["sendmail", "-bs", "-Am", *flags], stdin=ours, stdout=ours)
     with client:
         heard = talk(client)
-    return heard, child.wait(20)
+    return heard, child.wait(60)
 
 
 def descriptors(stage, seen):

@@ -6,6 +6,7 @@ and the rules are those of the Debian packages.
 # needs: trees/.have-readers root/usr/sbin/saslpasswd2
 import base64
 import difflib
+import glob
 import os
 import re
 import smtplib
@@ -23,7 +24,7 @@ READERS = TREES + "readers"
 LOGCHECK = PEERS + "/etc/logcheck/"
 
 FEATURES = """FEATURE(`delay_checks')dnl
-FEATURE(`greet_pause', `400')dnl
+FEATURE(`greet_pause', `2500')dnl
 FEATURE(`ratecontrol', `nodelay', `terminate')dnl
 FEATURE(`conncontrol', `nodelay', `terminate')dnl
 define(`confMAX_RCPTS_PER_MESSAGE', `3')dnl
@@ -32,17 +33,17 @@ define(`confMAX_HOP', `5')dnl
 define(`confBAD_RCPT_THROTTLE', `2')dnl
 define(`confPRIVACY_FLAGS', `authwarnings,novrfy,noexpn,restrictqrun')dnl
 define(`confAUTH_MECHANISMS', `CRAM-MD5 LOGIN PLAIN')dnl
-define(`confTO_COMMAND', `2s')dnl
+define(`confTO_COMMAND', `5s')dnl
 define(`confTO_CONNECT', `2s')dnl
 define(`confTO_ICONNECT', `2s')dnl
-define(`confTO_RESOLVER_RETRANS', `1s')dnl
+define(`confTO_RESOLVER_RETRANS', `10s')dnl
 define(`confTO_RESOLVER_RETRY', `1')dnl
 define(`confCONNECTION_RATE_WINDOW_SIZE', `60s')dnl
 """
 
 ACCESS = """GreetPause:127.0.0.1\t0
 GreetPause:127.0.7\t0
-GreetPause:127.0.7.7\t400
+GreetPause:127.0.7.7\t2500
 ClientRate:127.0.7.8\t2
 ClientConn:127.0.7.9\t1
 ClientRate:\t0
@@ -62,7 +63,7 @@ class Client:
     """A client at an address of its own that says what it likes."""
 
     def __init__(self, number, waits=True):
-        self.socket = socket.create_connection(("127.0.0.1", 25), 20, ("127.0.7.%d" % number, 0))
+        self.socket = socket.create_connection(("127.0.0.1", 25), 60, ("127.0.7.%d" % number, 0))
         self.file = self.socket.makefile("rb")
         self.greeting = self.reply() if waits else None
 
@@ -211,7 +212,8 @@ def in_circles():
 def too_slow():
     client = Client(19)
     client.say("EHLO client.test")
-    time.sleep(2.6)
+    # The other side has enough after five seconds.
+    client.file.read()
     client.close()
 
 
@@ -233,11 +235,26 @@ def traffic():
 
 
 def settle(stage):
-    """Waits until the log stands still."""
-    seen = -1
-    while seen != len(stage.log.lines):
+    """Waits until nobody is connected or works on the queue, and the log stands still."""
+    def is_still():
         seen = len(stage.log.lines)
         time.sleep(0.7)
+        return not connections() and not locks() and seen == len(stage.log.lines)
+    wait_until("the log stands still", is_still, 120)
+
+
+def connections():
+    """Connections with port 25 of either end that are open."""
+    with open("/proc/net/tcp") as f:
+        fields = [line.split() for line in f][1:]
+    return [f for f in fields if f[3] in ("01", "08") and ":0019" in (f[1][-5:], f[2][-5:])]
+
+
+def locks():
+    """Locks on files of the queue."""
+    files = {os.stat(path).st_ino for path in glob.glob("/var/spool/mqueue/*") if os.path.exists(path)}
+    with open("/proc/locks") as f:
+        return [line for line in f if int(line.split()[-3].rsplit(":", 1)[1]) in files]
 
 
 def play(stage, program):

@@ -114,7 +114,7 @@ def dialogue(lines):
     said = []
     with socket.socket() as s:
         s.bind(("127.0.0.5", 0))
-        s.settimeout(20)
+        s.settimeout(60)
         s.connect(("127.0.0.1", 25))
         answers = s.makefile("rb")
 
@@ -137,6 +137,12 @@ def dialogue(lines):
             if line[:4] == b"EHLO":
                 told = told[:4]
             said.append(told)
+        # What the other side says at the end of a session is said when it has closed.
+        try:
+            s.shutdown(socket.SHUT_WR)
+            answers.read()
+        except OSError:
+            pass
     return said
 
 
@@ -216,7 +222,8 @@ def run(stage):
         "define(`confCONNECTION_RATE_THROTTLE', `0')dnl", "define(`confSAFE_QUEUE', `postmilter')dnl"]))
     open("/var/lib/sendmail/sendmail.st", "w").close()
     stage.daemon()
-    time.sleep(0.2)
+    # The first client, who only looked whether somebody listens, is gone.
+    wait_until("the filters are left", lambda: all(one.connections and one.is_left for one in filters))
     told, count = [], 0
     for title, first, second, lines in cases():
         filters[0].script, filters[1].script = first, second

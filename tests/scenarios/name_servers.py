@@ -221,7 +221,7 @@ def send(stage, domains):
     for address, (code, text) in refused.items():
         print("refused at RCPT:", address, code, text)
     wait_until("every message has an outcome", lambda: all(
-        "joe@" + d in refused or outcome(stage, "joe@" + d) for d in domains), 40)
+        "joe@" + d in refused or outcome(stage, "joe@" + d) for d in domains), 120)
     return {d: (WAITS if refused["joe@" + d][0] < 500 else BOUNCES) if "joe@" + d in refused
             else outcome(stage, "joe@" + d) for d in domains}
 

@@ -13,7 +13,7 @@ O DaemonPortOptions=Name=behind6, Family=inet6, Addr=::1, Port=2526, TrustedProx
 LOCAL = "LOCAL_CONFIG\n" + PORTS
 FEATURES = """FEATURE(`conncontrol', `nodelay', `terminate')dnl
 define(`confCONNECTION_RATE_THROTTLE', `0')dnl
-define(`confTO_IDENT', `5s')dnl
+define(`confTO_IDENT', `30s')dnl
 define(`confLOG_LEVEL', `10')dnl
 """
 ACCESS = "ClientConn:203.0.113.50\t3\nClientConn:\t0\nConnect:203.0.113.66\tREJECT\nConnect:203.0.113.77\tRELAY\n"
@@ -40,7 +40,7 @@ def v1(client, port=4321):
 class Client:
     def __init__(self, header, source="127.0.1.7", to=("127.0.0.1", 2525), pieces=1):
         self.socket = socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET)
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.socket.bind((source, 0))
         self.socket.connect(to)
         self.lines = self.socket.makefile("rb")
@@ -102,7 +102,7 @@ def believed(stage):
         client = Client(header, pieces=5 if "pieces" in name else 1)
         assert client.hear().startswith("220"), name
         # Nobody asks the client's machine who it is, which here would take until the timeout.
-        assert time.monotonic() - began < 3, name
+        assert time.monotonic() - began < 20, name
         assert shown in client.ask("HELO there.test"), name
         for line in ("MAIL FROM:<ann@stage.test>", "RCPT TO:<bob@stage.test>"):
             assert client.ask(line).startswith("250"), (name, line)
@@ -111,7 +111,8 @@ def believed(stage):
         client.close()
         message = stage.expect_message("bob", "proxied %d" % number)
         assert "from there.test (%s)" % shown in " ".join(message["Received"].split()), (name, message["Received"])
-        assert stage.log.having("from=<ann@stage.test>", "daemon=behind", "relay=" + shown), name
+        wait_until(name + " is logged", lambda: stage.log.having(
+            "from=<ann@stage.test>", "daemon=behind", "relay=" + shown))
     client = Client(v1("203.0.113.9"), source="::1", to=("::1", 2526))
     assert client.hear().startswith("220")
     client.close()
@@ -144,7 +145,7 @@ def not_believed(stage):
     # Nothing at all, for long; and one who is no proxy, whatever it sends.
     began = time.monotonic()
     client = Client(b"PROXY TCP4 203.0")
-    assert client.hear() == "" and 4 < time.monotonic() - began < 8
+    assert client.hear() == "" and 4 < time.monotonic() - began < 30
     client.close()
     wait_until("it is logged", lambda: stage.log.having("daemon behind closed: no PROXY header in time"))
     for header in (v1("203.0.113.9"), b""):
@@ -198,7 +199,7 @@ def at_once(stage):
     for t in threads:
         t.start()
     for t in threads:
-        t.join(30)
+        t.join(60)
     took = time.monotonic() - began
     assert len(heard) == CLIENTS and all("[203.0.113.%d]" % (100 + n) in text for n, text in heard), heard[:3]
     print("%d clients of one proxy in %.2f s, beside %d who never finish their header" % (CLIENTS, took, len(stuck)))

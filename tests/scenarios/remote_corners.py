@@ -52,7 +52,7 @@ def handed_on(stage):
     """RET, ENVID, NOTIFY and ORCPT go to a host that offers DSN and to no other, which is reported."""
     far, plain = Recorder("127.0.1.1"), Recorder("127.0.1.2", ehlo=PLAIN)
     rcpt = ("NOTIFY=SUCCESS,DELAY", "ORCPT=rfc822;x+2By@first.test")
-    with smtplib.SMTP("127.0.0.1", timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", timeout=60) as client:
         send(client, "ann@stage.test", ["a@far.test", "b@plain.test"], "Subject: on\n\nx\n", ("RET=HDRS", "ENVID=e+2B1"), rcpt)
         send(client, "ann@stage.test", ["c@far.test", "d@plain.test"], "Subject: never\n\nx\n", ("RET=FULL",), ("NOTIFY=NEVER",))
         send(client, "ann@stage.test", ["e@far.test"], "Subject: none\n\nx\n")
@@ -62,7 +62,7 @@ def handed_on(stage):
     rcpts = [line.split("> ")[-1] for line in far.commands if line.startswith("RCPT")]
     assert rcpts == ["NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x+2By@first.test", "NOTIFY=NEVER", "RCPT To:<e@far.test>"], rcpts
     assert not [line for line in plain.commands if "RET" in line or "NOTIFY" in line or "ORCPT" in line], plain.commands
-    report = stage.run(["sh", "-c", "cat /var/mail/ann"]).stdout.decode()
+    report = report_of(stage, "Subject: on")
     assert report.count("Action: relayed (to non-DSN-aware mailer)") == 1, report
     for field in ("Original-Envelope-Id: e+1", "Original-Recipient: rfc822;x+y@first.test"):
         assert field in report, (field, report)
@@ -71,16 +71,24 @@ def handed_on(stage):
     print("DSN parameters went where they are known")
 
 
+def report_of(stage, last):
+    """What ann was told, when it is there to its end, which is the header of her message."""
+    def look():
+        text = stage.run(["sh", "-c", "cat /var/mail/ann"]).stdout.decode()
+        return text if last in text and text.endswith("--\n\n") else None
+    return wait_until("a report is there", look)
+
+
 def kept_open(stage):
     """Messages of one session share a connection; a host that was down stays down for them."""
     far = Recorder("127.0.1.1", rcpt={"bad": "421 4.4.2 go"})
-    with smtplib.SMTP("127.0.0.1", timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", timeout=60) as client:
         for number in range(3):
             send(client, "ann@stage.test", ["s%d@far.test" % number], "Subject: %d\n\nx\n" % number)
         send(client, "ann@stage.test", ["down@shut.test"], "Subject: down\n\nx\n")
         assert far.connections == 1, far.connections
     assert far.commands.count("RSET") == 2, far.commands
-    with smtplib.SMTP("127.0.0.1", timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", timeout=60) as client:
         send(client, "ann@stage.test", ["bad@far.test"], "Subject: bad\n\nx\n")
     wait_until("the log of it", lambda: stage.log.having("to=<bad@far.test>", "stat=Deferred: 421 4.4.2 go"))
     far.close()
@@ -92,7 +100,7 @@ def troubles(stage):
     for name in stage.queue_files():
         stage.run(["rm", QUEUE + "/" + name], check=0)
     hosts = Recorder("127.0.1.3", data="DROP"), Recorder("127.0.1.4", rcpt="DROP")
-    with smtplib.SMTP("127.0.0.1", timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", timeout=60) as client:
         send(client, "ann@stage.test", ["x@two.test"], "Subject: gone\n\nx\n")
     listing = stage.run(["mailq"], check=0).stdout.decode()
     assert "reply: read error from one.two.test." in listing, listing
@@ -104,7 +112,7 @@ def troubles(stage):
 
 def sizes(stage):
     """A refused MAIL leaves no size behind, and what is too large comes back without its body."""
-    with smtplib.SMTP("127.0.0.1", timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", timeout=60) as client:
         client.ehlo()
         assert client.mail("ann@stage.test", ("SIZE=99999999999999",))[0] in (452, 552)
         assert client.mail("ann@stage.test")[0] == 250
@@ -113,10 +121,11 @@ def sizes(stage):
     line = wait_until("the reset is logged", lambda: stage.log.having("from=<ann@stage.test>", "size=0,"))
     assert len(line) == 1, line
     stage.run(["rm", "-f", "/var/mail/ann"], check=0)
-    with smtplib.SMTP("127.0.0.1", timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", timeout=60) as client:
         send(client, "ann@stage.test", ["bob@stage.test"], "Subject: large\n\n" + "inside\n" * 600)
-    assert stage.log.having("to=<bob@stage.test>", "dsn=5.2.3", "reply=69", "stat=Service unavailable")
-    report = stage.run(["cat", "/var/mail/ann"], check=0).stdout.decode()
+    wait_until("it is logged", lambda: stage.log.having(
+        "to=<bob@stage.test>", "dsn=5.2.3", "reply=69", "stat=Service unavailable"))
+    report = report_of(stage, "Subject: large")
     assert "Message is too large; 3000 bytes max" in report and "inside" not in report, report
     print("what is too large is returned without its body")
 

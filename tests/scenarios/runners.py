@@ -39,7 +39,7 @@ def run(stage):
     wait_until("nothing is left over", lambda: not queue())
 
     # The end comes while most of them wait.
-    write("/srv/pause", "1")
+    write("/srv/pause", "3")
     burst(stage, "b")
     end(daemon)
     wait_until("the last mailer has ended", lambda: out("b") + len(queue()) // 2 >= COUNT)

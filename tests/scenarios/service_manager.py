@@ -12,7 +12,7 @@ PORT = 2525
 def run(stage):
     stage.configure()
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    manager.settimeout(20)
+    manager.settimeout(60)
     manager.bind(PATH)
     os.environ["NOTIFY_SOCKET"] = PATH
     daemon = stage.daemon()

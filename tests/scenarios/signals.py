@@ -39,7 +39,7 @@ def state(stage, daemon):
 def again(stage, daemon):
     """A session that is open when the daemon starts again goes on to its end."""
     s = socket.create_connection(("127.0.0.1", 25), 10)
-    s.settimeout(20)
+    s.settimeout(60)
     lines = s.makefile("rb")
     assert lines.readline().startswith(b"220")
     starts = len(stage.log.having("starting daemon"))

@@ -92,7 +92,7 @@ class Counts:
             name = re.sub(r"_(\w+)$", lambda m: "[%s]" % {"file": "*file*"}.get(m[1], m[1]), name)
             self.expected[name] = self.expected.get(name, 0) + number
         try:
-            wait_until(title, lambda: self.read() == self.expected, 5)
+            wait_until(title, lambda: self.read() == self.expected)
         except AssertionError:
             found = self.read()
             off = {n: (found.get(n, 0), self.expected.get(n, 0)) for n in {*found, *self.expected}
@@ -104,7 +104,7 @@ class Counts:
 
 def talk(*lines, source="127.0.0.1"):
     """One connection; every line waits for its reply."""
-    with socket.create_connection(("127.0.0.1", 25), 10, source_address=(source, 0)) as s:
+    with socket.create_connection(("127.0.0.1", 25), 60, source_address=(source, 0)) as s:
         f = s.makefile("rb")
         f.readline()
         try:

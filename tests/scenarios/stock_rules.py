@@ -69,7 +69,7 @@ def what_is_discarded_is_taken(stage):
                                       ("127.0.0.8", "x@bad2.test", "root@stage.test"),
                                       ("127.0.0.9", "x@here.test", "root@stage.test"),
                                       ("127.0.0.8", "x@here.test", "root@stage.test")):
-        with smtplib.SMTP("127.0.0.1", 25, "here.test", 10, (client, 0)) as smtp:
+        with smtplib.SMTP("127.0.0.1", 25, "here.test", 60, (client, 0)) as smtp:
             smtp.ehlo("here.test")
             answers = [smtp.mail(sender), smtp.rcpt(recipient), smtp.data("Subject: x\n\nx\n")]
         assert [code for code, _ in answers] == [250, 250, 250], (client, sender, recipient, answers)
@@ -81,7 +81,7 @@ def what_is_discarded_is_taken(stage):
 
 def answer(client, sender, recipient):
     """The answer to RCPT, or to what was refused before."""
-    with smtplib.SMTP("127.0.0.1", 25, "here.test", 10, (client, 0)) as smtp:
+    with smtplib.SMTP("127.0.0.1", 25, "here.test", 60, (client, 0)) as smtp:
         smtp.ehlo("here.test")
         code, text = smtp.mail(sender)
         if code == 250:

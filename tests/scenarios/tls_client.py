@@ -14,7 +14,7 @@ define(`confCLIENT_KEY', `/etc/mail/tls/client.key')dnl
 define(`confCACERT', `/etc/mail/tls/ca.crt')dnl
 define(`confCACERT_PATH', `/etc/mail/tls')dnl
 define(`confLOG_LEVEL', `14')dnl
-define(`confTO_STARTTLS', `1s')dnl
+define(`confTO_STARTTLS', `5s')dnl
 FEATURE(`mailertable')dnl
 FEATURE(`tls_session_features')dnl
 """

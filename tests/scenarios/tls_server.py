@@ -14,7 +14,7 @@ define(`confSERVER_KEY', `/etc/mail/tls/server.key')dnl
 define(`confCACERT', `/etc/mail/tls/ca.crt')dnl
 define(`confCACERT_PATH', `/etc/mail/tls')dnl
 define(`confLOG_LEVEL', `14')dnl
-define(`confTO_STARTTLS', `2s')dnl
+define(`confTO_STARTTLS', `5s')dnl
 FEATURE(`tls_session_features')dnl
 DAEMON_OPTIONS(`Name=TLS, Port=465, Addr=127.0.0.1, M=s')dnl
 DAEMON_OPTIONS(`Name=Plain, Port=2525, Addr=127.0.0.1, M=S')dnl
@@ -52,7 +52,7 @@ def context(certificate=None, newest=None):
 
 class Client(smtplib.SMTP):
     def __init__(self, source="127.0.0.1", port=25):
-        super().__init__("127.0.0.1", port, local_hostname="c.far.test", timeout=20, source_address=(source, 0))
+        super().__init__("127.0.0.1", port, local_hostname="c.far.test", timeout=60, source_address=(source, 0))
 
 
 def lines(stage, before, *parts):
@@ -163,14 +163,14 @@ def ports(stage):
         assert "starttls" not in client.esmtp_features
         answer = client.docmd("STARTTLS")
         assert answer == (503, b"5.5.0 TLS not available"), answer
-    with smtplib.SMTP_SSL("127.0.0.1", 465, local_hostname="c.far.test", timeout=20, context=context()) as client:
+    with smtplib.SMTP_SSL("127.0.0.1", 465, local_hostname="c.far.test", timeout=60, context=context()) as client:
         client.ehlo()
         assert "starttls" not in client.esmtp_features
         client.sendmail("x@far.test", ["ann@stage.test"], "Subject: at once\n\nhello\n")
     assert "with ESMTPS id" in stage.expect_message("ann", "at once")["Received"]
     before = len(stage.log.lines)
     with socket.create_connection(("127.0.0.1", 465)) as plain:
-        plain.settimeout(10)
+        plain.settimeout(60)
         plain.sendall(b"EHLO c.far.test\r\n")
         assert not heard(plain).startswith(b"220")
     lines(stage, before, "STARTTLS=server, error: accept failed=-1, reason=wrong version number")
@@ -186,7 +186,7 @@ def heard(plain):
 def begun(command=b"STARTTLS\r\n"):
     """A connection whose client may begin the handshake."""
     plain = socket.create_connection(("127.0.0.1", 25))
-    plain.settimeout(10)
+    plain.settimeout(60)
     plain.recv(900)
     plain.sendall(b"EHLO c.far.test\r\n")
     answer = b""
@@ -264,10 +264,10 @@ def unfriendly(stage):
 def peers(stage):
     """Programs others use."""
     done = subprocess.run(["openssl", "s_client", "-starttls", "smtp", "-connect", "127.0.0.1:25", "-crlf", "-quiet"],
-                          input=b"QUIT\n", capture_output=True, timeout=20)
+                          input=b"QUIT\n", capture_output=True, timeout=60)
     assert b"221 2.0.0" in done.stdout, done
     done = subprocess.run(["swaks", "--server", "127.0.0.1", "--tls", "--to", "ann@stage.test", "--from", "x@far.test",
-                           "--header", "Subject: swaks"], capture_output=True, timeout=30)
+                           "--header", "Subject: swaks"], capture_output=True, timeout=60)
     assert done.returncode == 0, done
     assert "with ESMTPS" in stage.expect_message("ann", "swaks")["Received"]
 

@@ -44,7 +44,8 @@ ACCOUNTS = [("postfix", 8111, "postfix", 8111, "/var/spool/postfix"), (None, Non
 
 def lay_beyond(name, lines):
     """Writes the configuration of a daemon where everything is local, with more lines."""
-    write("/etc/keep", 'cat >/tmp/got/"$1"\n')
+    # Under its name when it is whole.
+    write("/etc/keep", 'cat >/tmp/got/."$1" && mv /tmp/got/."$1" /tmp/got/"$1"\n')
     write("/etc/beyond.cf", BEYOND % (name, lines))
 
 

@@ -159,10 +159,18 @@ def build_root(program):
 
 
 class SystemLog:
-    """Collects what is written to /dev/log."""
+    """Collects what is written to /dev/log.
+
+    Whoever looks sees everything that was written before he looked: a mark is sent behind it,
+    and its coming is waited for.
+    """
+
+    MARK = b"<0>stage: mark "
 
     def __init__(self):
-        self.lines = []
+        self.kept = []
+        self.marks = threading.Condition()
+        self.sent = self.come = 0
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self.socket.bind("/dev/log")
@@ -171,7 +179,25 @@ class SystemLog:
 
     def collect(self):
         while True:
-            self.lines.append(self.socket.recv(65536).decode("latin-1").rstrip("\0\n"))
+            text = self.socket.recv(65536)
+            if text.startswith(self.MARK):
+                with self.marks:
+                    self.come = max(self.come, int(text[len(self.MARK):]))
+                    self.marks.notify_all()
+            else:
+                self.kept.append(text.decode("latin-1").rstrip("\0\n"))
+
+    @property
+    def lines(self):
+        """All lines up to now; the list may be emptied."""
+        with self.marks:
+            self.sent += 1
+            number = self.sent
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+            log.sendto(self.MARK + b"%d" % number, self.socket.getsockname())
+        with self.marks:
+            assert self.marks.wait_for(lambda: self.come >= number, 60), "the log is not read"
+        return self.kept
 
     def having(self, *parts):
         return [line for line in self.lines if all(part in line for part in parts)]
@@ -200,7 +226,7 @@ def main():
     except Exception:
         traceback.print_exc(file=sys.stdout)
         print("--- log ---")
-        print("\n".join(stage.log.lines[-60:]))
+        print("\n".join(stage.log.kept[-60:]))
     finally:
         stage.end()
     sys.stdout.flush()

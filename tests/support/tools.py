@@ -60,7 +60,7 @@ FEATURE(`msp', `[127.0.0.1]', `25')dnl
 """
 
 
-def wait_until(what, test, seconds=20):
+def wait_until(what, test, seconds=60):
     """Polls a condition; says what was waited for when it does not come true."""
     end = time.monotonic() + seconds
     while True:
@@ -173,7 +173,7 @@ class Stage:
         assert child.poll() is None, "the daemon ended with %s" % child.returncode
         return child
 
-    def end_child(self, child, with_signal=signal.SIGTERM, seconds=20):
+    def end_child(self, child, with_signal=signal.SIGTERM, seconds=60):
         if child.poll() is None:
             child.send_signal(with_signal)
         try:
@@ -194,8 +194,8 @@ class Stage:
     @staticmethod
     def listens(address="127.0.0.1", port=25):
         try:
-            with socket.create_connection((address, port), 1) as s:
-                s.settimeout(10)
+            with socket.create_connection((address, port), 10) as s:
+                s.settimeout(30)
                 return s.recv(512).startswith(b"220")
         except OSError:
             return False
@@ -234,7 +234,7 @@ class Stage:
                 found.append(email.message_from_binary_file(f))
         return found
 
-    def expect_message(self, user, subject, seconds=20):
+    def expect_message(self, user, subject, seconds=60):
         """Waits for the message with this subject in the user's Maildir."""
         def look():
             return next((m for m in self.messages(user) if m["Subject"] == subject), None)
