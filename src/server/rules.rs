@@ -50,6 +50,20 @@ pub(super) struct Parsed {
     pub deferral: Option<Vec<u8>>,
 }
 
+/// Hooks asked within a command, which ends when an address cannot be read in their rules.
+///
+/// Observed: 8.17.1.9.
+const HOOKS_THAT_FAIL_CLOSED: [&str; 5] = [
+    "check_mail",
+    "check_rcpt",
+    "check_vrfy",
+    "check_expn",
+    "check_etrn",
+];
+
+/// How complaints about addresses begin, those of macros in rules among them.
+const USER_FAULT: &[u8] = b"553 5.1.0";
+
 impl Session {
     /// Lends a rewriting context with the macros of the envelope in front.
     fn with_rules<R>(
@@ -80,9 +94,17 @@ impl Session {
         arguments: &[&[u8]],
         call: &mut Call<'_>,
     ) -> Verdict {
-        let (checked, _) = self.with_rules(call.workspace, |cx| {
+        let (checked, kept) = self.with_rules(call.workspace, |cx| {
             cx.check(hook.as_bytes(), arguments, Comments::Dropped)
         });
+        // Rules that fall over refuse the command; what they would have said is not known.
+        if HOOKS_THAT_FAIL_CLOSED.contains(&hook)
+            && checked.verdict == Verdict::Accept
+            && let Some(complaint) = kept.complaints.first()
+            && complaint.text.starts_with(USER_FAULT)
+        {
+            return Verdict::Reject(reply_of(complaint));
+        }
         let is_about_address = HOOKS_ABOUT_ADDRESS.contains(&hook);
         let about = if is_about_address {
             arguments.first().copied().unwrap_or(b"")
