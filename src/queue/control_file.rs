@@ -175,6 +175,7 @@ impl ControlFileFormat {
             };
             out.record(b'B', known.name().as_bytes());
         }
+        out.optional(b'q', envelope.quarantine.as_deref());
         out.optional(b'M', envelope.message_status.as_deref());
         out.record(b'F', &written_flags(envelope).to_letters());
         for (id, _) in envelope.macros.iter() {
@@ -184,7 +185,6 @@ impl ControlFileFormat {
                 out.record(b'$', &[self.names.written(id).as_slice(), text].concat());
             }
         }
-        out.optional(b'q', envelope.quarantine.as_deref());
         let sender = envelope.sender.envelope_name();
         out.record(b'S', if sender.is_empty() { b"<>" } else { sender });
         out.optional(b'Z', envelope.dsn.envid.as_deref());

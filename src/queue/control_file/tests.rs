@@ -11,8 +11,8 @@ H??Received: from client.far.test (client.far.test [127.0.1.7])\n\tby mx.lab.tes
 H?D?Date: Sun, 22 Nov 2026 05:06:27 GMT\nH??From: X <x@far.test>\n.\n";
 
 const FROM_LIST: &[u8] = b"V8\nT1795323987\nK1795323990\nN3\nP120000\nI0/40/97\n\
-MDeferred: Connection refused by mx1.far.test.\nFw8bdns\n$_root@localhost\n\
-${daemon_flags}c u\nqfor a reason\nSfay\nZmyid\nAann@mx.lab.test\n!\x12 1200\n\
+qfor a reason\nMDeferred: Connection refused by mx1.far.test.\nFw8bdns\n$_root@localhost\n\
+${daemon_flags}c u\nSfay\nZmyid\nAann@mx.lab.test\n!\x12 1200\n\
 Clist:8:0:list\nrRFC822; all@mx.lab.test\nRFDA:joe@far.test\nC\nRPFD:cid\n\
 H??Subject: x\n.\n";
 
