@@ -77,15 +77,7 @@ pub fn submit_message(
 ) -> Submission {
     let submitter = Submitter::of(arguments.uid, &*mta.users);
     let warnings = Warnings::of_surroundings(mta, arguments, &submitter);
-    mta.log.syslog(
-        10,
-        log::Level::Info,
-        Some(b"NOQUEUE"),
-        format_args!(
-            "connect from {}@localhost",
-            crate::text::bytes::printable(&submitter.name)
-        ),
-    );
+    log_connect(mta, &submitter);
     let mut entry = mta.queue.new_entry(0, &*mta.clock);
     let mut desk = Desk::new(mta, workspace, arguments, entry.id().clone());
     desk.warnings = warnings;
@@ -106,6 +98,14 @@ pub fn submit_message(
         Ok(()) => desk.take_in(entry, source),
         Err(error) => desk.cannot_store(&error),
     }
+}
+
+/// Logs who begins a submission.
+pub(super) fn log_connect(mta: &Mta, submitter: &Submitter) {
+    let name = crate::text::bytes::printable(&submitter.name);
+    let text = format_args!("connect from {name}@localhost");
+    let id = Some(&b"NOQUEUE"[..]);
+    mta.log.syslog(10, log::Level::Info, id, text);
 }
 
 /// Where recipients are named.

@@ -11,7 +11,7 @@ use crate::mailer::MailerTriple;
 use crate::mta::{Mta, Workspace};
 use crate::rewrite::resolve::ErrorSource;
 use crate::rewrite::{Kept, Resolution, Role, resolve_address};
-use crate::smtp::ExitStatus;
+use crate::smtp::{ExitStatus, xtext};
 use crate::text::bytes::escape_for_display;
 
 /// What follows an address whose look-ups cannot be answered now. Observed: 8.17.1.9.
@@ -161,7 +161,7 @@ fn finish(
         uid: user.uid,
         gid: user.gid,
         home: user.home.clone(),
-        alias: Vec::new(),
+        alias: address.clone(),
     });
     let id = macros.text(MacroId::I);
     let mail_name = triple.as_ref().and_then(|triple| mta.mail_name(triple, id));
@@ -177,11 +177,12 @@ fn finish(
             .strip_prefix(b"<")
             .and_then(|text| text.strip_suffix(b">"))
             .unwrap_or(&canonical);
-        if bare.contains(&b'@') {
-            bare.to_vec()
-        } else {
-            [bare, b"@", &mta.config.expanded_macro(MacroId::J)].concat()
-        }
+        let host = mta.config.expanded_macro(MacroId::J);
+        let whole = match bare.contains(&b'@') {
+            true => bare.to_vec(),
+            false => [bare, b"@", &host].concat(),
+        };
+        as_parameter(&whole)
     });
     let sender = Sender {
         address,
@@ -201,6 +202,23 @@ fn finish(
         remark: heard.remark,
         exit: None,
     }
+}
+
+/// Writes a name as the AUTH parameter has it.
+///
+/// Source: RFC 4954 section 5; observed: 8.17.1.9 also encodes backslashes.
+fn as_parameter(name: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(name.len());
+    for part in name.split_inclusive(|byte| *byte == b'\\') {
+        match part.strip_suffix(b"\\") {
+            Some(before) => {
+                xtext::encode(before, &mut text);
+                text.extend_from_slice(b"+5C");
+            }
+            None => xtext::encode(part, &mut text),
+        }
+    }
+    text
 }
 
 /// One line, never empty: the null sender is written `<>`.

@@ -9,7 +9,7 @@ use std::io::Read;
 
 use super::SubmitArguments;
 use super::input::read_message;
-use super::message::Desk;
+use super::message::{Desk, log_connect};
 use super::sender::resolve_sender;
 use super::submitter::Submitter;
 use super::telling::LastWord;
@@ -29,6 +29,7 @@ pub fn verify_addresses(
     workspace: &mut Workspace,
     arguments: &SubmitArguments,
 ) -> ExitStatus {
+    log_connect(mta, &Submitter::of(arguments.uid, &*mta.users));
     if arguments.recipients.is_empty() {
         Stdout.say(b"Recipient names must be specified");
         return ExitStatus::Usage;
