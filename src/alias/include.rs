@@ -18,6 +18,7 @@ use crate::safefile::DontBlameSendmail;
 use crate::smtp::ExitStatus;
 use crate::sys::identity::Credentials;
 use crate::sys::safe_open::{OpenError, OpenRequest, OpenRules, Opened, Unsafe};
+use crate::text::bytes::escape_for_display;
 
 /// Longest line of a list.
 const MAX_LINE_BYTES: u64 = 65_536;
@@ -247,8 +248,8 @@ impl Expansion<'_, '_, '_> {
                     self.envelope.id.as_ref().map(|id| id.as_bytes()),
                     format_args!(
                         "forward {} => {}",
-                        crate::text::bytes::printable(&self.entries[index].recipient.address),
-                        crate::text::bytes::printable(&shortened(&text))
+                        escape_for_display(&self.entries[index].recipient.address),
+                        escape_for_display(&shortened(&text))
                     ),
                 );
             }

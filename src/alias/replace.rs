@@ -38,8 +38,8 @@ impl Expansion<'_, '_, '_> {
             self.envelope.id.as_ref().map(|id| id.as_bytes()),
             format_args!(
                 "alias {} => {}",
-                crate::text::bytes::printable(&self.entries[index].recipient.address),
-                crate::text::bytes::printable(&shortened(&found))
+                crate::text::bytes::escape_for_display(&self.entries[index].recipient.address),
+                crate::text::bytes::escape_for_display(&shortened(&found))
             ),
         );
         let (uid, _, _) = &self.cx.limits.default_user;

@@ -7,6 +7,7 @@ use super::context::Routed;
 use super::entry::{Entry, Work};
 use super::expand::Expansion;
 use crate::envelope::{Recipient, RecipientState};
+use crate::message::address::core_address;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 
 impl Expansion<'_, '_, '_> {
@@ -35,6 +36,10 @@ impl Expansion<'_, '_, '_> {
         let (routed, end) = self.cx.router.resolve(list, delimiter, &mut told);
         self.tell_what_maps_said();
         let (address, rest) = list.split_at(end.min(list.len()).max(1.min(list.len())));
+        // A comment alone names nobody. Observed: 8.17.1.9.
+        if told.is_empty() && address.starts_with(b"(") && core_address(address).is_empty() {
+            return (None, rest);
+        }
         let mut recipient = template.clone();
         recipient.address = address.to_vec();
         self.about = Some(if told.is_empty() {

@@ -18,6 +18,7 @@ use crate::mta::{Mta, Workspace};
 use crate::queue::LockedEnvelope;
 use crate::smtp::{EnhancedStatus, ExitStatus};
 use crate::text::bytes::printable;
+use crate::text::quoted::strip_quotes;
 
 use super::finish::{self, Done, Finish};
 use super::ledger::{self, Ledger, Listeners};
@@ -312,6 +313,7 @@ fn attempt_all(
     }
     for transaction in transactions {
         let exit = attempt::perform(mta, workspace, envelope, &transaction);
+        strip_users(mta, envelope, &transaction);
         first_failure = ledger::first_failure(first_failure, exit);
         since_checkpoint += u32::try_from(transaction.recipients.len()).unwrap_or(u32::MAX);
         if checkpoint > 0 && since_checkpoint >= checkpoint && envelope.open_recipients() > 0 {
@@ -325,6 +327,21 @@ fn attempt_all(
         }
     }
     first_failure
+}
+
+/// Takes the quotes off users whose mailer gets them without (F=s): reports show them so.
+///
+/// Observed: 8.17.1.9.
+fn strip_users(mta: &Mta, envelope: &mut Envelope, transaction: &plan::Transaction) {
+    if !mta.config.mailers.get(transaction.mailer).has(b's') {
+        return;
+    }
+    for index in &transaction.recipients {
+        let recipient = envelope.recipients.get_mut(*index);
+        if let Some(triple) = recipient.and_then(|recipient| recipient.triple.as_mut()) {
+            triple.user = strip_quotes(&triple.user).into_owned();
+        }
+    }
 }
 
 /// Tells and logs who waits for a queue run; told where nothing is done for anybody.
