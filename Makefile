@@ -24,6 +24,9 @@ run: build
 build:
 	$(CARGO) build --release
 
+# Most system tests wait more than they compute.
+export RUST_TEST_THREADS ?= $(shell expr 3 \* $$(nproc))
+
 test: peers
 	$(CARGO) test
 
