@@ -28,6 +28,43 @@ pub struct Rule {
     pub line: u32,
     /// What an address must have before it is worth trying the pattern.
     pub(super) gate: Gate,
+    /// What its replacement holds.
+    pub(super) found: Found,
+}
+
+/// What a replacement holds that is not text yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Found {
+    pub lookups: bool,
+    pub calls: bool,
+}
+
+impl Found {
+    #[inline]
+    pub fn note(&mut self, token: &Token) {
+        match token.mark() {
+            Some(Mark::HostBegin | Mark::LookupBegin) => self.lookups = true,
+            Some(Mark::Call) => self.calls = true,
+            _ => {}
+        }
+    }
+
+    /// Returns what both hold.
+    pub fn and(self, other: Found) -> Found {
+        Found {
+            lookups: self.lookups || other.lookups,
+            calls: self.calls || other.calls,
+        }
+    }
+
+    /// Returns what `tokens` hold.
+    pub fn of(tokens: &[Token]) -> Found {
+        let mut found = Found::default();
+        for token in tokens {
+            found.note(token);
+        }
+        found
+    }
 }
 
 /// What a ruleset name in a line of the configuration turned out to be.
@@ -41,11 +78,32 @@ pub struct RulesetName {
     pub is_defined: bool,
 }
 
+/// As wide as traces show the name of a ruleset.
+pub(super) const NAME_WIDTH: usize = 16;
+
+/// The name of a ruleset.
+#[derive(Debug, Clone)]
+struct Name {
+    whole: Vec<u8>,
+    /// Cut or filled with blanks.
+    padded: [u8; NAME_WIDTH],
+}
+
+impl Name {
+    fn new(whole: Vec<u8>) -> Name {
+        let mut padded = [b' '; NAME_WIDTH];
+        for (place, octet) in padded.iter_mut().zip(&whole) {
+            *place = *octet;
+        }
+        Name { whole, padded }
+    }
+}
+
 /// All rulesets of a configuration.
 #[derive(Debug, Clone)]
 pub struct RuleBook {
     rulesets: Vec<Vec<Rule>>,
-    names: Vec<Option<Vec<u8>>>,
+    names: Vec<Option<Name>>,
     by_name: HashMap<Vec<u8>, Option<RulesetId>>,
     next_named: u16,
     pub(crate) tokens: Vec<Token>,
@@ -102,8 +160,16 @@ impl RuleBook {
     /// Returns the name of a ruleset, or its number if it has none.
     pub fn name(&self, id: RulesetId) -> Cow<'_, [u8]> {
         match self.names.get(usize::from(id.number())) {
-            Some(Some(name)) => Cow::Borrowed(name),
+            Some(Some(name)) => Cow::Borrowed(&name.whole),
             _ => Cow::Owned(id.number().to_string().into_bytes()),
+        }
+    }
+
+    /// Returns the name of a ruleset as traces show it.
+    pub(super) fn padded_name(&self, id: RulesetId) -> [u8; NAME_WIDTH] {
+        match self.names.get(usize::from(id.number())) {
+            Some(Some(name)) => name.padded,
+            _ => Name::new(self.name(id).into_owned()).padded,
         }
     }
 
@@ -196,7 +262,7 @@ impl RuleBook {
         let shown = shown.unwrap_or(&name).to_vec();
         self.by_name.insert(name, Some(wanted));
         if let Some(slot) = self.names.get_mut(usize::from(wanted.number())) {
-            *slot = Some(shown);
+            *slot = Some(Name::new(shown));
         }
         Some((wanted, taken))
     }

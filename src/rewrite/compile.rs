@@ -5,7 +5,7 @@
 //! reference's words and replaced by nothing, so that the rest of the file can
 //! still be read. Source: guide 5.1; messages observed: 8.17.1.9.
 
-use super::book::{Rule, RuleBook};
+use super::book::{Found, Rule, RuleBook};
 use super::gate::Gate;
 use crate::macros::{MacroId, MacroNames, Macros, Template};
 use crate::smtp::Reply;
@@ -136,10 +136,12 @@ impl RuleBook {
             None => errors.push(b"R line: null RHS".to_vec()),
         }
         add_faults(remarks, errors);
+        let replacement = replacement.unwrap_or(empty);
         let rule = Rule {
             gate: Gate::of(self.slice(&pattern)),
+            found: Found::of(self.slice(&replacement)),
             pattern,
-            replacement: replacement.unwrap_or(empty),
+            replacement,
             line: source.line,
         };
         self.push_rule(ruleset, rule);

@@ -9,7 +9,7 @@ use crate::macros::{Classes, MacroId, MacroNames, MacroValue, Macros};
 use crate::mailer::MailerTable;
 use crate::map::{LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
-use crate::token::mark::push_plain;
+use crate::token::mark::{end_after, push_plain};
 use crate::token::print::{MacroNaming, print_word};
 use crate::token::{
     AddressSyntax, Complaint, Mark, NoTokens, Reading, Token, TokenizeOptions, join, join_within,
@@ -191,23 +191,24 @@ impl RewriteContext<'_> {
         self.joined_with(tokens, self.syntax.space_substitute)
     }
 
-    /// Joins tokens as [`RewriteContext::joined`], to marked text: symbols stay symbols.
-    pub(super) fn joined_marked(&self, tokens: &[Token]) -> Vec<u8> {
-        let mut out = Vec::new();
+    /// Joins tokens as [`RewriteContext::joined_within`], to marked text: symbols stay symbols.
+    pub(super) fn joined_marked_within(&self, tokens: &[Token], limit: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(TYPICAL_JOINED);
+        let is_full = |out: &Vec<u8>| out.len() > limit && end_after(out, limit) < out.len();
         let mut after_word = false;
         for token in tokens {
-            if let Some(mark) = token.mark() {
-                mark.push(token.argument(), &mut out);
-                after_word = false;
-                continue;
-            }
             let bytes = self.word(token);
-            let Some(&first) = bytes.first() else {
-                continue;
-            };
-            let is_word = self.syntax.is_atom(first);
+            let is_word = bytes
+                .first()
+                .is_some_and(|&first| self.syntax.is_atom(first));
             if after_word && is_word {
                 out.push(self.syntax.space_substitute);
+                if is_full(&out) {
+                    return out;
+                }
+            }
+            if let Some(mark) = token.mark() {
+                mark.push(token.argument(), &mut out);
             }
             // An octet that a map gave is taken for the symbol it is the code of (observed: 8.17.1.9).
             for octet in bytes {
@@ -216,7 +217,12 @@ impl RewriteContext<'_> {
                     _ => push_plain(&[*octet], &mut out),
                 }
             }
-            after_word = is_word;
+            if is_full(&out) {
+                out.truncate(end_after(&out, limit));
+                return out;
+            }
+            // A token without octets is as if it were not there.
+            after_word = is_word || (after_word && bytes.is_empty() && token.mark().is_none());
         }
         out
     }

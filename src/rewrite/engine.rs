@@ -9,7 +9,7 @@
 
 use std::cell::RefCell;
 
-use super::book::Rule;
+use super::book::{Found, Rule};
 use super::context::{RewriteContext, Telling};
 use super::gate::Words;
 use super::matcher::{Bindings, MacroTexts, Matching};
@@ -67,33 +67,6 @@ impl MacroTexts for Told<'_, '_> {
         let line = self.context.macro_line(b"LHS", id.number());
         self.lines.borrow_mut().extend_from_slice(&line);
         self.context.macro_plain(id)
-    }
-}
-
-/// What a replacement holds that is not text yet.
-#[derive(Debug, Clone, Copy, Default)]
-struct Found {
-    lookups: bool,
-    calls: bool,
-}
-
-impl Found {
-    #[inline]
-    fn note(&mut self, token: &Token) {
-        match token.mark() {
-            Some(Mark::HostBegin | Mark::LookupBegin) => self.lookups = true,
-            Some(Mark::Call) => self.calls = true,
-            _ => {}
-        }
-    }
-
-    /// Returns the same, or everything if there may be more.
-    #[inline]
-    fn or(self, may_be_more: bool) -> Found {
-        Found {
-            lookups: self.lookups || may_be_more,
-            calls: self.calls || may_be_more,
-        }
     }
 }
 
@@ -218,8 +191,12 @@ impl RewriteContext<'_> {
             let mut out = self.workspace.list();
             let built = self.build(replacement, tokens, &bindings, &mut out, ruleset, level);
             let outcome = match built {
-                Ok(found) => {
-                    let found = found.or(words.may_hold_symbols());
+                Ok(of_macros) => {
+                    // What was bound may hold symbols too.
+                    let found = match words.may_hold_symbols() {
+                        true => Found::of(&out),
+                        false => rule.found.and(of_macros),
+                    };
                     self.look_up_and_call(&mut out, found, depth)
                 }
                 Err(status) => Err(status),
@@ -344,7 +321,7 @@ impl RewriteContext<'_> {
         Some(out)
     }
 
-    /// Builds what stands after a match; says what is left to be done in it.
+    /// Builds what stands after a match; returns what the values of macros in it hold.
     fn build(
         &mut self,
         replacement: &[Token],
@@ -387,14 +364,14 @@ impl RewriteContext<'_> {
                     if out.len() >= MAX_TOKENS {
                         return Err(self.too_long());
                     }
+                    let before = out.len();
                     self.push_macro(token.argument(), out, level)?;
-                    found = found.or(true);
+                    found = found.and(Found::of(out.get(before..).unwrap_or_default()));
                 }
                 _ => {
                     if out.len() >= MAX_TOKENS {
                         return Err(self.too_long());
                     }
-                    found.note(token);
                     out.push(*token);
                 }
             }

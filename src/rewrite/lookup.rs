@@ -8,15 +8,16 @@
 use std::borrow::Cow;
 
 use super::book::RuleBook;
-use super::compile::MAX_MAP_ARGUMENTS;
+use super::compile::{CUTTING_CATEGORY, MAX_MAP_ARGUMENTS};
 use super::context::{Host, RewriteContext};
 use super::engine::{Broken, VALUE};
 use super::observer::Question;
 use crate::map::{LookupContext, MapId};
 use crate::smtp::ExitStatus;
 use crate::text::quoted::strip_quotes;
-use crate::token::mark::{self, push_plain};
-use crate::token::tokenizer::MAX_TOKENS;
+use crate::token::mark::push_plain;
+use crate::token::syntax::Kind;
+use crate::token::tokenizer::{MAX_TOKEN_BYTES, MAX_TOKENS};
 use crate::token::{Mark, Reading, RulesetId, Token};
 
 /// Longest key, argument or default of a lookup; the rest is lost (MAXKEY; observed: 8.17.1.9).
@@ -49,12 +50,15 @@ fn parts(tokens: &[Token], begin: usize) -> Option<Lookup> {
     };
     let mut section_start = key_start;
     let mut section = None;
-    for at in key_start..=tokens.len() {
+    loop {
+        let rest = tokens.get(section_start..).unwrap_or_default();
+        let divides = |token: &Token| {
+            let mark = token.mark();
+            mark == Some(closing) || matches!(mark, Some(Mark::Host | Mark::User))
+        };
+        let at = section_start + rest.iter().position(divides).unwrap_or(rest.len());
         let mark = tokens.get(at).and_then(Token::mark);
         let is_end = at == tokens.len() || mark == Some(closing);
-        if !is_end && !matches!(mark, Some(Mark::Host | Mark::User)) {
-            continue;
-        }
         let range = section_start..at;
         match section {
             None => lookup.key = range,
@@ -167,9 +171,13 @@ impl RewriteContext<'_> {
         match (value, &lookup.default) {
             (Some(value), _) => push_plain(&value, &mut marked),
             (None, Some(range)) => {
+                let default = part(range);
+                if self.is_cut_already(default) {
+                    answer.extend_from_slice(default);
+                    return Ok(status);
+                }
                 // The rule itself says this, so its symbols count.
-                marked = self.joined_marked(part(range));
-                marked.truncate(mark::end_after(&marked, MAX_KEY));
+                marked = self.joined_marked_within(default, MAX_KEY);
                 options.reading = Reading::Marked;
             }
             (None, None) => answer.extend_from_slice(part(&lookup.key)),
@@ -178,6 +186,31 @@ impl RewriteContext<'_> {
             self.push_value(&marked, options, answer)?;
         }
         Ok(status)
+    }
+
+    /// Says whether joining these tokens and cutting the text again yields the same for certain:
+    /// they are plain words with an operator between any two, and no comment, quote or list.
+    fn is_cut_already(&self, tokens: &[Token]) -> bool {
+        let mut after_word = false;
+        let mut length = 0;
+        for token in tokens {
+            let is_word = match token.single_octet() {
+                Some(b'(' | b')' | b'<' | b'>' | b',' | b';') => return false,
+                Some(octet) if self.syntax.kind(octet) == Kind::Operator => false,
+                _ => true,
+            };
+            if is_word && (after_word || !self.is_plain_word(token)) {
+                return false;
+            }
+            after_word = is_word;
+            length += token.len as usize;
+        }
+        length < MAX_TOKEN_BYTES && self.trace.level(CUTTING_CATEGORY) == 0
+    }
+
+    fn is_plain_word(&self, token: &Token) -> bool {
+        let word = self.word(token);
+        !word.is_empty() && word.iter().all(|&octet| self.syntax.is_ordinary(octet))
     }
 
     fn ask(

@@ -304,6 +304,13 @@ impl Matching<'_> {
     fn extend_class(&self, class: u16, first: usize, last: usize) -> Option<usize> {
         let set = self.classes.get(ClassId(MacroId::from_number(class)))?;
         let mut token = self.input.get(first)?;
+        // An empty word takes no octet of a member.
+        if token
+            .first_octet()
+            .is_some_and(|octet| !set.may_begin_with(octet))
+        {
+            return None;
+        }
         let mut hash = token.hash;
         let mut length = token.len as usize;
         let mut at = first;

@@ -2,6 +2,7 @@
 //!
 //! Observed: 8.17.1.9.
 
+use super::book::NAME_WIDTH;
 use super::context::RewriteContext;
 use crate::macros::MacroId;
 use crate::token::print::{MacroNaming, print_symbol, print_word};
@@ -11,10 +12,13 @@ use crate::token::{RulesetId, Token};
 const REVERSE_VIDEO: &[u8] = b"\x1b[7m";
 const USUAL_VIDEO: &[u8] = b"\x1b[0m";
 
-/// As wide as the name of a ruleset is shown.
-const NAME_WIDTH: usize = 16;
+/// What a line about a ruleset begins with.
+const HEAD: &[u8; 17] = b"rewrite: ruleset ";
+/// Where the tokens begin in a line about a ruleset.
+const TOKENS_AT: usize = HEAD.len() + NAME_WIDTH + 9;
 
-/// Tokens in words, kept because what one ruleset returns is most often what the next one gets.
+/// The last line about a ruleset. It is kept because what one ruleset returns is most often
+/// what the next one gets.
 #[derive(Debug, Default)]
 pub(super) struct LastShown {
     tokens: Vec<Token>,
@@ -31,6 +35,18 @@ impl LastShown {
     fn is_of(&self, tokens: &[Token]) -> bool {
         !self.line.is_empty() && tokens == self.tokens
     }
+
+    /// Writes over what stands before the tokens.
+    fn begin(&mut self, name: &[u8; NAME_WIDTH], what: &[u8; 9]) {
+        let Some((head, _)) = self.line.split_first_chunk_mut::<TOKENS_AT>() else {
+            return;
+        };
+        let (head, rest) = head.split_at_mut(HEAD.len());
+        let (padded, rest) = rest.split_at_mut(NAME_WIDTH);
+        head.copy_from_slice(HEAD);
+        padded.copy_from_slice(name);
+        rest.copy_from_slice(what);
+    }
 }
 
 impl RewriteContext<'_> {
@@ -39,21 +55,18 @@ impl RewriteContext<'_> {
         let mut last = std::mem::take(&mut self.workspace.last_shown);
         if !last.is_of(tokens) {
             last.line.clear();
+            last.line.resize(TOKENS_AT, b' ');
             self.push_shown(tokens, &mut last.line);
             last.tokens.clear();
             last.tokens.extend_from_slice(tokens);
         }
-        let mut padded = [b' '; NAME_WIDTH];
-        let name = self.rules.name(ruleset);
-        let shown = name.get(..NAME_WIDTH).unwrap_or(&name);
-        if let Some(place) = padded.get_mut(..shown.len()) {
-            place.copy_from_slice(shown);
-        }
-        let head: &[u8] = match self.trace.shows_every_ruleset() {
-            true => b"",
-            false => b"rewrite: ruleset ",
+        last.begin(&self.rules.padded_name(ruleset), what);
+        let skipped = match self.trace.shows_every_ruleset() {
+            true => HEAD.len(),
+            false => 0,
         };
-        self.trace.show_pass([head, &padded, what, &last.line]);
+        let line = last.line.get(skipped..).unwrap_or_default();
+        self.trace.show_pass(line);
         self.workspace.last_shown = last;
     }
 
@@ -103,25 +116,52 @@ impl RewriteContext<'_> {
 
     /// Appends the tokens, each after a blank, and a line end.
     pub fn push_shown(&self, tokens: &[Token], line: &mut Vec<u8>) {
+        let (mut length, mut are_printable) = (0, true);
+        for token in tokens {
+            length += token.len as usize + 1;
+            are_printable &= token.is_printable();
+        }
+        let begin = line.len();
+        if are_printable {
+            line.resize(begin + length, b' ');
+            self.write_words(tokens, line.get_mut(begin..).unwrap_or_default());
+        } else {
+            line.reserve(length + 1);
+            self.push_symbols(tokens, line);
+        }
+        line.push(b'\n');
+    }
+
+    /// Writes words over all but the first of their length and one in `room`.
+    fn write_words(&self, tokens: &[Token], mut room: &mut [u8]) {
+        for token in tokens {
+            let Some((place, rest)) = room.split_at_mut_checked(token.len as usize + 1) else {
+                return;
+            };
+            room = rest;
+            let (Some((_, place)), word) = (place.split_first_mut(), token.single_octet()) else {
+                return;
+            };
+            match (place, word) {
+                ([place], Some(octet)) => *place = octet,
+                (place, _) => {
+                    let word = self.word(token);
+                    if place.len() == word.len() {
+                        place.copy_from_slice(word);
+                    }
+                }
+            }
+        }
+    }
+
+    fn push_symbols(&self, tokens: &[Token], line: &mut Vec<u8>) {
         let name = |number| self.names.name(MacroId::from_number(number));
         let reverses = self.trace.reverses_symbols();
         let naming = MacroNaming {
             by_number: &name,
             by_octet: &|octet| self.names.name_of_octet(octet),
         };
-        // Enough for words; symbols may take more.
-        line.reserve(
-            tokens
-                .iter()
-                .map(|token| token.len as usize + 1)
-                .sum::<usize>()
-                + 1,
-        );
         for token in tokens {
-            if let Some(octet) = token.single_octet() {
-                line.extend_from_slice(&[b' ', octet]);
-                continue;
-            }
             line.push(b' ');
             let word = self.word(token);
             if token.is_printable() {
@@ -138,6 +178,5 @@ impl RewriteContext<'_> {
                 None => print_word(word, &naming, line),
             }
         }
-        line.push(b'\n');
     }
 }

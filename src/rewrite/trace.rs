@@ -29,9 +29,9 @@ pub trait Trace {
     /// Takes debug output, line ends included.
     fn write(&mut self, text: &[u8]);
 
-    /// Takes the input or result of a ruleset, in parts.
-    fn show_pass(&mut self, parts: [&[u8]; 4]) {
-        self.write(&parts.concat());
+    /// Takes a line about what a ruleset gets or returns.
+    fn show_pass(&mut self, line: &[u8]) {
+        self.write(line);
     }
 
     /// Takes a message about the address or the configuration.

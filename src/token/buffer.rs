@@ -9,7 +9,7 @@
 use super::mark::Mark;
 
 /// One token: a word or a `$` symbol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Eq)]
 pub struct Token {
     pub(crate) start: u32,
     pub(crate) len: u32,
@@ -17,6 +17,17 @@ pub struct Token {
     pub(crate) argument: u16,
     pub(crate) mark: Option<Mark>,
     traits: Traits,
+}
+
+impl PartialEq for Token {
+    /// Compares what the rest follows from, without a branch: symbols have no length, and hashes
+    /// that no empty word has.
+    #[inline]
+    fn eq(&self, other: &Token) -> bool {
+        let place = (self.start ^ other.start) | (self.len ^ other.len);
+        let kind = (self.hash ^ other.hash) | u32::from(self.argument ^ other.argument);
+        place | kind == 0
+    }
 }
 
 /// What is asked of a token again and again, found out once.
@@ -124,11 +135,18 @@ impl Token {
         self.traits
     }
 
+    /// Returns the first octet of a word.
+    #[inline]
+    pub(crate) fn first_octet(&self) -> Option<u8> {
+        let [_, octet] = self.argument.to_be_bytes();
+        (self.len > 0).then_some(octet)
+    }
+
     /// Returns the octet of a printable word that has no other.
     #[inline]
     pub(crate) fn single_octet(&self) -> Option<u8> {
-        let [_, octet] = self.argument.to_be_bytes();
-        (self.len == 1 && self.is_printable()).then_some(octet)
+        let is_single = self.len == 1 && self.is_printable();
+        self.first_octet().filter(|_| is_single)
     }
 
     /// Says whether this is a word of printable ASCII.

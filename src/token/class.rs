@@ -16,6 +16,14 @@ pub struct ClassSet {
     longest: usize,
     /// Which hashes there may be.
     glance: Glance,
+    /// Which octets a member may begin with, in lower case; one bit for each in 128.
+    begins: u128,
+}
+
+/// The bit of the octet that a word begins with.
+#[inline]
+fn begin_bit(octet: u8) -> u128 {
+    1 << (octet.to_ascii_lowercase() & 0x7f)
 }
 
 /// A bit for each member of a class: most words are known not to be there at once.
@@ -85,6 +93,7 @@ impl ClassSet {
         let hash = hash_more(HASH_START, word);
         self.by_hash.entry(hash).or_default().push(index);
         self.glance.add(hash);
+        self.begins |= word.first().map_or(0, |&octet| begin_bit(octet));
         self.longest = self.longest.max(word.len());
         self.words.push(word.to_vec());
         true
@@ -124,6 +133,12 @@ impl ClassSet {
             })
     }
 
+    /// Says whether a member may begin with this octet.
+    #[inline]
+    pub(crate) fn may_begin_with(&self, octet: u8) -> bool {
+        self.begins & begin_bit(octet) != 0
+    }
+
     /// Returns the length of the longest member in octets.
     pub fn longest(&self) -> usize {
         self.longest
@@ -157,5 +172,7 @@ mod tests {
         assert!(class.contains(b"MARRET"));
         assert!(!class.contains(b"llevant"));
         assert_eq!(class.iter().collect::<Vec<_>>(), [b"Marret".as_slice()]);
+        assert!(class.may_begin_with(b'M') && class.may_begin_with(b'm'));
+        assert!(!class.may_begin_with(b'l'));
     }
 }

@@ -16,7 +16,7 @@ use super::syntax::{AddressSyntax, Kind};
 use crate::text::bytes::is_space;
 
 /// Longest token (MAXNAME).
-pub(super) const MAX_TOKEN_BYTES: usize = 256;
+pub(crate) const MAX_TOKEN_BYTES: usize = 256;
 /// Most tokens of one address (MAXATOM, guide 6.2).
 pub const MAX_TOKENS: usize = 1_000;
 /// Room for all tokens of one address with their end marks.

@@ -52,18 +52,32 @@ pub(super) fn lookup(
     let bucket = bucket_of(numbers, key);
     let mut steps = pages.steps();
     each_page(pages, numbers, bucket, &mut steps, &mut |page, steps| {
-        for index in (0..page.entries() & !1).step_by(2) {
-            if holds_key(pages, page, index, key)? {
-                each_value(pages, page, index + 1, steps, &mut |value| {
-                    found = Some(value);
-                    false
-                })?;
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let Some(index) = find_key(pages, page, key)? else {
+            return Ok(true);
+        };
+        each_value(pages, page, index + 1, steps, &mut |value| {
+            found = Some(value);
+            false
+        })?;
+        Ok(false)
     })?;
     Ok(found)
+}
+
+/// Finds the item of a page that is `key`.
+fn find_key(pages: &Pages, page: &Page, key: &[u8]) -> Result<Option<usize>, Fault> {
+    let mut end = page.bytes.len();
+    for (index, (start, value)) in (0..).step_by(2).zip(page.offset_pairs()) {
+        let is_found = match page.bytes.get(start..end).and_then(<[u8]>::split_first) {
+            Some((&ITEM_DATA, data)) => data == key,
+            _ => holds_key(pages, page, index, key)?,
+        };
+        if is_found {
+            return Ok(Some(index));
+        }
+        end = value;
+    }
+    Ok(None)
 }
 
 /// Hands every pair to `visit` until it returns false.

@@ -234,6 +234,15 @@ impl Page<'_> {
         self.bytes.get(self.header..).unwrap_or(&[])
     }
 
+    /// Returns the offsets of the items in pairs, unchecked: that of a key and that of its value.
+    pub(super) fn offset_pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let pairs = self.content().chunks_exact(4).take(self.entries() / 2);
+        pairs.map(|pair| {
+            let offset = |at| usize::from(self.order.u16(pair, at).unwrap_or(0));
+            (offset(0), offset(2))
+        })
+    }
+
     /// Returns the offset of item `index`.
     pub(super) fn offset(&self, index: usize) -> Result<usize, Fault> {
         let place = index
