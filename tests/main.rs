@@ -99,6 +99,7 @@ scenarios! {
     clients_begin_tls_and_their_certificates_are_known: "tls_server";
     servers_are_talked_to_through_tls_as_rules_allow: "tls_client";
     the_clients_machine_is_asked_who_talks_to_us: "ident";
+    tables_of_hosts_say_who_may_connect: "wrapped";
     every_limit_on_clients_holds_for_many_at_once_and_lets_go: "limits_under_load";
     binary_mail_goes_in_chunks_or_in_lines: "chunks";
     addresses_beyond_ascii_go_where_they_are_known: "beyond_ascii";

@@ -28,6 +28,7 @@ pub const FEATURES: &[&str] = &[
     "SCANF",
     "SOCKETMAP",
     "STARTTLS",
+    "TCPWRAPPERS",
     "TLS_EC",
     "TLS_VRFY_PER_CTX",
     "USERDB",
@@ -135,8 +136,29 @@ const LIBRARY_FEATURES: &[&str] = &[
 const LIBRARY_FEATURES_LACKED: &[&str] = &[
     "SM_CONF_LDAP_INITIALIZE",
     "SM_CONF_LDAP_MEMFREE",
-    "DO_NOT_USE_STRCPY",
     "SM_HEAP_CHECK",
+];
+
+/// Parts of the reference that are for future use, in its order; shown as [`FEATURES_OF_REFERENCE`].
+const FUTURE_FEATURES: &[&str] = &[
+    "_FFR_BADRCPT_SHUTDOWN",
+    "_FFR_MAIL_MACRO",
+    "_FFR_MTA_STS",
+    "_FFR_NO_PIPE",
+    "_FFR_QUEUE_SCHED_DBG",
+    "_FFR_REJECT_NUL_BYTE",
+    "_FFR_RESET_MACRO_GLOBALS",
+    "_FFR_RHS",
+    "_FFR_SHM_STATUS",
+    "_FFR_SKIP_DOMAINS",
+    "_FFR_TLS_ALTNAMES",
+];
+
+/// What of it this program does.
+const FUTURE_FEATURES_HERE: &[&str] = &[
+    "_FFR_BADRCPT_SHUTDOWN",
+    "_FFR_MAIL_MACRO",
+    "_FFR_REJECT_NUL_BYTE",
 ];
 
 /// Default places of files.
@@ -159,6 +181,11 @@ pub fn version(debug: &DebugFlags) -> String {
     if debug.is_on(0, 12) {
         let is_here = |it| !LIBRARY_FEATURES_LACKED.contains(&it);
         text += &folded(" libsm Defines:", LIBRARY_FEATURES, is_here);
+    }
+    if debug.is_on(0, 13) {
+        text += &folded("   FFR Defines:", FUTURE_FEATURES, |it| {
+            FUTURE_FEATURES_HERE.contains(&it)
+        });
     }
     text.pop();
     text
@@ -184,6 +211,7 @@ fn folded<'f>(title: &str, all: &[&'f str], is_here: impl Fn(&'f str) -> bool) -
         }
         column += feature.len();
     }
+    text.truncate(text.trim_end().len());
     text.push('\n');
     text
 }
@@ -245,8 +273,11 @@ mod tests {
             "\n\t\tLOG MAP_REGEX MATCHGECOS MAXDAEMONS=64 MILTER\n",
             "\n\t\tMIME7TO8 MIME8TO7 NAMED_BIND NETINET NETINET6 NETUNIX NEWDB=5.3\n",
             "\n\t\tPIPELINING SASLv2 SCANF SOCKETMAP STARTTLS\n",
-            "\n\t\tTLS_EC TLS_VRFY_PER_CTX USERDB\n",
+            "\n\t\tTCPWRAPPERS TLS_EC TLS_VRFY_PER_CTX USERDB\n",
             "\n\t\tSM_CONF_STDDEF_H SM_CONF_SYS_CDEFS_H SM_CONF_UID_GID\n",
+            "\n\t\tDO_NOT_USE_STRCPY SM_OS=sm_os_linux SM_VA_STD\n",
+            "\n   FFR Defines: _FFR_BADRCPT_SHUTDOWN _FFR_MAIL_MACRO\n",
+            "\n\t\t_FFR_REJECT_NUL_BYTE",
         ] {
             assert!(text.contains(line), "{line:?}");
         }

@@ -15,6 +15,7 @@ use super::ident::{Progress, Query};
 use super::session::{Call, Interest, Session, Step};
 use super::state::{State, Transaction};
 use super::wording;
+use super::wrappers::{self, Admission, Tables};
 use crate::config::options::{DaemonPort, PortFamily};
 use crate::envelope::Envelope;
 use crate::logging::record::Severity;
@@ -92,7 +93,7 @@ impl Session {
         }
         self.log_mechanisms();
         self.begin_envelope();
-        if !self.admit(call) {
+        if !self.admit(call) || !self.pass_wrappers(wrappers::system_tables()) {
             self.did_something = true;
             self.state = State::Closed;
             return;
@@ -161,6 +162,43 @@ impl Session {
                     return false;
                 }
                 self.refusal = Some(reply);
+                true
+            }
+        }
+    }
+
+    /// Asks the tables of TCP wrappers, if no ruleset has refused the client; returns false when
+    /// the connection must be closed at once.
+    fn pass_wrappers(&mut self, tables: Tables<'_>) -> bool {
+        let came_by_port =
+            self.connection.kind == ConnectionKind::Network && self.connection.port.is_some();
+        if !came_by_port || self.refusal.is_some() {
+            return true;
+        }
+        let name = &self.client.name;
+        let address = &self.client.address;
+        let question = wrappers::Question {
+            name: (!name.starts_with(b"[")).then_some(name.as_slice()),
+            address: address.strip_prefix(b"IPv6:").unwrap_or(address),
+            log: &self.mta.log,
+            users: self.mta.users.as_ref(),
+            privileged: self.mta.privileged.as_ref(),
+        };
+        match question.ask(tables) {
+            Admission::Granted => true,
+            Admission::Closed => false,
+            Admission::Denied => {
+                self.mta.log.syslog(
+                    4,
+                    Severity::Notice,
+                    Some(b"NOQUEUE"),
+                    format_args!(
+                        "tcpwrappers ({}, {}) rejection",
+                        escape_for_display(question.name.unwrap_or(b"unknown")),
+                        escape_for_display(question.address)
+                    ),
+                );
+                self.refusal = Some(Reply::of("550 5.0.0 Access denied"));
                 true
             }
         }

@@ -10,6 +10,7 @@
 //! - `ident`: who runs the program at the other end.
 //! - `state`: where a session is, and facts of the transaction.
 //! - `access`: connect, greeting, and the beginning and end of envelopes.
+//! - `wrappers`: whom `/etc/hosts.allow` and `/etc/hosts.deny` let in.
 //! - [`features`]: what one client is offered.
 //! - [`guard`]: limits on useless commands.
 //! - `verb`: one file per verb family.
@@ -48,6 +49,7 @@ mod state;
 mod tests;
 mod verb;
 pub mod wording;
+mod wrappers;
 
 pub use connection::{Connection, ConnectionKind, Rates};
 pub use session::{Input, Interest, Outlet, Session, Step};
