@@ -214,7 +214,7 @@ impl Session {
             }
             // What is declared to be binary may be.
             None if has_nul && options.receiving.reject_nul && !self.is_binary() => {
-                Some(Reply::of("554 5.6.0 NUL characters are not allowed."))
+                Some(Reply::of("554 5.6.1 NUL byte not allowed"))
             }
             None if self.is_undeclared_eight_bit() => {
                 Some(Reply::of("554 5.6.1 Eight bit data not allowed"))

@@ -45,6 +45,8 @@ pub struct Input {
     pub size: u64,
     /// Some byte had its high bit set.
     pub has_eight_bit: bool,
+    /// Some byte was NUL.
+    pub has_nul: bool,
     /// The header passed its limit.
     pub header_too_long: bool,
     /// The message passed its limit.
@@ -127,6 +129,7 @@ impl Reading<'_> {
                 self.input.has_eight_bit = true;
             }
         }
+        self.input.has_nul |= piece.bytes.contains(&0);
         self.input.size += piece.bytes.len() as u64 + u64::from(piece.has_newline);
         let limit = self.rules.max_message_bytes;
         self.input.message_too_long |= limit > 0 && self.input.size > limit;

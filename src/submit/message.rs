@@ -516,6 +516,10 @@ impl<'a> Desk<'a> {
             let text = format!("Message exceeds maximum fixed size ({limit})");
             return Some((552, (5, 2, 3), text));
         }
+        let is_binary = self.envelope.body_type == Some(BodyType::Binary);
+        if input.has_nul && self.mta.config.options.receiving.reject_nul && !is_binary {
+            return Some((554, (5, 6, 1), "NUL byte not allowed".to_owned()));
+        }
         let is_declared =
             self.envelope.body_type.is_some() || input.headers.contains(b"mime-version");
         let is_strict = headers.eight_bit_mode == EightBitMode::Strict;

@@ -17,7 +17,8 @@ use crate::text::bytes::{eq_folded, escape_for_display, parse_decimal, trim};
 
 /// How long a command of a rule may take; the client and its session wait for it.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
-/// Most octets of a value whose `%` letters are replaced. Observed: libwrap has 8192 with the NUL.
+/// Most octets of a value whose `%` letters are replaced: no command is so long, and none may
+/// grow for ever.
 const MAX_EXPANDED: usize = 8_191;
 /// Octets a client may bring into a command besides letters and digits.
 /// Observed: libwrap 7.6.q.
