@@ -24,7 +24,7 @@ use super::listeners::{Listener, gate_limits};
 use super::queue_runner::{self, QueueRuns};
 use super::service::{DeliveryOutlet, MailJob, MailLabour, SessionTools};
 use super::service_manager;
-use super::start::{expanded, jobs_of, start, version_of};
+use super::start::{announce, expanded, log_command_line, start};
 use super::worker::{self, Doorbell, Outcome};
 use crate::logging::record::Severity;
 use crate::macros::MacroId;
@@ -382,24 +382,8 @@ fn reload(
     );
     match plan.source.again(&old.lifetime) {
         Ok(mta) => {
-            let (version, jobs) = (version_of(&mta), jobs_of(plan.smtp, plan.queue));
-            let command_line = String::from_utf8_lossy(&plan.command_line);
-            let log = &mta.log;
-            log.syslog(
-                1,
-                Severity::Info,
-                None,
-                format_args!("starting daemon ({version}): {jobs}"),
-            );
-            if plan.smtp {
-                let _ = mta.tls_server();
-            }
-            log.syslog(
-                10,
-                Severity::Info,
-                None,
-                format_args!("started as: {command_line}"),
-            );
+            announce(plan, &mta);
+            log_command_line(plan, &mta);
             let _ = wake_runner.try_send(());
             Some(mta)
         }

@@ -68,18 +68,7 @@ pub(super) fn start(plan: &mut DaemonPlan, report: StartReport) -> Result<Starte
         Ok(mta) => mta,
         Err(text) => return Err(fail(report, &text, ExitStatus::Config)),
     };
-    let log = &mta.log;
-    let (version, jobs) = (version_of(&mta), jobs_of(plan.smtp, plan.queue));
-    log.syslog(
-        1,
-        Severity::Info,
-        None,
-        format_args!("starting daemon ({version}): {jobs}"),
-    );
-    if plan.smtp {
-        // Certificates that cannot be used are told of now, not when the first client comes.
-        let _ = mta.tls_server();
-    }
+    announce(plan, &mta);
     let mut report = Some(report);
     let listeners = if plan.smtp {
         open_ports(plan, &mta, &mut report)?
@@ -87,13 +76,7 @@ pub(super) fn start(plan: &mut DaemonPlan, report: StartReport) -> Result<Starte
         Vec::new()
     };
     let pid_file = write_pid_file(plan, &mta);
-    let command_line = String::from_utf8_lossy(&plan.command_line);
-    log.syslog(
-        10,
-        Severity::Info,
-        None,
-        format_args!("started as: {command_line}"),
-    );
+    log_command_line(plan, &mta);
     if !plan.foreground {
         let _ = detach_standard_descriptors();
     }
@@ -130,7 +113,25 @@ fn privileges(user: Option<&Credentials>) -> io::Result<Arc<dyn Privileged>> {
     }
 }
 
-pub(super) fn version_of(mta: &Mta) -> String {
+/// Logs that a daemon starts, or starts again, and what is wrong with its certificates.
+pub(super) fn announce(plan: &DaemonPlan, mta: &Mta) {
+    let (version, jobs) = (version_of(mta), jobs_of(plan.smtp, plan.queue));
+    let text = format_args!("starting daemon ({version}): {jobs}");
+    mta.log.syslog(1, Severity::Info, None, text);
+    if plan.smtp {
+        // Certificates that cannot be used are told of now, not when the first client comes.
+        let _ = mta.tls_server();
+    }
+}
+
+/// Logs how the daemon was called.
+pub(super) fn log_command_line(plan: &DaemonPlan, mta: &Mta) {
+    let command_line = String::from_utf8_lossy(&plan.command_line);
+    let text = format_args!("started as: {command_line}");
+    mta.log.syslog(10, Severity::Info, None, text);
+}
+
+fn version_of(mta: &Mta) -> String {
     String::from_utf8_lossy(&mta.config.expanded_macro(MacroId::V)).into_owned()
 }
 

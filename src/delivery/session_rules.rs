@@ -112,16 +112,12 @@ impl<'a> SessionRules<'a> {
             let line = format_args!("tls_clt_features={text}, relay={name} [{address}]");
             self.mta.log.syslog(10, severity, None, line);
         };
-        match Wish::of(answer, told) {
-            Wish::Usual => Some(side),
-            Wish::Nothing => None,
-            Wish::Special(features) => {
-                let mut lines = Vec::new();
-                let made = side.with(&features, &mut lines);
-                self.mta.tell_tls(&lines);
-                made.map(Arc::new)
-            }
-        }
+        Wish::of(answer, told).carried_out(side, |side, features| {
+            let mut lines = Vec::new();
+            let made = side.with(features, &mut lines);
+            self.mta.tell_tls(&lines);
+            made
+        })
     }
 }
 

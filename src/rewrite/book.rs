@@ -40,15 +40,6 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    #[inline]
-    pub fn note(&mut self, token: &Token) {
-        match token.mark() {
-            Some(Mark::HostBegin | Mark::LookupBegin) => self.lookups = true,
-            Some(Mark::Call) => self.calls = true,
-            _ => {}
-        }
-    }
-
     /// Returns what both hold.
     pub fn and(self, other: Found) -> Found {
         Found {
@@ -61,7 +52,11 @@ impl Found {
     pub fn of(tokens: &[Token]) -> Found {
         let mut found = Found::default();
         for token in tokens {
-            found.note(token);
+            match token.mark() {
+                Some(Mark::HostBegin | Mark::LookupBegin) => found.lookups = true,
+                Some(Mark::Call) => found.calls = true,
+                _ => {}
+            }
         }
         found
     }

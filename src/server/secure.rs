@@ -122,16 +122,12 @@ impl Session {
             let line = format_args!("tls_srv_features={text}, relay={name} [{address}]");
             self.mta.log.syslog(10, severity, None, line);
         };
-        match Wish::of(answer, told) {
-            Wish::Usual => Some(side),
-            Wish::Nothing => None,
-            Wish::Special(features) => {
-                let mut lines = Vec::new();
-                let made = side.with(&features, &mut lines);
-                self.tell(&lines);
-                made.map(Arc::new)
-            }
-        }
+        Wish::of(answer, told).carried_out(side, |side, features| {
+            let mut lines = Vec::new();
+            let made = side.with(features, &mut lines);
+            self.tell(&lines);
+            made
+        })
     }
 
     /// Puts TLS between the client and the session.

@@ -3,6 +3,7 @@
 //! Source: guide 5.6 (options), 5.1.4 (rulesets).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Role;
 use crate::config::options::security::{FilePair, Security};
@@ -248,6 +249,19 @@ impl Wish {
             return Wish::Usual;
         }
         Features::parse(&answer, hear).map_or(Wish::Nothing, Wish::Special)
+    }
+
+    /// Returns what TLS is done with, if it is done: `usual`, or what `special` makes of it.
+    pub fn carried_out<S>(
+        self,
+        usual: Arc<S>,
+        special: impl FnOnce(&S, &Features) -> Option<S>,
+    ) -> Option<Arc<S>> {
+        match self {
+            Wish::Usual => Some(usual),
+            Wish::Nothing => None,
+            Wish::Special(features) => special(&usual, &features).map(Arc::new),
+        }
     }
 }
 
