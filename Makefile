@@ -6,7 +6,7 @@ CARGO ?= cargo
 NAME ?= peers
 ARGUMENTS ?= 1000
 
-.PHONY: help build run test peers scenario differ large-queue fuzz check install install-files clean
+.PHONY: help build run test peers scenario differ speed large-queue fuzz check install install-files clean
 
 help:
 	@echo 'make run      build, start a private sandbox on 127.0.0.1:2525, deliver a message'
@@ -14,6 +14,7 @@ help:
 	@echo 'make differ   compare with the real sendmail: all configurations, then SECONDS or COUNT of random ones'
 	@echo 'make scenario  play one of tests/scenarios as NAME="peers" ARGUMENTS="1000", say'
 	@echo 'make fuzz     feed foreign bytes to every reader, SECONDS for each; see fuzz/README.md'
+	@echo 'make speed        time -bt and a start beside the real sendmail (ROUNDS)'
 	@echo 'make large-queue  measure mailq with COUNT messages in the queue'
 	@echo 'make install  install under $$(DESTDIR)/'
 	@echo 'make check    formatting and lints'
@@ -75,6 +76,10 @@ SEED ?=
 differ: peers build
 	tests/differential/run configurations
 	tests/differential/run fuzz $(SECONDS) '$(SEED)' $(COUNT)
+
+# How long -bt takes for the configurations of `make differ`, and a start, beside the real program.
+speed: peers build
+	tests/differential/run speed $(or $(ROUNDS),9)
 
 # What mailq and a queue run cost with COUNT messages, beside the real program.
 large-queue: peers build

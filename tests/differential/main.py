@@ -3,6 +3,7 @@
     configurations [SHARE [NAME...]]    the files of mc/ with SHARE (0 to 1) of the addresses
     fuzz SECONDS [SEED [COUNT]]         random rules, maps and addresses; with SECONDS 0 until COUNT
                                         evaluations of addresses were compared
+    speed [ROUNDS]                      how long both take for the files of mc/, and to start
 
 The first difference ends the run; `show=N` in front lets N differences be shown.
 """
@@ -31,6 +32,10 @@ def run(arguments):
         fuzz.run(shown, *rest)
     elif what == "configurations":
         configurations(shown, float(rest[0]) if rest else 1.0, rest[1:])
+    elif what == "speed":
+        import speed
+        made = conversations(all_names(), 1.0)
+        speed.run(made, made[0].cf, REAL_SENDMAIL, OURS, int(rest[0]) if rest else 5)
     else:
         raise AssertionError(__doc__)
 
@@ -62,15 +67,26 @@ class Shown:
             raise AssertionError("%d difference(s)" % self.count)
 
 
-def configurations(shown, share, names):
-    begin, tally = time.monotonic(), talk.Tally()
+def all_names():
+    """The names of the files of mc/."""
+    return sorted(os.path.basename(path)[:-3] for path in glob.glob(corpus.HERE + "/mc/*.mc"))
+
+
+def conversations(names, share):
+    """What is asked with these files and `share` of the addresses."""
     addresses = corpus.addresses()
-    if not names:
-        names = sorted(os.path.basename(path)[:-3] for path in glob.glob(corpus.HERE + "/mc/*.mc"))
+    made = []
     for name in names:
         path, text = corpus.expand(name)
-        blocks = corpus.questions(corpus.Facts(text), addresses, share)
-        talk.compare(REAL_SENDMAIL, OURS, talk.Conversation(name, path, blocks), shown.found, tally)
+        made.append(talk.Conversation(name, path, corpus.questions(corpus.Facts(text), addresses, share)))
+    return made
+
+
+def configurations(shown, share, names):
+    begin, tally = time.monotonic(), talk.Tally()
+    made = conversations(names or all_names(), share)
+    for conversation in made:
+        talk.compare(REAL_SENDMAIL, OURS, conversation, shown.found, tally)
     print("differ: %d configurations, %d addresses, %s, %d differences, %.1f s" % (
-        len(names), len(addresses), tally, shown.count, time.monotonic() - begin))
+        len(made), len(corpus.addresses()), tally, shown.count, time.monotonic() - begin))
     assert shown.count == 0
