@@ -9,15 +9,15 @@ ARGUMENTS ?= 1000
 .PHONY: help build run test peers scenario differ speed large-queue fuzz check install install-files clean
 
 help:
-	@echo 'make run      build, start a private sandbox on 127.0.0.1:2525, deliver a message'
-	@echo 'make test     fetch what the tests need, run unit and system tests'
-	@echo 'make differ   compare with the real sendmail: all configurations, then SECONDS or COUNT of random ones'
-	@echo 'make scenario  play one of tests/scenarios as NAME="peers" ARGUMENTS="1000", say'
-	@echo 'make fuzz     feed foreign bytes to every reader, SECONDS for each; see fuzz/README.md'
+	@echo 'make run          build, start a private sandbox on 127.0.0.1:2525, deliver a message'
+	@echo 'make test         fetch what the tests need, run unit and system tests'
+	@echo 'make differ       compare with the real sendmail: all configurations, then SECONDS or COUNT of random ones'
+	@echo 'make scenario     play one of tests/scenarios as NAME="peers" ARGUMENTS="1000", say'
+	@echo 'make fuzz         feed foreign bytes to every reader, SECONDS for each; see fuzz/README.md'
 	@echo 'make speed        time -bt and a start beside the real sendmail (ROUNDS)'
 	@echo 'make large-queue  measure mailq with COUNT messages in the queue'
-	@echo 'make install  install under $$(DESTDIR)/'
-	@echo 'make check    formatting and lints'
+	@echo 'make install      install under $$(DESTDIR)/'
+	@echo 'make check        formatting and lints'
 
 run: build
 	etc/sandbox/run target/release/sendmail
