@@ -241,6 +241,7 @@ fn letters_choose_a_mode() {
             ("filename", Q::FileName),
             ("time", Q::Time),
             ("random", Q::Random),
+            ("shuffle", Q::Shuffle),
             ("modification", Q::Modification),
             ("none", Q::None),
             ("Host", Q::Host),

@@ -16,6 +16,7 @@
 //! - [`deliverer`]: the delivery pool
 //! - [`service`]: what the pools work on
 //! - [`queue_runner`]: queue runs, by the daemon and by `-q`
+//! - `timetable`: when they begin, for the log
 //! - [`control`]: what can be asked of a running daemon
 //! - [`control_socket`]: the same, asked by an operator's program
 //! - [`pid_file`]: the file that says which process it is
@@ -35,6 +36,7 @@ pub mod service;
 pub mod service_manager;
 pub mod start;
 pub mod talk;
+mod timetable;
 pub mod vestibule;
 pub mod worker;
 

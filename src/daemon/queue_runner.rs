@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::Deliver;
 use super::control::Current;
+use super::timetable::{self, Turn};
 use crate::delivery::run::{Occasion, end_of_run};
 use crate::envelope::{Envelope, after_attempt, should_queue};
 use crate::logging::record::Severity;
@@ -81,6 +82,9 @@ pub fn run_once(
         false => Occasion::SelectedRun,
     };
     let never = AtomicBool::new(false);
+    if selection.group.is_none() {
+        tell_of_single_run(mta);
+    }
     for group in mta.queue.groups() {
         if !is_selected(group, selection) {
             continue;
@@ -108,6 +112,25 @@ pub fn run_once(
     workspace.nice = 0;
     end_of_run(mta, workspace);
     summary
+}
+
+/// Tells of a run of all groups that is not repeated, as if all runners were at work at once.
+fn tell_of_single_run(mta: &Mta) {
+    let mut running = 0;
+    let groups = mta.queue.groups();
+    for (place, group) in timetable::order(groups).into_iter().enumerate() {
+        let turn = Turn {
+            place,
+            group,
+            interval: Duration::ZERO,
+            running,
+            is_first: true,
+            rest: Duration::ZERO,
+            has_room: true,
+        };
+        turn.tell(mta);
+        running += groups.get(group).map_or(0, |group| group.runners);
+    }
 }
 
 /// Tells whether a run of the command line goes through a group: one without runners only by name.
@@ -409,22 +432,37 @@ impl Runs {
     /// Begins a run of each group at the start and whenever its interval has passed.
     fn run_at_intervals(self: &Arc<Self>, interval: Duration, wake: &Receiver<()>) {
         let mut due: Vec<Instant> = Vec::new();
+        let mut is_first = true;
         while !self.is_over() {
             let mta = self.current.get();
             let groups = mta.queue.groups();
             // A reload may bring new groups; they are due at once.
             due.resize(groups.len(), Instant::now());
             let now = Instant::now();
-            for (number, group) in groups.iter().enumerate() {
-                if group.runners > 0 && due[number] <= now {
+            for (place, number) in timetable::order(groups).into_iter().enumerate() {
+                let (Some(group), Some(due)) = (groups.get(number), due.get_mut(number)) else {
+                    continue;
+                };
+                let turn = Turn {
+                    place,
+                    group: number,
+                    interval,
+                    running: self.running.load(Ordering::SeqCst),
+                    is_first,
+                    rest: due.saturating_duration_since(now),
+                    has_room: self.has_room(&mta),
+                };
+                turn.tell(&mta);
+                if *due <= now {
                     let interval = group
                         .interval
                         .unwrap_or(interval)
                         .max(Duration::from_secs(1));
-                    due[number] = now + interval;
+                    *due = now + interval;
                     self.begin(&mta, number);
                 }
             }
+            is_first = false;
             let with_runners = due
                 .iter()
                 .zip(groups)
@@ -437,12 +475,17 @@ impl Runs {
         }
     }
 
-    fn begin(self: &Arc<Self>, mta: &Arc<Mta>, group: usize) {
+    /// Tells whether one more run may begin.
+    fn has_room(&self, mta: &Mta) -> bool {
         let max = match mta.config.options.queueing.max_queue_children {
             0 => MAX_OVERLAPPING * mta.queue.groups().len(),
             max => usize::try_from(max).unwrap_or(usize::MAX),
         };
-        if self.running.load(Ordering::SeqCst) >= max {
+        self.running.load(Ordering::SeqCst) < max
+    }
+
+    fn begin(self: &Arc<Self>, mta: &Arc<Mta>, group: usize) {
+        if !self.has_room(mta) {
             return;
         }
         self.running.fetch_add(1, Ordering::SeqCst);

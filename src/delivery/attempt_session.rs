@@ -33,7 +33,7 @@ impl<'a> Attempt<'a> {
     ) {
         let argv = self.expanded_argv();
         self.trace_argv(&argv);
-        let own_name = self.mta.config.expanded_macro(MacroId::J);
+        let own_name = self.own_name();
         let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
         let macros = self.macros.clone();
         let rules = SessionRules::new(self.mta, self.envelope, &recipients, macros);
@@ -45,6 +45,16 @@ impl<'a> Attempt<'a> {
             self.write_for_server(wanted, buffers, out)
         };
         network::deliver(&call, memory, &mut writer, ledger);
+    }
+
+    /// Gives the name of this host: `$j`, which rules may have set. Observed: 8.17.1.9.
+    fn own_name(&self) -> Vec<u8> {
+        let set = self.macros.text(MacroId::J);
+        let set = set.or(self.envelope.macros.text(MacroId::J));
+        set.map_or_else(
+            || self.mta.config.expanded_macro(MacroId::J),
+            <[u8]>::to_vec,
+        )
     }
 
     pub(super) fn through_program(
@@ -60,7 +70,7 @@ impl<'a> Attempt<'a> {
         });
         let mut start =
             || Transport::program(self.mta.privileged.spawn(program::plan(call.clone()))?);
-        let own_name = self.mta.config.expanded_macro(MacroId::J);
+        let own_name = self.own_name();
         let (mail, recipients) = (self.mail_command(), self.rcpt_commands());
         let is_ourselves = |name: &[u8]| self.is_ourselves(name);
         let logins = self.logins();

@@ -77,7 +77,7 @@ impl Selection {
         let looks_at = |field| self.matches.iter().any(|one| one.field == field);
         Wanted {
             sender: looks_at(MatchField::Sender) || looks_at(MatchField::Quarantine),
-            first_recipient: order == QueueSortOrder::Host,
+            first_recipient: matches!(order, QueueSortOrder::Host | QueueSortOrder::Shuffle),
             recipients: looks_at(MatchField::Recipient),
         }
     }
@@ -179,7 +179,9 @@ impl Rank {
                 _ => Timestamp::default(),
             },
             host: match order {
-                QueueSortOrder::Host => summary.host_key().into_boxed_slice(),
+                QueueSortOrder::Host | QueueSortOrder::Shuffle => {
+                    summary.host_key().into_boxed_slice()
+                }
                 _ => Box::default(),
             },
         }
@@ -205,6 +207,10 @@ pub(super) fn sort<T: Ranked>(entries: &mut [T], order: QueueSortOrder, chance: 
             let (one, other) = (one.rank(), other.rank());
             let hosts = one.host.cmp(&other.host);
             hosts.then_with(|| one.priority.cmp(&other.priority))
+        }),
+        QueueSortOrder::Shuffle => entries.sort_by_cached_key(|e| {
+            let rank = e.rank();
+            (mixed(&rank.host, chance), rank.host.clone(), rank.priority)
         }),
         QueueSortOrder::FileName => entries.sort_by(|a, b| a.id().cmp(b.id())),
         QueueSortOrder::Time => entries.sort_by_key(|e| e.rank().created),
@@ -419,6 +425,31 @@ mod tests {
         fn id(&self) -> &QueueId {
             &self.0
         }
+    }
+
+    #[test]
+    fn shuffled_hosts_stay_together() {
+        let mut seen = std::collections::BTreeSet::new();
+        for chance in 0..64_u64 {
+            let listed = [
+                (b"a", "x.test", 2),
+                (b"b", "y.test", 9),
+                (b"c", "x.test", 1),
+            ];
+            let mut entries = listed.map(|(id, host, priority)| {
+                let rank = Rank {
+                    priority,
+                    host: host.as_bytes().into(),
+                    ..Rank::default()
+                };
+                Waiting(QueueId::parse(id).unwrap(), rank)
+            });
+            sort(&mut entries, QueueSortOrder::Shuffle, chance);
+            let order: Vec<_> = entries.iter().map(|it| it.0.as_bytes().to_vec()).collect();
+            seen.insert(order.concat());
+        }
+        let orders: Vec<_> = seen.iter().map(Vec::as_slice).collect();
+        assert_eq!(orders, [b"bca", b"cab"]);
     }
 
     #[test]

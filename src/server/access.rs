@@ -431,6 +431,9 @@ impl Session {
     pub(super) fn begin_envelope(&mut self) {
         let clock = self.mta.clock.as_ref();
         let id = self.mta.lifetime.queue_ids.next(clock);
+        if let Some(name) = self.envelope.macros.text(MacroId::J) {
+            self.own_name = Some(name.to_vec());
+        }
         let mut macros = self.macros.clone();
         macros.set_text(MacroId::I, id.as_bytes());
         *self.envelope = Envelope {

@@ -3,7 +3,7 @@
 //! The ruleset returns words of one letter; a lower-case letter turns a feature
 //! on, an upper-case letter turns it off.
 //!
-//! Source: guide 5.1.4.17; letters of the strict line ends observed: 8.17.1.9.
+//! Source: guide 5.1.4.17; letters of the strict line ends and `n` observed: 8.17.1.9.
 
 use crate::config::options::PrivacyFlags;
 use crate::smtp::Extensions;
@@ -14,6 +14,8 @@ use crate::smtp::dot::Bare;
 pub struct Features {
     /// PIPELINING (`p`, `P`).
     pub pipelining: bool,
+    /// Whether PIPELINING is not offered and a client that uses it has to wait (`n`, `N`).
+    pub slows_pipelining: bool,
     /// EXPN (`x`, `X`).
     pub expn: bool,
     /// VERB (`b`, `B`).
@@ -50,6 +52,7 @@ impl Features {
         let expn = !privacy.contains(PrivacyFlags::NO_EXPN);
         Self {
             pipelining: true,
+            slows_pipelining: false,
             expn,
             verb: expn && !privacy.contains(PrivacyFlags::NO_VERB),
             vrfy: !privacy.contains(PrivacyFlags::NO_VRFY),
@@ -78,6 +81,7 @@ impl Features {
             let on = letter.is_ascii_lowercase();
             match letter.to_ascii_lowercase() {
                 b'p' => self.pipelining = on,
+                b'n' => self.slows_pipelining = on,
                 b'e' => self.etrn = on,
                 b'x' => self.expn = on,
                 b'b' => self.verb = on,
@@ -104,7 +108,7 @@ impl Features {
     pub fn extensions(&self, size: Option<u64>, deliver_by: Option<Option<u64>>) -> Extensions {
         Extensions {
             enhanced_status_codes: true,
-            pipelining: self.pipelining,
+            pipelining: self.pipelining && !self.slows_pipelining,
             expn: self.expn,
             verb: self.verb,
             eight_bit_mime: true,
@@ -147,5 +151,23 @@ mod tests {
             (Bare::Take, Bare::Space)
         );
         assert_eq!(unknown, b"q");
+    }
+
+    /// Observed: 8.17.1.9.
+    #[test]
+    fn pipelining_is_offered_when_two_letters_agree() {
+        for (words, offered) in [
+            (&b"N"[..], true),
+            (b"n", false),
+            (b"n p", false),
+            (b"P N", false),
+            (b"n N", true),
+            (b"N p", true),
+        ] {
+            let mut features = Features::from_privacy(PrivacyFlags::PUBLIC, true);
+            assert!(features.apply(words).is_empty());
+            let extensions = features.extensions(None, None);
+            assert_eq!(extensions.pipelining, offered, "{words:?}");
+        }
     }
 }

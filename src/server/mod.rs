@@ -13,6 +13,7 @@
 //! - `wrappers`: whom `/etc/hosts.allow` and `/etc/hosts.deny` let in.
 //! - [`features`]: what one client is offered.
 //! - [`guard`]: limits on useless commands.
+//! - `haste`: commands of clients that may not send several at once.
 //! - `verb`: one file per verb family.
 //! - `addressing`: the arguments of MAIL and RCPT.
 //! - `rules`: hooks and addresses asked of the rulesets.
@@ -36,6 +37,7 @@ mod existence;
 pub mod features;
 mod filters;
 pub mod guard;
+mod haste;
 pub mod help_file;
 mod ident;
 pub mod proxy_header;

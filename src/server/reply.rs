@@ -84,9 +84,15 @@ impl Session {
             .syslog(4, Severity::Notice, id, format_args!("{line}"));
     }
 
-    /// Returns `$j`.
+    /// Returns the name of this host: `$j`, or what rules made of it in this session.
+    ///
+    /// Observed: 8.17.1.9, where the name outlives the transaction in which a rule set `$j`.
     pub(super) fn host_name(&self) -> Vec<u8> {
-        self.mta.config.expanded_macro(MacroId::J)
+        let name = self.envelope.macros.text(MacroId::J);
+        match name.or(self.own_name.as_deref()) {
+            Some(name) => name.to_vec(),
+            None => self.mta.config.expanded_macro(MacroId::J),
+        }
     }
 
     /// Returns the name of the daemon port, `stdin` without one.

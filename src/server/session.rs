@@ -17,6 +17,7 @@ use super::connection::{Client, Connection};
 use super::features::Features;
 use super::filters::Filters;
 use super::guard::Guard;
+use super::haste::Haste;
 use super::secure::{Beginning, Secure};
 use super::state::{Hello, State, Transaction};
 use super::wording;
@@ -142,6 +143,8 @@ pub struct Session {
     pub(super) guard: Guard,
     pub(super) filters: Filters,
     pub(super) state: State,
+    /// What rules called this host (`$j`) in a transaction that is over.
+    pub(super) own_name: Option<Vec<u8>>,
     /// What the client called itself.
     pub(super) hello: Option<Hello>,
     /// `$r` of the next message; that of a refused hello is believed too.
@@ -173,6 +176,7 @@ pub struct Session {
     pause: Option<Pause>,
     pub(super) deadline: Instant,
     line_begun: bool,
+    pub(super) haste: Haste,
 }
 
 impl Session {
@@ -209,6 +213,7 @@ impl Session {
             guard,
             filters: Filters::default(),
             state: State::Fresh,
+            own_name: None,
             hello: None,
             protocol: b"SMTP",
             envelope: Box::default(),
@@ -229,6 +234,7 @@ impl Session {
             pause: None,
             deadline,
             line_begun: false,
+            haste: Haste::default(),
             mta,
             connection,
         }
@@ -321,6 +327,7 @@ impl Session {
                     }
                 }
                 State::Commands | State::Authenticating(_) => match self.next_line() {
+                    Some(line) if self.is_hasty() => self.put_off(line),
                     Some(line) => {
                         let flow = self.take_line(line, call);
                         self.follow(flow, call);
@@ -369,10 +376,14 @@ impl Session {
 
     /// Keeps the replies of this call until the delay is over.
     pub(super) fn hold_replies(&mut self, delay: Duration, call: &mut Call<'_>) {
-        self.pause = Some(Pause {
-            until: self.mta.clock.monotonic() + delay,
-            held: std::mem::take(call.output),
-        });
+        let held = std::mem::take(call.output);
+        self.pause_for(delay, held);
+    }
+
+    /// Does nothing until the delay is over, then sends what is held.
+    pub(super) fn pause_for(&mut self, delay: Duration, held: Vec<u8>) {
+        let until = self.mta.clock.monotonic() + delay;
+        self.pause = Some(Pause { until, held });
     }
 
     fn wait_for_pause(&mut self, call: &mut Call<'_>) -> Option<Step> {
@@ -411,6 +422,9 @@ impl Session {
 
     /// Takes one line from the input, the last one also without its line end.
     fn next_line(&mut self) -> Option<Line> {
+        if let Some(line) = self.haste.take() {
+            return Some(line);
+        }
         let mut rest = self.input.as_slice();
         let line = if rest.is_empty() {
             None

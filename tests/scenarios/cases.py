@@ -55,6 +55,7 @@ VARYING = [
     (r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]+ +\d+ \d\d:\d\d:\d\d \d{4}", "CTIME"),
     (r"\b[0-9A-Za-z][A-L][0-9A-V][0-9A-N][0-9A-Za-z]{4}\d{6}\b", "QUEUEID"),
     (r"0x[0-9a-f]{6,}", "0xPOINTER"),
+    (r"\b(last|next)run=\d+", r"\1run=SECONDS"),
     (r"\bdelay=(?:\d+\+)?\d\d:\d\d:\d\d", "delay=TIME"),
     (r"<\d{12}\.QUEUEID@", "<STAMP.QUEUEID@"),
 ]

@@ -268,6 +268,7 @@ pub fn queue_sort_order(setting: &mut Setting<'_>) {
         Some(b'n' | b'N') => QueueSortOrder::None,
         Some(b'p' | b'P') => QueueSortOrder::Priority,
         Some(b'r' | b'R') => QueueSortOrder::Random,
+        Some(b's' | b'S') => QueueSortOrder::Shuffle,
         Some(b't' | b'T') => QueueSortOrder::Time,
         _ => {
             let text = [

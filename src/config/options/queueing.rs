@@ -57,6 +57,9 @@ pub enum QueueSortOrder {
     Time,
     /// In no particular order, different each time.
     Random,
+    /// By host of the first recipient as with `Host`, the hosts in an order that is different each
+    /// time. Observed: 8.17.1.9.
+    Shuffle,
     /// By time of the last change of the control file.
     Modification,
     /// As the directory gives them.

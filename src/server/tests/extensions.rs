@@ -202,3 +202,23 @@ fn a_client_that_goes_or_dawdles_in_a_chunk_leaves_nothing() {
     assert!(dialogue.is_closed() && dialogue.queue_files().is_empty());
     assert!(dialogue.logged("info=read timeout"));
 }
+
+/// Observed: 8.17.1.9.
+#[test]
+fn who_may_not_send_several_commands_waits_before_each_but_the_last() {
+    let mut dialogue = Dialogue::with("Ssrv_features\nR$*\t$# n\n");
+    let hello = dialogue.say("EHLO client.test");
+    assert!(!hello.contains("PIPELINING"), "{hello}");
+    assert_eq!(dialogue.raw(b"NOOP\r\nRSET\r\nNOOP\r\nRSET\r\n"), "");
+    for answer in ["250 2.0.0 OK\r\n", "250 2.0.0 Reset state\r\n"] {
+        assert_eq!(dialogue.input(Input::Resume), "");
+        dialogue.clock.advance(Duration::from_secs(1));
+        assert_eq!(dialogue.input(Input::Resume), answer);
+    }
+    dialogue.clock.advance(Duration::from_secs(1));
+    let last = dialogue.input(Input::Resume);
+    assert_eq!(last, "250 2.0.0 OK\r\n250 2.0.0 Reset state\r\n");
+    let line = "unauthorized PIPELINING, sleeping, relay=";
+    let log = dialogue.log.lock().expect("no panic before");
+    assert_eq!(log.iter().filter(|it| it.contains(line)).count(), 2);
+}
