@@ -154,11 +154,16 @@ const FUTURE_FEATURES: &[&str] = &[
     "_FFR_TLS_ALTNAMES",
 ];
 
-/// What of it this program does.
+/// What of it this program does. Of `_FFR_SHM_STATUS` nothing can be observed in 8.17.1.9 either.
 const FUTURE_FEATURES_HERE: &[&str] = &[
     "_FFR_BADRCPT_SHUTDOWN",
     "_FFR_MAIL_MACRO",
+    "_FFR_NO_PIPE",
+    "_FFR_QUEUE_SCHED_DBG",
     "_FFR_REJECT_NUL_BYTE",
+    "_FFR_RESET_MACRO_GLOBALS",
+    "_FFR_RHS",
+    "_FFR_SHM_STATUS",
 ];
 
 /// Default places of files.
@@ -219,10 +224,11 @@ fn folded<'f>(title: &str, all: &[&'f str], is_here: impl Fn(&'f str) -> bool) -
 /// Gives files and names of this host as the configuration leaves them.
 pub fn system(config: &Config, debug: &DebugFlags) -> String {
     let value = |id| {
+        let Some(value) = config.macros.get(id) else {
+            return "<null>".to_owned();
+        };
         let mut text = Vec::new();
-        if let Some(value) = config.macros.get(id) {
-            value.print(&config.names, &mut text);
-        }
+        value.print(&config.names, &mut text);
         String::from_utf8_lossy(&text).into_owned()
     };
     let files = match debug.is_on(0, 10) {
@@ -277,7 +283,8 @@ mod tests {
             "\n\t\tSM_CONF_STDDEF_H SM_CONF_SYS_CDEFS_H SM_CONF_UID_GID\n",
             "\n\t\tDO_NOT_USE_STRCPY SM_OS=sm_os_linux SM_VA_STD\n",
             "\n   FFR Defines: _FFR_BADRCPT_SHUTDOWN _FFR_MAIL_MACRO\n",
-            "\n\t\t_FFR_REJECT_NUL_BYTE",
+            "\n\t\t_FFR_NO_PIPE _FFR_QUEUE_SCHED_DBG _FFR_REJECT_NUL_BYTE\n",
+            "\n\t\t_FFR_RESET_MACRO_GLOBALS _FFR_RHS _FFR_SHM_STATUS",
         ] {
             assert!(text.contains(line), "{line:?}");
         }

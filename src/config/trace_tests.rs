@@ -9,10 +9,13 @@ use crate::logging::debug::DebugFlags;
 
 /// The traces of one reading, line by line, complaints among them.
 fn told(text: &str, flags: &str) -> Vec<String> {
+    told_by(FixedSource::with_file("/x.cf", text.as_bytes()), flags)
+}
+
+fn told_by(mut source: FixedSource, flags: &str) -> Vec<String> {
     let mut overrides = Overrides::only_file("/x.cf");
     overrides.debug = DebugFlags::parse(flags.as_bytes());
     overrides.mode = b't';
-    let mut source = FixedSource::with_file("/x.cf", text.as_bytes());
     let config = Config::load(&overrides, &mut source).unwrap();
     config
         .diagnostics
@@ -192,6 +195,15 @@ fn the_program_tells_who_and_where_it_is() {
              T=<undefined>/<undefined>/<undefined> r=100 A=x",
         ],
     );
+}
+
+#[test]
+fn a_name_without_domain_leaves_its_macro_undefined() {
+    let mut source = FixedSource::with_file("/x.cf", b"V10\nMlocal, P=/bin/x, A=x\n");
+    source.host_name = b"vm".to_vec();
+    let told = told_by(source, "0.4");
+    let line = "         (subdomain name) $m = <null>";
+    assert!(told.iter().any(|it| it == line), "{told:#?}");
 }
 
 #[test]
