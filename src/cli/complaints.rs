@@ -82,8 +82,8 @@ pub fn left_a_failure(config: &Config) -> bool {
 pub fn log_attacks(config: &Config, arguments: &Arguments) {
     let log = MailLog::new(config.options.running.log_level);
     let security = &config.options.security;
-    let is_trusted = security.trusted_user.as_ref().map(|user| user.uid) == Some(real_user())
-        || config.is_trusted(&name_of_caller());
+    let is_trusted =
+        security.trusted_user == Some(real_user()) || config.is_trusted(&name_of_caller());
     if arguments.syslog_tag.is_some() && real_user() != 0 && !is_trusted {
         let text = format_args!("user {} changed syslog label", real_user());
         log.syslog(2, Severity::Warning, None, text);

@@ -456,8 +456,7 @@ pub(super) fn callers_login(mta: &Mta) -> Vec<u8> {
 
 /// Tells whether the caller is root or the TrustedUser.
 pub(super) fn is_trusted_caller(config: &Config) -> bool {
-    let trusted = config.options.security.trusted_user.as_ref();
-    real_user() == 0 || trusted.is_some_and(|account| account.uid == real_user())
+    real_user() == 0 || config.options.security.trusted_user == Some(real_user())
 }
 
 /// Runs mailstats; the statistics file may be readable by the group of this program only.

@@ -45,11 +45,7 @@ impl Mta {
         Rebuild {
             services: self.aliases.services(),
             checks_values: options.delivering.check_aliases,
-            trusted_user: options
-                .security
-                .trusted_user
-                .as_ref()
-                .map(|account| account.uid),
+            trusted_user: options.security.trusted_user,
             by: by.to_vec(),
         }
     }

@@ -77,6 +77,22 @@ pub fn account(
     Some(spec)
 }
 
+/// Reads the user id TrustedUser names: all of the value is one name, or it begins with a number.
+///
+/// A user nobody knows is complained about.
+pub fn trusted_user(setting: &mut Setting<'_>) -> Option<u32> {
+    let user = setting.value;
+    if is_number(user) {
+        return Some(id(user));
+    }
+    let known = setting.source.users().user_by_name(user).ok().flatten();
+    if known.is_none() {
+        let text = b"readcf: option TrustedUser: unknown user ".as_slice();
+        setting.out.error([text, user].concat());
+    }
+    known.map(|user| user.uid)
+}
+
 /// Sets only the group of the default user (old option `g`).
 pub fn default_group(setting: &mut Setting<'_>) {
     let group = setting.value;

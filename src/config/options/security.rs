@@ -101,8 +101,8 @@ pub struct Security {
     pub default_user: AccountSpec,
     /// Who the whole program becomes; `None` stays what it is.
     pub run_as_user: Option<AccountSpec>,
-    /// Who owns maps and may administrate besides root.
-    pub trusted_user: Option<AccountSpec>,
+    /// Who owns maps and may administrate besides root (user id).
+    pub trusted_user: Option<u32>,
     /// Keep only the primary group of a user.
     pub dont_init_groups: bool,
     /// Directory to chroot into before files are written.

@@ -8,7 +8,7 @@
 use crate::text::address::Ipv6Form;
 use crate::text::interval::IntervalUnit::{Hours, Minutes, Seconds};
 
-use super::accounts::{account, default_group};
+use super::accounts::{account, default_group, trusted_user};
 use super::queueing::SuperSafe;
 use super::running::{ErrorMode, ProbeInterfaces, TimeZoneSpec};
 use super::setting::Setting;
@@ -313,8 +313,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     }),
     option(0xa6, "ConnectOnlyTo", parsers::connect_only_to),
     option(0xa7, "TrustedUser", |s| {
-        let previous = s.options.security.trusted_user.clone();
-        s.options.security.trusted_user = account(s, "TrustedUser", previous.as_ref());
+        s.options.security.trusted_user = trusted_user(s).or(s.options.security.trusted_user)
     }),
     option(0xa8, "MaxMimeHeaderLength", parsers::max_mime_header_length),
     option(0xa9, "ControlSocketName", |s| {
