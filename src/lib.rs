@@ -66,6 +66,8 @@ pub mod dns;
 
 pub mod safefile;
 
+pub mod ldap;
+
 pub mod map;
 
 pub mod rewrite;

@@ -4,7 +4,8 @@
 //! how much depends on it (1 to 3), and its test. A test is
 //!
 //! - a unit test by its full name (`config::options::tests::name`),
-//! - `case NAME`: one of `tests/cases`, which the scenario `cases` runs,
+//! - `case NAME`: one of `tests/cases`, which the scenario `cases` runs, or of
+//!   `tests/directory`, which the scenario `ldap` runs,
 //! - `scenario NAME`: a file of `tests/scenarios`, run by `tests/main.rs`.
 //!
 //! What is here fails when a row names a test that is not there, or a test nobody runs.
@@ -86,8 +87,12 @@ fn has_unit_test(name: &str) -> bool {
 /// The names of all cases; each has an answer, and no name comes twice.
 fn cases() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for entry in fs::read_dir(project("tests/cases")).expect("tests/cases is readable") {
-        let text = text_of(&entry.expect("an entry").path());
+    let folders = ["tests/cases", "tests/directory"].map(|folder| {
+        let entries = fs::read_dir(project(folder)).expect("the folder is readable");
+        entries.map(|entry| entry.expect("an entry").path())
+    });
+    for path in folders.into_iter().flatten() {
+        let text = text_of(&path);
         for case in text
             .split("\n=== ")
             .flat_map(|t| t.strip_prefix("=== ").or(Some(t)))
@@ -108,7 +113,7 @@ fn every_row_names_a_test_that_is_run() {
         project(&format!("tests/scenarios/{scenario}.py")).is_file()
             && runner.contains(&format!(": \"{scenario}\""))
     };
-    assert!(is_run("cases"));
+    assert!(is_run("cases") && is_run("ldap"));
     let mut faults = Vec::new();
     for row in rows() {
         for test in &row.tests {

@@ -20,6 +20,7 @@ const ROOMS: &[&str] = &[
     "mailer",
     "dns",
     "safefile",
+    "ldap",
     "map",
     "rewrite",
     "config",

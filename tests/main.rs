@@ -107,6 +107,7 @@ scenarios! {
     the_end_of_a_message_waits_for_no_acknowledgement: "end_of_data";
     clients_prove_who_they_are: "authentication";
     filters_are_asked_answered_and_logged_as_by_the_real_program: "milters";
+    directories_answer_as_they_answer_the_real_program: "ldap";
     a_fourth_of_the_cases_ends_as_with_the_real_program: "cases", "1/4";
     another_fourth_of_the_cases_ends_as_with_the_real_program: "cases", "2/4";
     a_third_fourth_of_the_cases_ends_as_with_the_real_program: "cases", "3/4";

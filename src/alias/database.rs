@@ -12,7 +12,7 @@ use crate::logging::debug::DebugLog;
 use crate::logging::record::MailLog;
 use crate::map::{
     LookupContext, LookupHost, LookupMode, MapClass, MapDefinition, MapId, MapServices, MapSet,
-    Userdb,
+    Userdb, ldap_map::LdapConnections,
 };
 use crate::safefile::DontBlameSendmail;
 use crate::sys::identity::{Credentials, UserDatabase};
@@ -87,13 +87,13 @@ pub fn alias_definitions(entries: &[Vec<u8>]) -> Vec<MapDefinition> {
             let class = MapClass::from_name(entry.get(..colon)?)?;
             let name = format!("Alias{number}").into_bytes();
             let arguments = entry.get(colon + 1..)?;
-            Some(MapDefinition::of_class(
-                &name,
-                class,
-                arguments,
-                &known,
-                &mut Vec::new(),
-            ))
+            let mut errors = Vec::new();
+            let mut map = MapDefinition::of_class(&name, class, arguments, &known, &mut errors);
+            if class == MapClass::Ldap {
+                // Several values are several recipients. Observed: 8.17.1.9.
+                map.flags.separator = map.flags.separator.or(Some(b','));
+            }
+            Some(map)
         })
         .collect()
 }
@@ -129,6 +129,7 @@ pub fn map_services(
         program_user,
         aliases: alias_definitions(&options.delivering.alias_file),
         userdb: Arc::new(userdb),
+        ldap: LdapConnections::default(),
         moments: Moments::default(),
     }
 }

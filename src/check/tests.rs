@@ -111,7 +111,6 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("Kx arith\nKx dequote", &["redefined 2:2"]),
     ("Djhost", &["host-name -0"]),
     ("O CipherList=ALL", &["missing-feature 1:3"]),
-    ("Kx ldap -k (uid=%0)", &["missing-feature 1:2"]),
 ];
 
 /// Codes whose tests are elsewhere: they need files, or a file without its first line.

@@ -18,6 +18,7 @@ use super::compiled::Config;
 use super::diagnostics::Diagnostics;
 use super::finish::DEFAULT_QUEUE_GROUP;
 use super::header_line::HeaderLine;
+use super::ldap::{self, Ownership};
 use super::mailer_line::MailerLine;
 use super::option_line::{OptionState, OptionText};
 use super::options::setting::Origin;
@@ -305,7 +306,15 @@ impl<'a> Builder<'a> {
     ) {
         let name = self.config.names.name(id);
         let about = [b"fileclass: F{".as_slice(), &name, b"}: "].concat();
-        let line = [&name, b" ".as_slice(), map_class, b" ", specification].concat();
+        let specification = match map_class {
+            b"LDAP" if specification.is_empty() => {
+                let cluster = self.config.names.find(ldap::CLUSTER);
+                Ownership::of(&self.config.macros, cluster).class(&name)
+            }
+            _ => specification.to_vec(),
+        };
+        let specification = ldap::with_defaults(map_class, &specification, &self.config.options);
+        let line = [&name, b" ".as_slice(), map_class, b" ", &specification].concat();
         let mut errors = Vec::new();
         let definition = MapDefinition::parse(&line, &|_| false, &mut errors);
         let Some(definition) = definition else {
@@ -327,9 +336,19 @@ impl<'a> Builder<'a> {
                 None => self.out.error(complaint),
             }
         }
-        if !answer.complaints.is_empty() && !optional {
-            self.out
-                .error([&about, b"map open failed".as_slice()].concat());
+        if let Some(complaint) = answer.complaints.last()
+            && !optional
+        {
+            // Only a directory can be asked and fail then; the reason stands behind the last colon.
+            let text = match complaint.strip_prefix(b"Error ") {
+                Some(text) => {
+                    let at = text.iter().rposition(|&octet| octet == b':');
+                    let reason = text.get(at.unwrap_or(text.len())..).unwrap_or_default();
+                    [b"map lookup failed".as_slice(), reason].concat()
+                }
+                None => b"map open failed".to_vec(),
+            };
+            self.out.error([about, text].concat());
         }
         let words = answer.words.unwrap_or_default();
         class_line::add_plain_words(&mut self.classes(), ClassId(id), &words);
@@ -347,6 +366,7 @@ impl<'a> Builder<'a> {
         };
         let mut errors = Vec::new();
         let level = self.out.debug().level(38);
+        let text = ldap::line_with_defaults(&text, &self.config.options);
         let map = MapDefinition::parse_traced(&text, &known, level, &mut errors);
         for error in &errors {
             match error.is_trace {
@@ -355,6 +375,9 @@ impl<'a> Builder<'a> {
             }
         }
         if let Some(mut map) = map {
+            if let Some(text) = ldap::check_secret(&mut map) {
+                self.out.error(text);
+            }
             // The words of a key are joined with what BlankSub is by now; a later one does not
             // count (observed: 8.17.1.9).
             if map.flags.space == Some(b' ') {

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use crate::dns::FixedResolver;
-use crate::map::{LookupContext, LookupHost, LookupMode, MapDefinition, MapServices, MapSet};
+use crate::map::{
+    LookupContext, LookupHost, LookupMode, MapClass, MapDefinition, MapServices, MapSet,
+};
 use crate::safefile::{DontBlameSendmail, Purpose, rules};
 use crate::sys::identity::SystemUsers;
 use crate::sys::privilege::Direct;
@@ -49,7 +51,11 @@ pub fn look_up(
             Arc::new(Direct),
         )
     };
-    let maps = MapSet::new(std::slice::from_ref(definition), services);
+    let mut definition = definition.clone();
+    if definition.class == MapClass::Ldap {
+        definition.flags.separator = definition.flags.separator.or(Some(b'\n'));
+    }
+    let maps = MapSet::new(std::slice::from_ref(&definition), services);
     let mut host = Complaints::default();
     let Some(id) = maps.find(&definition.name) else {
         return ClassMapAnswer::default();

@@ -11,6 +11,9 @@ use crate::macros::{MacroId, MacroTable, Macros, Template};
 pub const FEATURES: &[&str] = &[
     "DNSMAP",
     "IPV6_FULL",
+    "LDAPMAP",
+    "LDAP_NETWORK_TIMEOUT",
+    "LDAP_REFERRALS",
     "LOG",
     "MAP_REGEX",
     "MATCHGECOS",
@@ -32,6 +35,7 @@ pub const FEATURES: &[&str] = &[
     "TLS_EC",
     "TLS_VRFY_PER_CTX",
     "USERDB",
+    "USE_LDAP_INIT",
 ];
 
 /// Parts of the reference in its order. What this program lacks is not shown, but lines break as if
@@ -133,11 +137,7 @@ const LIBRARY_FEATURES: &[&str] = &[
 ];
 
 /// What of it is not true of this program.
-const LIBRARY_FEATURES_LACKED: &[&str] = &[
-    "SM_CONF_LDAP_INITIALIZE",
-    "SM_CONF_LDAP_MEMFREE",
-    "SM_HEAP_CHECK",
-];
+const LIBRARY_FEATURES_LACKED: &[&str] = &["SM_HEAP_CHECK"];
 
 /// Parts of the reference that are for future use, in its order; shown as [`FEATURES_OF_REFERENCE`].
 const FUTURE_FEATURES: &[&str] = &[
@@ -267,7 +267,7 @@ mod tests {
         let text = version(&DebugFlags::parse(b"0.1"));
         assert!(text.starts_with(&format!("Version {VERSION}\n Compiled with: DNSMAP ")));
         assert!(text.lines().all(|line| line.len() <= LINE_WIDTH));
-        assert!(text.contains("\n\t\t") && text.ends_with("USERDB"));
+        assert!(text.contains("\n\t\t") && text.ends_with("USE_LDAP_INIT"));
         assert!(version(&DebugFlags::parse(b"0.10")).contains(" HASFLOCK"));
     }
 
@@ -275,11 +275,11 @@ mod tests {
     fn what_the_reference_has_more_is_not_shown_but_breaks_lines() {
         let text = version(&DebugFlags::parse(b"0.15"));
         for line in [
-            "\n Compiled with: DNSMAP IPV6_FULL\n",
-            "\n\t\tLOG MAP_REGEX MATCHGECOS MAXDAEMONS=64 MILTER\n",
+            "\n Compiled with: DNSMAP IPV6_FULL LDAPMAP LDAP_NETWORK_TIMEOUT\n",
+            "\n\t\tLDAP_REFERRALS LOG MAP_REGEX MATCHGECOS MAXDAEMONS=64 MILTER\n",
             "\n\t\tMIME7TO8 MIME8TO7 NAMED_BIND NETINET NETINET6 NETUNIX NEWDB=5.3\n",
             "\n\t\tPIPELINING SASLv2 SCANF SOCKETMAP STARTTLS\n",
-            "\n\t\tTCPWRAPPERS TLS_EC TLS_VRFY_PER_CTX USERDB\n",
+            "\n\t\tTCPWRAPPERS TLS_EC TLS_VRFY_PER_CTX USERDB USE_LDAP_INIT\n",
             "\n\t\tSM_CONF_STDDEF_H SM_CONF_SYS_CDEFS_H SM_CONF_UID_GID\n",
             "\n\t\tDO_NOT_USE_STRCPY SM_OS=sm_os_linux SM_VA_STD\n",
             "\n   FFR Defines: _FFR_BADRCPT_SHUTDOWN _FFR_MAIL_MACRO\n",

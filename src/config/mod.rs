@@ -11,7 +11,8 @@
 //! - [`builder`]: one arm for each command letter; [`shown`]: lines in messages.
 //! - [`class_line`], [`mailer_line`], [`header_line`], [`precedence_line`],
 //!   [`queue_group_line`], [`filter_line`], [`option_line`]: lines of more than one
-//!   word; [`class_map`]: words from a map; [`fields`]: what M, Q and X lines have in common.
+//!   word; [`class_map`]: words from a map;
+//!   [`ldap`]: what maps of class `ldap` have from the options; [`fields`]: what M, Q and X lines have in common.
 //! - [`options`]: the options, one struct of typed fields for each theme.
 //! - [`identity`]: what the program says about itself (`-d0.1`).
 //! - [`finish`]: what follows from the file as a whole.
@@ -26,6 +27,7 @@ pub mod filter_line;
 pub mod finish;
 pub mod header_line;
 pub mod identity;
+pub mod ldap;
 pub mod mailer_line;
 pub mod option_line;
 #[cfg(test)]

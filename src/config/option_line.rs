@@ -4,6 +4,7 @@
 
 use super::compiled::Config;
 use super::diagnostics::Diagnostics;
+use super::ldap::{self, Ownership};
 use super::options::setting::{Origin, Setting, macro_definition};
 use super::options::table::{AUTO_REBUILD_ALIASES, LETTERS_ONLY, OPTIONS, OWN_OPTIONS, OptionSpec};
 use super::options::value;
@@ -90,6 +91,8 @@ impl OptionState {
             return;
         }
         let maps = &config.maps;
+        let macros = &config.macros;
+        let cluster = config.names.find(ldap::CLUSTER);
         (spec.set)(&mut Setting {
             name: spec.name,
             value,
@@ -98,6 +101,7 @@ impl OptionState {
             names: &mut config.names,
             source,
             known_map: &|name| maps.iter().any(|map| map.name.eq_ignore_ascii_case(name)),
+            ldap: &|| Ownership::of(macros, cluster),
             fixed_timeouts: &mut self.fixed_timeouts,
             origin,
             out,

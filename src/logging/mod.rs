@@ -29,7 +29,7 @@
 //!
 //! What differs from the reference, and why:
 //!
-//! - `Compiled with:` names what this program has (no LDAPMAP, NIS, TCPWRAPPERS ...: people
+//! - `Compiled with:` names what this program has (no NIS, NISPLUS ...: people
 //!   and scripts decide by it), each on the line where the reference has it; `libsm Defines:`
 //!   what the system has. Features for future releases and OpenSSL say nothing about this
 //!   program and are left out. Own version where the reference has its.

@@ -49,7 +49,7 @@ pub enum MapClass {
     Nis,
     /// NIS+; known by name only.
     Nisplus,
-    /// A directory server; known by name only.
+    /// A directory server.
     Ldap,
     /// The user database.
     Userdb,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::class::MapClass;
 use super::flags::{FlagsAndFile, MapFlags, parse_flags, skip_spaces, split_word};
+use super::ldap_arguments::LdapDetails;
 use crate::dns::resolver::RecordType;
 use crate::logging::record::Severity;
 use crate::sys::posix_regex::{PosixRegex, RegexFlags};
@@ -54,6 +55,8 @@ pub enum Details {
     Dns(DnsDetails),
     /// Class `syslog`.
     Syslog(Severity),
+    /// Class `ldap`.
+    Ldap(Box<LdapDetails>),
 }
 
 /// A compiled pattern and what to do with its substrings.
@@ -523,25 +526,10 @@ impl MapDefinition {
     }
 
     fn read_ldap(&mut self, arguments: &[u8], errors: &mut Vec<DefinitionError>) {
-        let mut rest = skip_spaces(arguments);
-        while let Some((b'-', letter_on)) = rest.split_first() {
-            let Some((&letter, value)) = letter_on.split_first() else {
-                break;
-            };
-            let (value, after) = split_word(skip_spaces(value));
-            match letter {
-                b'k' => self.flags.key_column = Some(value.to_vec()),
-                b'o' => self.flags.optional = true,
-                b't' => self.flags.never_defers = true,
-                b'T' => self.flags.failure_suffix = Some(value.to_vec()),
-                _ => {}
-            }
-            rest = skip_spaces(after);
-        }
-        if self.flags.key_column.is_none() {
-            let text = [b"No filter given in map ", &*self.name].concat();
-            errors.push(DefinitionError::new(text));
-            self.valid = false;
+        let details = super::ldap_arguments::read(&self.name, arguments, &mut self.flags, errors);
+        match details {
+            Some(details) => self.details = Details::Ldap(Box::new(details)),
+            None => self.valid = false,
         }
     }
 }

@@ -16,6 +16,8 @@ pub const STATUS_NO_USER: u8 = 67;
 pub const STATUS_NOT_FOUND: u8 = 68;
 /// Sysexits number of a program that could not be run to its end.
 pub const STATUS_UNAVAILABLE: u8 = 69;
+/// Sysexits number of an answer that cannot be made sense of.
+pub const STATUS_SOFTWARE: u8 = 70;
 /// Sysexits number of a server that does not keep to the protocol.
 pub const STATUS_PROTOCOL: u8 = 76;
 /// Sysexits number of a lookup that may succeed later.

@@ -10,6 +10,8 @@
 //!   [`alias_text`] and [`stab`]; [`build`] writes databases.
 //! - Questions to others: [`host_map`], [`dns_map`], [`bestmx`], [`user`], [`userdb`], [`program`],
 //!   [`socket`].
+//! - Directories: [`ldap_arguments`] and [`ldap_secret`] read a K line, [`ldap_map`] asks,
+//!   [`ldap_results`] makes one value of what was found.
 //! - Pure ones: [`regex_map`], [`pure`] (arpa, null, dequote, arith, macro), [`syslog_map`].
 
 pub mod alias_text;
@@ -25,6 +27,10 @@ pub mod file_version;
 pub mod flags;
 pub mod host_map;
 pub mod kept_text;
+pub mod ldap_arguments;
+pub mod ldap_map;
+pub mod ldap_results;
+pub mod ldap_secret;
 pub mod lookup;
 pub mod open;
 pub mod program;

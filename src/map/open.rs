@@ -9,6 +9,7 @@ use super::database_file::DatabaseFile;
 use super::definition::{Details, MapDefinition};
 use super::dns_map::DnsMap;
 use super::host_map::HostMap;
+use super::ldap_map::LdapMap;
 use super::lookup::{LookupHost, Map};
 use super::program::ProgramMap;
 use super::regex_map::RegexMap;
@@ -48,6 +49,7 @@ pub(super) fn open_map(
         MapClass::Dns => Box::new(DnsMap::new(definition, services)),
         MapClass::Program => Box::new(ProgramMap::new(definition, services)),
         MapClass::Socket => Box::new(SocketMap::open(definition, services, host)?),
+        MapClass::Ldap => Box::new(LdapMap::open(definition, services, host)?),
         MapClass::Arpa => Box::new(pure::Arpa(flags)),
         MapClass::Null => Box::new(pure::Null),
         MapClass::Dequote => Box::new(pure::Dequote(flags)),
@@ -72,7 +74,7 @@ pub(super) fn open_map(
             host.complain(&text.concat());
             return Err(OpenFault);
         }
-        MapClass::Nisplus | MapClass::Ldap => {
+        MapClass::Nisplus => {
             let class = definition.class.name().as_bytes();
             let text = [
                 b"map ",

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::class::MapClass;
 use super::definition::{Details, MapDefinition};
+use super::ldap_map::LdapConnections;
 use super::lookup::{
     LookupContext, LookupHost, LookupMode, Map, MapAnswer, RuleAnswer, STATUS_NOT_FOUND, STATUS_OK,
 };
@@ -68,6 +69,8 @@ pub struct MapServices {
     pub aliases: Vec<MapDefinition>,
     /// The user database (UserDatabaseSpec).
     pub userdb: Arc<Userdb>,
+    /// Connections to directory servers.
+    pub ldap: LdapConnections,
     /// How often files are looked at.
     pub moments: Moments,
 }
@@ -102,6 +105,7 @@ impl MapServices {
             program_user: None,
             aliases: Vec::new(),
             userdb: Arc::default(),
+            ldap: LdapConnections::default(),
             moments: Moments::default(),
         }
     }

@@ -8,7 +8,7 @@ CF = "/usr/share/sendmail/cf"
 # Values that change from run to run or from machine to machine.
 VOLATILE = {"b", "d", "t", "a", "p", "i", "v", "{time}", "{load_avg}"}
 # Questions to these need a network; /map on a macro map makes the real program die.
-UNASKED_CLASSES = {"ldap", "dns", "bestmx", "socket", "macro", "userdb", "nis"}
+UNASKED_CLASSES = {"dns", "bestmx", "socket", "macro", "userdb", "nis"}
 # Some octets are symbols to the real program: all from 0x80 to 0x9f at the start of a word, the codes of
 # macros and conditions anywhere. Only /try takes such addresses; what they do then is nothing to be like.
 SYMBOLIC = re.compile(rb"(^|[^0-9A-Za-z\x80-\xff])[\x80-\x9f]|[\x81\x82\x9a-\x9c]")

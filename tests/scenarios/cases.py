@@ -71,6 +71,9 @@ def shown(text):
 class Case:
     """One case: its name and its parts, in their order."""
 
+    # What else a part may do; other scenarios with cases of their own add to it.
+    actions = {}
+
     def __init__(self, name):
         self.name = name
         self.parts = []
@@ -97,6 +100,8 @@ class Case:
                 said.append(ran(["/bin/sh", "-c", text], ""))
             elif word == "log":
                 said.append(logged(stage, begin))
+            elif head in self.actions:
+                self.actions[head]()
         return shown("".join(said))
 
 
@@ -149,7 +154,7 @@ def read(path):
         for line in f:
             if line.startswith("=== "):
                 cases.append(Case(line[4:].strip()))
-            elif re.match(r"(cf|file|bt|bs|sh|log|out|sorted)\b[^\t]*:$", line):
+            elif re.match(r"(cf|file|bt|bs|sh|log|slapd|out|sorted)\b[^\t]*:$", line):
                 cases[-1].parts.append([line.strip()[:-1], ""])
             elif cases and cases[-1].parts:
                 cases[-1].parts[-1][1] += line

@@ -178,11 +178,22 @@ fn add_alias_database(setting: &mut Setting<'_>, class: &[u8], file: &[u8]) {
         };
         return setting.out.error(text);
     }
-    let line = [format!("Alias{number} ").as_bytes(), class, b" ", file].concat();
+    let file = match file.trim_ascii() {
+        b"" if class.eq_ignore_ascii_case(b"ldap") => (setting.ldap)().aliases(),
+        file => file.to_vec(),
+    };
+    let file = crate::config::ldap::with_defaults(class, &file, setting.options);
+    let line = [format!("Alias{number} ").as_bytes(), class, b" ", &file].concat();
     let mut errors = Vec::new();
-    let definition = MapDefinition::parse(&line, setting.known_map, &mut errors);
+    let mut definition = MapDefinition::parse(&line, setting.known_map, &mut errors);
     for error in &errors {
         setting.out.error(&error.text);
+    }
+    if let Some(text) = definition
+        .as_mut()
+        .and_then(crate::config::ldap::check_secret)
+    {
+        setting.out.error(text);
     }
     if definition.is_some() {
         let entry = [class, b":", file.trim_ascii()].concat();

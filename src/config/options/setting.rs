@@ -10,6 +10,7 @@ use crate::text::interval::IntervalUnit;
 use super::Options;
 use super::value::{self, Interval};
 use crate::config::diagnostics::{Diagnostics, Doubt};
+use crate::config::ldap::Ownership;
 use crate::config::source::FileSource;
 
 /// Who sets an option.
@@ -37,6 +38,8 @@ pub struct Setting<'a> {
     pub source: &'a dyn FileSource,
     /// Tells which maps are defined already.
     pub known_map: &'a dyn Fn(&[u8]) -> bool,
+    /// Tells which entries of a directory are of this host.
+    pub ldap: &'a dyn Fn() -> Ownership,
     /// Timeouts that the command line has set; the file does not change them.
     pub fixed_timeouts: &'a mut Vec<&'static str>,
     /// Whether the command line is speaking.

@@ -5,6 +5,7 @@
 //!
 //! Source: guide 5.6; observed: 8.17.1.9.
 
+use crate::map::ldap_arguments::default_flags;
 use crate::text::address::Ipv6Form;
 use crate::text::interval::IntervalUnit::{Hours, Minutes, Seconds};
 
@@ -325,7 +326,13 @@ pub const OPTIONS: &[OptionSpec] = &[
             Some(s.template()).filter(|title| !title.is_empty());
     }),
     option(0xb2, "LDAPDefaultSpec", |s| {
-        s.options.running.ldap_default_spec = s.some_text()
+        let mut errors = Vec::new();
+        let spec = s.some_text();
+        default_flags(spec.as_deref().unwrap_or_default(), &mut errors);
+        for error in &errors {
+            s.out.error(&error.text);
+        }
+        s.options.running.ldap_default_spec = spec;
     }),
     option(0xad, "DefaultAuthInfo", |s| {
         s.options.security.default_auth_info = s.path()
