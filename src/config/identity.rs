@@ -164,6 +164,8 @@ const FUTURE_FEATURES_HERE: &[&str] = &[
     "_FFR_RESET_MACRO_GLOBALS",
     "_FFR_RHS",
     "_FFR_SHM_STATUS",
+    "_FFR_SKIP_DOMAINS",
+    "_FFR_TLS_ALTNAMES",
 ];
 
 /// Default places of files.
@@ -284,7 +286,8 @@ mod tests {
             "\n\t\tDO_NOT_USE_STRCPY SM_OS=sm_os_linux SM_VA_STD\n",
             "\n   FFR Defines: _FFR_BADRCPT_SHUTDOWN _FFR_MAIL_MACRO\n",
             "\n\t\t_FFR_NO_PIPE _FFR_QUEUE_SCHED_DBG _FFR_REJECT_NUL_BYTE\n",
-            "\n\t\t_FFR_RESET_MACRO_GLOBALS _FFR_RHS _FFR_SHM_STATUS",
+            "\n\t\t_FFR_RESET_MACRO_GLOBALS _FFR_RHS _FFR_SHM_STATUS\n",
+            "\n\t\t_FFR_SKIP_DOMAINS _FFR_TLS_ALTNAMES",
         ] {
             assert!(text.contains(line), "{line:?}");
         }

@@ -122,6 +122,7 @@ well_known! {
     CHECK_MIME_FIELD_HEADERS = 67 "checkMIMEFieldHeaders";
     CHECK_MIME_HEADERS = 68 "checkMIMEHeaders";
     RCPT_TO = 69 "rcpt_to";
+    CERT_ALTNAMES = 70 "cert_altnames";
 }
 
 impl MacroId {

@@ -3,9 +3,12 @@
 //! A configuration has one table; each message and each session has a small one
 //! of its own that lies over it. [`Macros`] is the view through the layers.
 
+use std::sync::Arc;
+
 use super::id::MacroId;
 use super::names::MacroNames;
 use super::template::Template;
+use crate::token::ClassSet;
 use crate::token::mark::push_plain;
 use crate::token::print::{MacroNaming, print_word};
 use crate::token::print_marked;
@@ -78,6 +81,8 @@ impl MacroValue {
 pub struct MacroTable {
     /// Sorted by number; a message has a few dozen.
     values: Vec<(MacroId, MacroValue)>,
+    /// The class `{cert_altnames}` of the connection that the macros are about.
+    names_of_peer: Option<Arc<ClassSet>>,
 }
 
 impl MacroTable {
@@ -127,6 +132,11 @@ impl MacroTable {
         Some(self.values.remove(index).1)
     }
 
+    /// Sets the class `{cert_altnames}`; without one that of the configuration counts.
+    pub fn set_names_of_peer(&mut self, names: Option<Arc<ClassSet>>) {
+        self.names_of_peer = names;
+    }
+
     /// Returns all macros in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (MacroId, &MacroValue)> {
         self.values.iter().map(|(id, value)| (*id, value))
@@ -173,6 +183,12 @@ impl<'a> Macros<'a> {
             .get(id)
             .or_else(|| self.middle.and_then(|table| table.get(id)))
             .or_else(|| self.base.get(id))
+    }
+
+    /// Returns the class `{cert_altnames}` of the connection, if one was ever looked at.
+    pub fn names_of_peer(&self) -> Option<&ClassSet> {
+        let middle = || self.middle.and_then(|table| table.names_of_peer.as_deref());
+        self.front.names_of_peer.as_deref().or_else(middle)
     }
 
     /// Says whether a macro has a value that is not empty.

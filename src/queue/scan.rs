@@ -166,6 +166,11 @@ pub struct Rank {
 }
 
 impl Rank {
+    /// Tells whether an entry goes to the same host, if the order looks at hosts.
+    pub fn shares_host_with(&self, other: &Rank) -> bool {
+        !self.host.is_empty() && self.host == other.host
+    }
+
     /// Takes what an order needs.
     pub(super) fn new(name: &EntryName, summary: &Summary, order: QueueSortOrder) -> Self {
         Rank {

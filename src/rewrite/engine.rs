@@ -17,7 +17,9 @@ use crate::macros::MacroId;
 use crate::smtp::ExitStatus;
 use crate::token::mark::unit_at;
 use crate::token::tokenizer::MAX_TOKENS;
-use crate::token::{Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions};
+use crate::token::{
+    ClassSet, Faults, Mark, Parentheses, Reading, RulesetId, Token, TokenizeOptions,
+};
 
 /// Most rewrites one rule may make in a row before the ruleset is called a loop.
 const MAX_RULE_REPEATS: u32 = 100;
@@ -54,6 +56,10 @@ impl MacroTexts for RewriteContext<'_> {
     fn text_of(&self, id: MacroId) -> Option<Vec<u8>> {
         self.macro_plain(id)
     }
+
+    fn names_of_peer(&self) -> Option<&ClassSet> {
+        self.macros.names_of_peer()
+    }
 }
 
 /// Macros of a pattern, and what is told of those that were asked for.
@@ -67,6 +73,10 @@ impl MacroTexts for Told<'_, '_> {
         let line = self.context.macro_line(b"LHS", id.number());
         self.lines.borrow_mut().extend_from_slice(&line);
         self.context.macro_plain(id)
+    }
+
+    fn names_of_peer(&self) -> Option<&ClassSet> {
+        self.context.macros.names_of_peer()
     }
 }
 

@@ -7,7 +7,7 @@
 use super::compile::MAX_WILDCARDS;
 use crate::macros::{ClassId, Classes, MacroId};
 use crate::token::buffer::hash_more;
-use crate::token::{AddressSyntax, Mark, Token};
+use crate::token::{AddressSyntax, ClassSet, Mark, Token};
 
 /// How often wildcards may grow before places where the rest of a pattern failed are kept.
 /// Ordinary rules and addresses stay below, and keep nothing.
@@ -116,6 +116,11 @@ impl Bindings {
 pub(crate) trait MacroTexts {
     /// Returns the raw text of a macro, or none if it is not defined.
     fn text_of(&self, id: MacroId) -> Option<Vec<u8>>;
+
+    /// Returns the class `{cert_altnames}`, if the connection has one of its own.
+    fn names_of_peer(&self) -> Option<&ClassSet> {
+        None
+    }
 }
 
 /// What matching looks at.
@@ -290,11 +295,19 @@ impl Matching<'_> {
             && (token.is_sure() || self.bytes(here).eq_ignore_ascii_case(self.bytes(token)))
     }
 
+    fn class(&self, number: u16) -> Option<&ClassSet> {
+        let id = MacroId::from_number(number);
+        let own = match id == MacroId::CERT_ALTNAMES {
+            true => self.macros.names_of_peer(),
+            false => None,
+        };
+        own.or_else(|| self.classes.get(ClassId(id)))
+    }
+
     fn token_in_class(&self, token: &Token, class: u16) -> bool {
         token.mark().is_none()
             && self
-                .classes
-                .get(ClassId(MacroId::from_number(class)))
+                .class(class)
                 .is_some_and(|set| set.contains_token(token, self.bytes(token)))
     }
 
@@ -302,7 +315,7 @@ impl Matching<'_> {
     ///
     /// `last` is where the phrase known so far ends; the new one ends behind that.
     fn extend_class(&self, class: u16, first: usize, last: usize) -> Option<usize> {
-        let set = self.classes.get(ClassId(MacroId::from_number(class)))?;
+        let set = self.class(class)?;
         let mut token = self.input.get(first)?;
         // An empty word takes no octet of a member.
         if token

@@ -5,7 +5,8 @@ use sha1::Sha1;
 use sha2::digest::Digest;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
+use x509_cert::der::asn1::Any;
+use x509_cert::der::{Decode, Encode, Tag, TagNumber, Tagged};
 
 use super::dn::{self, BadName};
 
@@ -95,6 +96,35 @@ impl Names {
     }
 }
 
+/// The arc of the extension with further names of the owner: RFC 5280 section 4.2.1.6.
+const FURTHER_NAMES: &str = "2.5.29.17";
+/// The number of a host's name among them.
+const HOST: TagNumber = TagNumber(2);
+
+/// Lists the names of hosts in a certificate besides its owner's.
+///
+/// Observed: 8.17.1.9, which passes over names with octets that cannot be printed; one NUL at the
+/// end does not count.
+pub fn further_names(certificate: &[u8]) -> Vec<Vec<u8>> {
+    let read = || {
+        let certificate = Certificate::from_der(certificate).ok()?;
+        let extensions = certificate.tbs_certificate().extensions()?;
+        let mut found = extensions
+            .iter()
+            .filter(|it| it.extn_id.to_string() == FURTHER_NAMES);
+        Vec::<Any>::from_der(found.next()?.extn_value.as_bytes()).ok()
+    };
+    let names = read().unwrap_or_default().into_iter();
+    let hosts = names.filter(|it| matches!(it.tag(), Tag::ContextSpecific { number: HOST, .. }));
+    hosts.filter_map(|it| printable(it.value())).collect()
+}
+
+fn printable(name: &[u8]) -> Option<Vec<u8>> {
+    let name = name.strip_suffix(b"\0").unwrap_or(name);
+    let is_printable = name.iter().all(|octet| matches!(octet, b' '..=b'~'));
+    is_printable.then(|| name.to_vec())
+}
+
 /// Tells whether a certificate is valid at a time, in seconds since 1970.
 pub fn is_in_time(certificate: &[u8], now: u64) -> bool {
     let Ok(certificate) = Certificate::from_der(certificate) else {
@@ -130,6 +160,15 @@ pub fn key_parts(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_can_be_printed_are_names() {
+        assert_eq!(printable(b"*.a.test"), Some(b"*.a.test".to_vec()));
+        assert_eq!(printable(b"a\0"), Some(b"a".to_vec()));
+        for name in [&b"a\0b"[..], b"a\tb", b"\x7f", b"\xc3\xbc"] {
+            assert_eq!(printable(name), None, "{name:?}");
+        }
+    }
 
     #[test]
     fn digests_have_names() {

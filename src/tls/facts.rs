@@ -5,8 +5,9 @@
 use crate::logging::record::Severity;
 use crate::macros::{MacroId, MacroTable};
 use crate::text::bytes::escape_for_display;
+use crate::token::ClassSet;
 
-use super::certificate::{Fingerprint, Names};
+use super::certificate::{Fingerprint, Names, further_names};
 use super::chain::{Authorities, Verdict};
 use super::ciphers;
 use super::dn::{BadName, encoded};
@@ -47,6 +48,8 @@ pub struct Facts {
     names: Option<Names>,
     /// The macro it goes into, and the digest of their certificate.
     fingerprint: Option<(MacroId, Vec<u8>)>,
+    /// Names of hosts the certificate is for besides, if they are wanted.
+    further: Vec<Vec<u8>>,
 }
 
 impl Facts {
@@ -83,7 +86,18 @@ impl Facts {
                 None => (MacroId::CERT_MD5, Fingerprint::Md5.of(certificate)),
                 Some(digest) => (MacroId::CERT_FP, digest.of(certificate)),
             }),
+            further: Vec::new(),
         }
+    }
+
+    /// The same with the class `{cert_altnames}`. Observed: 8.17.1.9, which asks only for names of
+    /// hosts and not whether it trusts the certificate.
+    #[must_use]
+    pub(super) fn with_further_names(mut self, channel: &Channel) -> Facts {
+        if let Some(certificate) = channel.certificates().first() {
+            self.further = further_names(certificate);
+        }
+        self
     }
 
     /// Sets the macros of the connection.
@@ -105,6 +119,11 @@ impl Facts {
         if let Some((id, text)) = &self.fingerprint {
             macros.set_text(*id, text);
         }
+        let mut names = ClassSet::new();
+        for name in &self.further {
+            names.insert(&encoded(name));
+        }
+        macros.set_names_of_peer(Some(Arc::new(names)));
     }
 
     /// Returns the lines for the log; `relay` is the other side.
@@ -125,6 +144,14 @@ impl Facts {
                     ));
                 }
             }
+        }
+        for name in &self.further {
+            let name = escape_for_display(&encoded(name)).to_string();
+            lines.push(Line {
+                level: 15,
+                severity: Severity::Debug,
+                text: format!("STARTTLS={side}, relay={relay}, AltName={name}"),
+            });
         }
         lines.push(Line::info(
             9,
@@ -170,6 +197,7 @@ pub fn hide_macros(macros: &mut MacroTable) {
     for id in ABOUT_TLS {
         macros.set_text(*id, b"");
     }
+    macros.set_names_of_peer(Some(Arc::default()));
 }
 
 /// Takes away what the macros said about an earlier connection.
@@ -177,4 +205,5 @@ pub fn clear_macros(macros: &mut MacroTable) {
     for id in ABOUT_TLS {
         macros.remove(*id);
     }
+    macros.set_names_of_peer(None);
 }

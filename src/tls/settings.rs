@@ -37,6 +37,8 @@ pub struct Settings {
     pub switches: Switches,
     /// Parameters of an exchange of keys that there is none of here; still looked at.
     pub dh_parameters: Option<Vec<u8>>,
+    /// Whether the further names in certificates make a class.
+    pub with_names: bool,
     /// Digest of fingerprints.
     pub digest: Option<Vec<u8>>,
     /// Unsafe files that are taken nevertheless.
@@ -135,6 +137,7 @@ impl Settings {
             cipher_suites: security.cipher_suites.clone(),
             switches,
             dh_parameters: security.dh_parameters.clone(),
+            with_names: security.set_cert_altnames,
             digest: security.cert_fingerprint_algorithm.clone(),
             policy: security.dont_blame_sendmail,
             is_strict: false,

@@ -64,6 +64,7 @@ struct Judgement {
     authorities: Arc<Authorities>,
     provider: Arc<CryptoProvider>,
     digest: Option<Fingerprint>,
+    with_names: bool,
 }
 
 /// The server's side.
@@ -217,14 +218,18 @@ impl ClientSide {
 
 impl Judgement {
     fn facts(&self, channel: &Channel, role: Role, asked: bool) -> Facts {
-        Facts::of(
+        let facts = Facts::of(
             channel,
             role,
             asked,
             &self.authorities,
             self.digest,
             &self.provider,
-        )
+        );
+        match self.with_names {
+            true => facts.with_further_names(channel),
+            false => facts,
+        }
     }
 }
 
@@ -277,6 +282,7 @@ fn make(
             authorities,
             provider,
             digest,
+            with_names: settings.with_names,
         },
     })
 }

@@ -20,6 +20,14 @@ pub struct ClassSet {
     begins: u128,
 }
 
+impl PartialEq for ClassSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.words == other.words
+    }
+}
+
+impl Eq for ClassSet {}
+
 /// The bit of the octet that a word begins with.
 #[inline]
 fn begin_bit(octet: u8) -> u128 {

@@ -15,6 +15,7 @@ define(`confCACERT', `/etc/mail/tls/ca.crt')dnl
 define(`confCACERT_PATH', `/etc/mail/tls')dnl
 define(`confLOG_LEVEL', `14')dnl
 define(`confTO_STARTTLS', `5s')dnl
+FEATURE(`check_cert_altnames')dnl
 FEATURE(`tls_session_features')dnl
 DAEMON_OPTIONS(`Name=TLS, Port=465, Addr=127.0.0.1, M=s')dnl
 DAEMON_OPTIONS(`Name=Plain, Port=2525, Addr=127.0.0.1, M=S')dnl
@@ -25,6 +26,9 @@ LOCAL_RULESETS
 SLocal_check_mail
 R$*		$: $(log macros $&{verify} $&{tls_version} $&{cipher} $&{cipher_bits} $&{alg_bits} end $) $1
 R$*		$: $(log names $&{cert_subject} $&{cert_issuer} $&{cn_subject} $&{cn_issuer} end $) $1
+R$*		$: $1 $| client.far.test
+R$* $| $={cert_altnames}	$: $1 $(log further $2 $)
+R$* $| $*	$: $1
 R$*		$: $(log digest $&{cert_md5} $&{cert_fp} end $) $1
 """
 ACCESS = """TLS_Clt:127.0.0.3	VERIFY
@@ -102,6 +106,7 @@ def certificates(stage):
     assert ENCODED in said(new, "names") and ".client.far.test.Stage+20CA." in said(new, "names")
     digest = pki.openssl("x509", "-in", pki.path("client.crt"), "-noout", "-fingerprint", "-md5").decode().strip().split("=")[1]
     assert "digest.%s.end" % digest in said(new, "digest"), new
+    assert "further.client.far.test" in " ".join(new), new
     new = letter(stage, "expired", "FAIL", "old")
     assert said(new, "cert-subject").endswith("verifymsg=certificate has expired"), new
     new = letter(stage, "selfsigned", "FAIL", "lonely")
