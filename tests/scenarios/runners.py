@@ -64,17 +64,17 @@ def run(stage):
 def shared_by_host(stage):
     """With QueueSortOrder=host all messages of a host fall to one runner; another runner has other hosts."""
     stage.run(["sh", "-c", "rm -f /var/spool/cases/*"])
-    write("/etc/slow", "cat >/dev/null; host=${1%%-*}\n"
+    write("/etc/slow", "cat >/dev/null; host=${1%%+*}\n"
           "[ -e /srv/out/at-$host ] && : >/srv/out/two-for-one\n: >/srv/out/at-$host\n"
           "[ -e /srv/out/at-x -a -e /srv/out/at-y ] && : >/srv/out/both\nsleep 0.3\n"
           "[ -e /srv/out/at-x -a -e /srv/out/at-y ] && : >/srv/out/both\nrm /srv/out/at-$host; : >/srv/out/$1\n")
-    rules = CF.replace("S0\n", "S0\nR$+@$+\t$#local $@ $2 $: $2-$1\n", 1)
+    rules = CF.replace("MaxQueueChildren=1", "MaxQueueChildren=4").replace("S0\n", "S0\nR$+@$+\t$#local $@ $2 $: $2+$1\n", 1)
     write("/etc/t/c.cf", cases.HEAD.replace("LogLevel=0", "LogLevel=9") + rules
           + "O QueueSortOrder=host\nQmqueue, P=/var/spool/cases, R=2, F=f\n")
     for user in ("1@x", "2@x", "3@x", "1@y", "2@y", "3@y"):
         submit(stage, user)
     daemon = start(stage, "-q1h")
-    wait_until("all are delivered", lambda: out("x-") + out("y-") == 6)
+    wait_until("all are delivered", lambda: out("x+") + out("y+") == 6)
     assert os.path.exists("/srv/out/both") and not os.path.exists("/srv/out/two-for-one"), os.listdir("/srv/out")
     end(daemon)
 
