@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::macros::{ClassId, MacroId, MacroTable, MacroValue, Macros, Template};
-use crate::map::{MapDefinition, MapSet};
+use crate::map::{MapClass, MapDefinition, MapSet};
 use crate::rewrite::compile::{CUTTING_CATEGORY, Remark, RuleSource};
 use crate::sys::identity::Credentials;
 use crate::token::RulesetId;
@@ -214,6 +214,16 @@ impl<'a> Builder<'a> {
         out
     }
 
+    /// As [`Builder::expand_marked`]; what is a symbol of rules becomes its octet.
+    fn expanded(&mut self, text: &[u8]) -> Vec<u8> {
+        if memchr::memchr(b'$', text).is_none() {
+            return text.to_vec();
+        }
+        let template = Template::parse(text, &mut self.config.names);
+        let mut front = MacroTable::new();
+        template.expanded(&Macros::new(&mut front, None, &self.config.macros))
+    }
+
     fn class_words(&mut self, rest: &[u8]) {
         let Some((id, words)) = self.name(rest) else {
             return;
@@ -324,7 +334,10 @@ impl<'a> Builder<'a> {
         for error in &errors {
             self.out.error(&error.text);
         }
-        if definition.file.is_empty() && !errors.is_empty() {
+        let asks_a_server = definition.class == MapClass::Ldap;
+        if definition.file.is_empty() && !errors.is_empty()
+            || asks_a_server && !self.source.reaches_out()
+        {
             return;
         }
         let policy = self.config.options.security.dont_blame_sendmail;
@@ -355,7 +368,7 @@ impl<'a> Builder<'a> {
     }
 
     fn map(&mut self, rest: &[u8]) {
-        let text = plain_dollars(rest);
+        let text = self.expanded(rest);
         let maps = &self.config.maps;
         let own_name = crate::text::bytes::words(&text).next().unwrap_or_default();
         // A map is known while its own line is read (observed: 8.17.1.9).
@@ -375,7 +388,9 @@ impl<'a> Builder<'a> {
             }
         }
         if let Some(mut map) = map {
-            if let Some(text) = ldap::check_secret(&mut map) {
+            if self.source.reaches_out()
+                && let Some(text) = ldap::check_secret(&mut map)
+            {
                 self.out.error(text);
             }
             // The words of a key are joined with what BlankSub is by now; a later one does not
@@ -619,19 +634,5 @@ fn has_open_name(line: &[u8]) -> bool {
 fn unmarked(marked: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     crate::token::print_marked(marked, &|number| number.to_string().into_bytes(), &mut out);
-    out
-}
-
-/// Makes `$$` one dollar sign; all other symbols stay as they are written.
-fn plain_dollars(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, tail)) = rest.split_first() {
-        out.push(byte);
-        rest = match (byte, tail.first()) {
-            (b'$', Some(b'$')) => &tail[1..],
-            _ => tail,
-        };
-    }
     out
 }

@@ -64,6 +64,11 @@ pub trait FileSource {
     /// It cannot be started.
     fn class_program(&mut self, program: &[u8], owner: &Credentials) -> io::Result<Vec<u8>>;
 
+    /// Says whether files and servers may be asked that this source does not stand for.
+    fn reaches_out(&self) -> bool {
+        true
+    }
+
     /// Gives the users.
     fn users(&self) -> &dyn UserDatabase;
 
@@ -314,6 +319,10 @@ const fn libc_enoent() -> i32 {
 }
 
 impl FileSource for FixedSource {
+    fn reaches_out(&self) -> bool {
+        false
+    }
+
     fn configuration(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         self.find(path)
     }

@@ -540,6 +540,58 @@ mod tests {
         assert_eq!(text("-K -k (u=%0)(v=%1)(w=%2)%"), r"(u=a\2A)(v=\28b)(w=)%");
     }
 
+    /// Serves connections one after the other: each binds, answers so many questions, and ends.
+    fn serve(listener: std::os::unix::net::UnixListener, questions: &'static [usize]) {
+        use std::io::{Read, Write};
+        std::thread::spawn(move || {
+            for &count in questions {
+                let Ok((mut stream, _)) = listener.accept() else {
+                    return;
+                };
+                let mut buffer = [0; 1024];
+                for number in 0..=count {
+                    // Requests are numbered from 1 on; the first one binds.
+                    let id = u8::try_from(number + 1).unwrap();
+                    assert!(stream.read(&mut buffer).unwrap() > 0);
+                    let tag = if number == 0 { 0x61 } else { 0x65 };
+                    let said = [0x30, 12, 2, 1, id, tag, 7, 10, 1, 0, 4, 0, 4, 0];
+                    stream.write_all(&said).unwrap();
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_connection_is_kept_and_replaced_once_when_it_was_closed() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("ldapi");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        // The third connection ends right behind its binding, and there is no fourth.
+        serve(listener, &[2, 1, 0]);
+        let mut map = map("-k (u=%0) -v mail");
+        map.likeness.places = vec![Place::Local(path.to_str().unwrap().into())];
+        let search = map.question(b"x", &[]).unwrap();
+        let mut host = crate::map::NoHost;
+        let mut ask = || match map.ask(&search, &mut host) {
+            Ok(found) => format!("{}", found.is_found),
+            Err(AskFault::Answer(fault)) => format!("{fault:?}"),
+            Err(AskFault::Unreachable) => "unreachable".to_owned(),
+        };
+        let answers = [ask(), ask(), ask(), ask(), ask(), ask()];
+        // A fresh connection that breaks is no reason to try again at once; then nobody listens,
+        // and that is remembered.
+        let wanted = [
+            "false",
+            "false",
+            "false",
+            "Code(-1)",
+            "unreachable",
+            "unreachable",
+        ];
+        assert_eq!(answers, wanted);
+        assert!(map.failed.lock().unwrap().is_some());
+    }
+
     #[test]
     fn limits_are_those_of_the_line() {
         let limited = map("-k (u=%0) -l 5 -c 7 -Z 9 -v mail");

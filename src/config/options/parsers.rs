@@ -189,9 +189,10 @@ fn add_alias_database(setting: &mut Setting<'_>, class: &[u8], file: &[u8]) {
     for error in &errors {
         setting.out.error(&error.text);
     }
-    if let Some(text) = definition
-        .as_mut()
-        .and_then(crate::config::ldap::check_secret)
+    if setting.source.reaches_out()
+        && let Some(text) = definition
+            .as_mut()
+            .and_then(crate::config::ldap::check_secret)
     {
         setting.out.error(text);
     }
