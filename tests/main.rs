@@ -98,6 +98,7 @@ scenarios! {
     a_port_of_proxies_believes_their_headers_and_nobody_elses: "proxies";
     clients_begin_tls_and_their_certificates_are_known: "tls_server";
     servers_are_talked_to_through_tls_as_rules_allow: "tls_client";
+    servers_that_break_the_policy_of_a_domain_get_nothing: "strict_transport";
     the_clients_machine_is_asked_who_talks_to_us: "ident";
     tables_of_hosts_say_who_may_connect: "wrapped";
     every_limit_on_clients_holds_for_many_at_once_and_lets_go: "limits_under_load";

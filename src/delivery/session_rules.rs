@@ -42,13 +42,21 @@ impl<'a> SessionRules<'a> {
         mta: &'a Mta,
         envelope: &'a Envelope,
         recipients: &[RcptCommand],
-        macros: MacroTable,
+        mut macros: MacroTable,
     ) -> Self {
         let recipients = recipients.iter().map(|one| one.address.clone());
+        let recipients: Vec<Vec<u8>> = recipients.collect();
+        // What the rules of FEATURE(`sts') look at; without it they check nothing.
+        // Observed: 8.17.1.9.
+        if mta.config.options.security.strict_transport_security
+            && let Some(first) = recipients.first()
+        {
+            macros.set_text(MacroId::RCPT_ADDR, first);
+        }
         SessionRules {
             mta,
             envelope,
-            recipients: recipients.collect(),
+            recipients,
             macros,
             buffers: RewriteWorkspace::new(),
         }

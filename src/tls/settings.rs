@@ -207,6 +207,17 @@ impl Features {
                 b"certfile" => features.certificate = Some(path_of(&value).to_owned()),
                 b"keyfile" => features.key = Some(path_of(&value).to_owned()),
                 b"flags" => features.flags = value,
+                // The policy itself is for the rules; the name is always told.
+                b"sts" => {}
+                b"servername" if value.eq_ignore_ascii_case(b"hostname") => {}
+                b"servername" => {
+                    let value = escape_for_display(&value);
+                    hear(
+                        Severity::Info,
+                        &format!("servername, invalid_value={value}"),
+                    );
+                    return None;
+                }
                 _ => {
                     let name = escape_for_display(name);
                     hear(Severity::Info, &format!("unknown_option, opt={name}"));
@@ -307,11 +318,14 @@ mod tests {
         assert_eq!(settings.cipher_list.as_deref(), Some(&b"HIGH"[..]));
         assert!(settings.switches.without_13);
         assert_eq!(Features::parse(b"", |_, _| {}), Some(Features::default()));
+        let strict = Features::parse(b"sts=secure;servername=hostname", |_, _| {});
+        assert_eq!(strict, Some(Features::default()));
     }
 
     #[test]
     fn what_is_not_understood_is_an_error() {
-        for text in ["Nonsense=1", "CipherList", "CertFile=/a", "KeyFile=/a"] {
+        let wrong = ["Nonsense=1", "CipherList", "CertFile=/a", "KeyFile=/a"];
+        for text in wrong.into_iter().chain(["servername=x.test"]) {
             let features = Features::parse(text.as_bytes(), |_, _| {});
             assert_eq!(features, None, "{text}");
         }
