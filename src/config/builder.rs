@@ -25,10 +25,12 @@ use super::options::setting::Origin;
 use super::options::value;
 use super::overrides::{OverrideSetting, Overrides};
 use super::reader::{LineReader, strip_comments};
-use super::shown::shown;
 use super::source::FileSource;
 use super::watcher::Watcher;
 use super::{filter_line, mailer_line, queue_group_line, startup};
+
+/// Commands whose messages show texts of the line.
+const TELLS_SYMBOLS: &[u8] = b"OMQXK";
 
 /// A configuration being built.
 pub struct Builder<'a> {
@@ -114,6 +116,14 @@ impl<'a> Builder<'a> {
         if command != b'R' {
             self.check_names(line);
         }
+        if TELLS_SYMBOLS.contains(&command) {
+            self.out.tell_symbols(self.config.names.symbols_in(line));
+        }
+        self.command(command, rest, line, number);
+        self.out.tell_symbols(None);
+    }
+
+    fn command(&mut self, command: u8, rest: &[u8], line: &[u8], number: u32) {
         match command {
             b'R' => self.rule(line, number),
             b'S' => self.start_ruleset(rest),
@@ -145,7 +155,7 @@ impl<'a> Builder<'a> {
     fn unknown(&mut self, line: &[u8]) {
         let text = [
             b"unknown configuration line \"".as_slice(),
-            &shown(line),
+            &self.config.names.told(line),
             b"\"",
         ]
         .concat();
@@ -513,7 +523,7 @@ impl<'a> Builder<'a> {
     fn level(&mut self, rest: &[u8]) {
         let text = rest.trim_ascii_start();
         if !text.first().is_some_and(u8::is_ascii_digit) {
-            let shown = shown(rest.get(..20).unwrap_or(rest));
+            let shown = self.config.names.told(rest.get(..20).unwrap_or(rest));
             let text = [b"invalid argument to V line: \"".as_slice(), &shown, b"\""];
             return self.out.error(text.concat());
         }
@@ -540,8 +550,11 @@ impl<'a> Builder<'a> {
 
     fn start_ruleset(&mut self, rest: &[u8]) {
         let name = match memchr::memchr(b'$', rest) {
-            None => rest.to_vec(),
-            Some(_) => unmarked(&self.expand_marked(rest)),
+            None => self.config.names.told(rest),
+            Some(_) => {
+                let marked = self.expand_marked(rest);
+                self.config.names.told_marked(&marked)
+            }
         };
         let mut errors = Vec::new();
         let found = self.config.rules.enter(&name, &mut errors);
@@ -557,7 +570,7 @@ impl<'a> Builder<'a> {
         {
             let text = [
                 b"WARNING: Ruleset ".as_slice(),
-                &name,
+                &self.config.names.told(rest),
                 b" has multiple definitions",
             ];
             if is_traced {
@@ -574,7 +587,7 @@ impl<'a> Builder<'a> {
             self.check_names(line);
             let text = [
                 b"missing valid ruleset for \"".as_slice(),
-                &shown(line),
+                &self.config.names.told(line),
                 b"\"",
             ];
             return self.out.error(text.concat());
@@ -582,7 +595,7 @@ impl<'a> Builder<'a> {
         if has_open_name(line) {
             // The name swallows the tab, and with it the rule.
             self.check_names(line);
-            let shown = shown(line);
+            let shown = self.config.names.told(line);
             let text = [
                 b"invalid rewrite line \"".as_slice(),
                 &shown,
@@ -628,11 +641,4 @@ fn has_open_name(line: &[u8]) -> bool {
         };
         before.last() == Some(&b'$') && memchr::memchr(b'}', &line[at..]).is_none()
     })
-}
-
-/// Gives marked text with its symbols as they were written.
-fn unmarked(marked: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    crate::token::print_marked(marked, &|number| number.to_string().into_bytes(), &mut out);
-    out
 }

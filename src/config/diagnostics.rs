@@ -7,6 +7,7 @@
 //! Traces (`-d`) stand among the messages, so that both keep their order.
 
 use crate::logging::debug::{DebugFlags, DebugLog};
+use crate::macros::told::LineSymbols;
 use crate::smtp::ExitStatus;
 
 /// What kind of message one is; decides the reply code in front of it.
@@ -105,6 +106,8 @@ pub struct Diagnostics {
     place: Option<(Vec<u8>, u32)>,
     status: Option<ExitStatus>,
     doubts: Vec<Doubted>,
+    /// How the symbols of the line being read are shown.
+    symbols: Option<LineSymbols>,
     stopped: bool,
     never_stops: bool,
 }
@@ -152,6 +155,13 @@ impl Diagnostics {
             Some((file, number)) => [file, format!(": line {number}: ").as_bytes()].concat(),
             None => Vec::new(),
         }
+    }
+
+    /// Has messages show the symbols in texts of the configuration as the reference does.
+    ///
+    /// `symbols` are those of the line; `None` ends it.
+    pub fn tell_symbols(&mut self, symbols: Option<LineSymbols>) {
+        self.symbols = symbols;
     }
 
     /// Says that no file is being read any more.
@@ -288,9 +298,13 @@ impl Diagnostics {
     fn add(&mut self, kind: Kind, text: &[u8]) {
         let mut line = self.place();
         let place_length = line.len();
-        line.extend_from_slice(text);
-        // Messages are printed in seven bits (observed: 8.17.1.9).
+        match &self.symbols {
+            Some(symbols) => line.extend(symbols.told(text)),
+            None => line.extend_from_slice(text),
+        }
+        // Messages are printed in seven bits, and a zero ends them (observed: 8.17.1.9).
         line.iter_mut().for_each(|byte| *byte &= 0x7f);
+        line.truncate(memchr::memchr(0, &line).unwrap_or(line.len()));
         self.messages.push(Message {
             kind,
             text: line,

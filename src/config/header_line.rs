@@ -8,7 +8,6 @@ use crate::rewrite::RuleBook;
 use crate::token::RulesetId;
 
 use super::diagnostics::Diagnostics;
-use super::shown::shown;
 
 /// A ruleset that checks a header field of incoming messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +58,7 @@ impl HeaderLine<'_> {
         };
         let length = rest
             .iter()
-            .take_while(|b| b.is_ascii_graphic() && **b != b':')
+            .take_while(|b| b.is_ascii_graphic() && !matches!(b, b':' | b'$'))
             .count();
         let (name, after) = rest.split_at(length);
         let Some(value) = after
@@ -98,7 +97,7 @@ impl HeaderLine<'_> {
     fn syntax_error(&mut self, line: &[u8]) -> Option<HeaderRule> {
         let text = [
             b"header syntax error, line \"".as_slice(),
-            &shown(line),
+            &self.names.told(line),
             b"\"",
         ]
         .concat();
@@ -108,8 +107,9 @@ impl HeaderLine<'_> {
 
     /// Reads what stands between the question marks: flags, or one macro.
     fn conditions(&mut self, text: &[u8]) -> Option<HeaderConditions> {
-        let Some(name) = text.strip_prefix(b"$") else {
-            return text.is_ascii().then(|| HeaderConditions {
+        let Some(name) = text.strip_prefix(b"$").filter(|_| text != b"$$") else {
+            let are_flags = text.is_ascii() && !text.contains(&b'$');
+            return are_flags.then(|| HeaderConditions {
                 flags: FlagLetters::from_bytes(text),
                 macro_name: None,
             });

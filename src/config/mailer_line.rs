@@ -68,9 +68,10 @@ impl MailerLine<'_> {
         let mailer = &mut draft.mailer;
         let name = mailer.name.clone();
         match letter {
-            b'P' => mailer.path = text.to_vec(),
+            b'P' => mailer.path = self.names.told(text),
             b'F' => {
-                let letters = text.iter().filter(|byte| !byte.is_ascii_whitespace());
+                let told = self.names.told(text);
+                let letters = told.iter().filter(|byte| byte.is_ascii_graphic());
                 letters.for_each(|&letter| mailer.flags.insert(letter));
             }
             b'S' => mailer.sender_rewriting = self.rewriting(text)?,

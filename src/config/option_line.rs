@@ -74,7 +74,17 @@ impl OptionState {
         };
         let is_fixed = origin == Origin::File && self.fixed.contains(&spec.name);
         if out.traces(37, 1) {
-            let mut line = told(spec, suboption, value);
+            let takes_suboptions = matches!(spec.name, "Timeout" | "Milter");
+            let suboption = match suboption {
+                Some(ignored) if !takes_suboptions => {
+                    let head = format!("setoption: {} does not support suboptions, ", spec.name);
+                    out.trace([head.as_bytes(), b"ignoring .", ignored].concat());
+                    None
+                }
+                suboption => suboption,
+            };
+            let suboption = suboption.map(|text| config.names.told(text));
+            let mut line = told(spec, suboption.as_deref(), value);
             if is_fixed {
                 line.extend_from_slice(b" (ignored)");
             }
@@ -174,6 +184,7 @@ fn printed(value: &[u8]) -> Vec<u8> {
             b'\n' => vec![b'\\', b'n'],
             b'\r' => vec![b'\\', b'r'],
             b'\t' => vec![b'\\', b't'],
+            0x80.. => vec![b'M', b'-', byte & 0x7f],
             other => vec![other],
         })
         .collect()
@@ -185,12 +196,21 @@ fn find<'a>(text: OptionText<'a>, out: &mut Diagnostics) -> Found<'a> {
         OptionText::Letter(b'M', value) => Found::Macro(value),
         // Observed: `-o ` is `-O`.
         OptionText::Letter(b' ', value) => find_named(value, out),
-        OptionText::Letter(b'D', value) => Found::Option(&AUTO_REBUILD_ALIASES, None, value),
+        // As older versions had it; what else begins with this letter is no option today.
+        OptionText::Letter(b'D', value) if is_truth_or_time(value) => {
+            Found::Option(&AUTO_REBUILD_ALIASES, None, value)
+        }
         OptionText::Letter(letter, value) => {
             let mut all = OPTIONS.iter().chain(LETTERS_ONLY);
             match all.find(|spec| spec.has_letter(letter)) {
                 Some(spec) => Found::Option(spec, None, value),
                 None => {
+                    // A dollar sign is a symbol by then, and what looks like one is quoted.
+                    let letter = match letter {
+                        b'$' => 0x81,
+                        0x80..=0x9f => 0xff,
+                        _ => letter,
+                    };
                     out.error(format!("readcf: unknown option name 0x{letter:x}"));
                     Found::Nothing
                 }
@@ -223,6 +243,15 @@ fn find_named<'a>(text: &'a [u8], out: &mut Diagnostics) -> Found<'a> {
         Some(spec) => Found::Option(spec, suboption, value),
         None => Found::Nothing,
     }
+}
+
+/// Says whether a value of the old option `D` is one that has been written.
+fn is_truth_or_time(value: &[u8]) -> bool {
+    let is_word = |word: &str| value.eq_ignore_ascii_case(word.as_bytes());
+    value.first().is_none_or(u8::is_ascii_digit)
+        || ["t", "f", "y", "n", "true", "false", "yes", "no"]
+            .into_iter()
+            .any(is_word)
 }
 
 fn trim_spaces_end(mut text: &[u8]) -> &[u8] {

@@ -6,6 +6,7 @@
 //! - [`names`]: [`MacroNames`], the table from name to number.
 //! - [`template`]: text with `$x` and `$?x..$|..$.`, cut once, expanded often.
 //! - [`table`]: [`MacroTable`] and the layered view [`Macros`].
+//! - [`told`]: how messages show the symbols of a line.
 //! - [`classes`]: the class sets by number.
 
 pub mod classes;
@@ -13,6 +14,7 @@ pub mod id;
 pub mod names;
 pub mod table;
 pub mod template;
+pub mod told;
 
 pub use classes::Classes;
 pub use id::{ClassId, MacroId};

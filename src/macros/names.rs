@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 
 use super::id::{FIRST_LONG, MacroId, WELL_KNOWN};
+use super::told::{LineSymbols, told, told_marked};
+use crate::token::mark::is_special;
 
 /// Longest name in characters.
 const MAX_NAME: usize = 25;
@@ -93,6 +95,44 @@ impl MacroNames {
         if has_octets && id.number() >= FIRST_LONG && !self.met.contains(&id) {
             self.met.push(id);
         }
+    }
+
+    /// Returns the octet that stands for a long name inside of text.
+    pub(crate) fn octet_of(&self, id: MacroId) -> u8 {
+        let index = self.met.iter().position(|met| *met == id);
+        let index = index.and_then(|index| u8::try_from(index).ok());
+        FIRST_OCTET.saturating_add(index.unwrap_or(0))
+    }
+
+    /// Returns what is to be known to show texts of a line; none for a line without any symbol.
+    pub(crate) fn symbols_in(&self, line: &[u8]) -> Option<LineSymbols> {
+        if !line.iter().any(|&octet| octet == b'$' || is_special(octet)) {
+            return None;
+        }
+        let braces = memchr::memchr_iter(b'{', line);
+        let names = braces.filter_map(|at| read_name(line.get(at..)?, &mut Vec::new()));
+        let known = names.filter_map(|name| {
+            let id = self.find(&name)?;
+            Some((name, self.octet_of(id)))
+        });
+        Some(LineSymbols {
+            long_names: known.collect(),
+            ends_in_dollar: line.ends_with(b"$"),
+        })
+    }
+
+    /// Shows a line of the configuration as messages do, see [`told`].
+    pub(crate) fn told(&self, line: &[u8]) -> Vec<u8> {
+        told(line, &|name| {
+            self.find(name).map_or(FIRST_OCTET, |id| self.octet_of(id))
+        })
+    }
+
+    /// Shows marked text as messages do, see [`told_marked`].
+    pub(crate) fn told_marked(&self, marked: &[u8]) -> Vec<u8> {
+        told_marked(marked, &|number| {
+            self.octet_of(MacroId::from_number(number))
+        })
     }
 
     /// Returns the name of the macro that an octet behind an in-band symbol stands for.

@@ -100,6 +100,8 @@ pub struct RuleBook {
     rulesets: Vec<Vec<Rule>>,
     names: Vec<Option<Name>>,
     by_name: HashMap<Vec<u8>, Option<RulesetId>>,
+    /// Names an S line left without a number, in the order of the lines.
+    unnumbered: Vec<Vec<u8>>,
     next_named: u16,
     pub(crate) tokens: Vec<Token>,
     pub(crate) text: Vec<u8>,
@@ -119,6 +121,7 @@ impl RuleBook {
             rulesets: vec![Vec::new(); count],
             names: vec![None; count],
             by_name: HashMap::new(),
+            unnumbered: Vec::new(),
             next_named: RulesetId::LIMIT,
             tokens: Vec::new(),
             text: Vec::new(),
@@ -177,9 +180,7 @@ impl RuleBook {
             Some(c) if c.is_ascii_digit() => number_of(name, errors).map(|(id, _)| id),
             _ => {
                 let length = name_length(name, errors)?;
-                let found = self.by_name.get(name.get(..length)?)?;
-                // A name an S line left without a number stands for ruleset 0 (observed: 8.17.1.9).
-                found.or(RulesetId::new(0))
+                *self.by_name.get(name.get(..length)?)?
             }
         }
     }
@@ -223,7 +224,11 @@ impl RuleBook {
         let mut taken = length + blanks;
         let wanted = match rest.get(blanks) {
             Some(b'=') => {
-                let (id, length) = assigned_number(text, rest.get(blanks + 1..)?, errors)?;
+                let assigned = assigned_number(text, rest.get(blanks + 1..)?, errors);
+                if assigned.is_none() && known.is_none() {
+                    self.unnumbered.push(name.clone());
+                }
+                let (id, length) = assigned?;
                 taken += 1 + length;
                 if let Some(old) = known
                     && old != id
@@ -284,6 +289,7 @@ impl RuleBook {
     ///
     /// Call this when all rulesets are there; until then names are looked up when they are needed.
     pub fn link(&mut self) {
+        self.number_the_rest();
         for rule in self.rulesets.iter().flatten() {
             let range = rule.replacement.start as usize..rule.replacement.end as usize;
             let Some(side) = self.tokens.get(range.clone()) else {
@@ -302,6 +308,19 @@ impl RuleBook {
                 if let Some(call) = self.tokens.get_mut(range.start + at) {
                     call.argument = link;
                 }
+            }
+        }
+    }
+
+    /// Gives the next numbers to names an S line left without one.
+    ///
+    /// The reference does that when such a name is first called, and shows the number only.
+    /// Observed: 8.17.1.9.
+    fn number_the_rest(&mut self) {
+        for name in std::mem::take(&mut self.unnumbered) {
+            if !matches!(self.by_name.get(&name), Some(Some(_))) {
+                let id = self.next_number(&name, &mut Vec::new());
+                self.by_name.insert(name, id);
             }
         }
     }
@@ -355,8 +374,15 @@ fn digits(text: &[u8]) -> (u64, usize) {
     (value, length)
 }
 
+/// Makes an `int` of a number as C does. Observed: 8.17.1.9 (ruleset 4294967296 is ruleset 0).
+fn as_int(number: u64) -> i32 {
+    let number = number.min(i64::MAX.unsigned_abs()) & u64::from(u32::MAX);
+    u32::try_from(number).unwrap_or_default().cast_signed()
+}
+
 fn number_of(text: &[u8], errors: &mut Vec<Vec<u8>>) -> Option<(RulesetId, usize)> {
     let (number, length) = digits(text);
+    let number = as_int(number);
     match u16::try_from(number) {
         Ok(number) if number < FIRST_NAMED => RulesetId::new(number).map(|id| (id, length)),
         _ => {
@@ -382,12 +408,12 @@ fn assigned_number(
         ]
         .concat()
     } else {
-        match u16::try_from(number) {
+        match u16::try_from(as_int(number)) {
             Ok(number) if number < FIRST_NAMED => {
                 return RulesetId::new(number).map(|id| (id, blanks + length));
             }
             _ => [
-                format!("bad ruleset number {number} in \"").as_bytes(),
+                format!("bad ruleset number {} in \"", as_int(number)).as_bytes(),
                 whole,
                 format!("\" ({FIRST_NAMED} max)").as_bytes(),
             ]

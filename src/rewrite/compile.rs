@@ -75,7 +75,10 @@ impl RuleBook {
         let tab = text.iter().position(|&c| c == b'\t');
         let broken = unclosed_name(text, tab.unwrap_or(text.len()));
         let Some(tab) = tab.filter(|_| broken.is_none()) else {
-            let mut shown = stripped(text);
+            if broken.is_none() {
+                Template::check_names(text, source.names, &mut errors);
+            }
+            let mut shown = source.names.told(text);
             if let Some(brace) = broken {
                 let dollar = text
                     .get(..brace)
@@ -83,8 +86,7 @@ impl RuleBook {
                     .unwrap_or(0);
                 let rest = text.get(dollar..).unwrap_or(b"");
                 Template::check_names(rest, source.names, &mut errors);
-                shown = stripped(text.get(..=brace).unwrap_or(text));
-                shown.pop();
+                shown = source.names.told(text.get(..=brace).unwrap_or(text));
             }
             errors.push(
                 [
@@ -97,20 +99,24 @@ impl RuleBook {
             add_faults(remarks, errors);
             return;
         };
-        let (left, rest) = text.split_at(tab);
+        let rest = text.get(tab..).unwrap_or_default();
         let right_start = rest.iter().take_while(|&&c| c == b'\t').count();
         let right = rest.get(right_start..).unwrap_or(b"");
-        let right = right.split(|&c| c == b'\t').next().unwrap_or(b"");
+        let right = up_to_tab(right);
+        let left = up_to_tab(text);
 
         // Names are read in the whole line before either side is cut.
         let mut left_errors = Vec::new();
         let left_text = expanded(left, source, &mut left_errors);
-        // The tab that ends the pattern would have been the name.
-        if left.ends_with(b"$=") || left.ends_with(b"$~") || left.ends_with(b"$&") {
-            left_errors.retain(|text| text != b"Name required for macro/class");
+        // The tab that ends a side would have been the name.
+        let mut right_errors = Vec::new();
+        let right_text = expanded(right, source, &mut right_errors);
+        for (side, mut found) in [(left, left_errors), (right, right_errors)] {
+            if wants_name(side) {
+                found.retain(|text| text != b"Name required for macro/class");
+            }
+            errors.append(&mut found);
         }
-        errors.append(&mut left_errors);
-        let right_text = expanded(right, source, &mut errors);
         add_faults(remarks, std::mem::take(&mut errors));
         know_stored_names(&right_text, source.names);
         let pattern = self.cut(&left_text, source, &mut errors, remarks);
@@ -272,22 +278,22 @@ fn unclosed_name(text: &[u8], end: usize) -> Option<usize> {
     (is_name && !head.get(open..)?.contains(&b'}')).then_some(open)
 }
 
-/// The line as the reference shows it: macro codes with their high bit lost.
-fn stripped(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut at = 0;
-    while let Some(&octet) = text.get(at) {
-        at += 1;
-        match (octet, text.get(at)) {
-            (b'$', Some(b'$')) => {
-                out.push(b'$');
-                at += 1;
-            }
-            (b'$', Some(_)) => out.push(0x01),
-            _ => out.push(octet),
-        }
-    }
-    out
+/// Cuts at the first tab.
+///
+/// A dollar sign in front of it takes the tab for its name, and is nothing without it.
+/// Observed: 8.17.1.9.
+fn up_to_tab(text: &[u8]) -> &[u8] {
+    let Some(tab) = memchr::memchr(b'\t', text) else {
+        return text;
+    };
+    let side = text.get(..tab).unwrap_or_default();
+    let dollars = side.iter().rev().take_while(|&&c| c == b'$').count();
+    side.get(..side.len() - dollars % 2).unwrap_or_default()
+}
+
+/// Says whether a side ends in a symbol that wants a name.
+fn wants_name(side: &[u8]) -> bool {
+    matches!(side, [.., b'$', b'=' | b'~' | b'&'])
 }
 
 /// Counts the wildcards of a pattern and reports what has no place there.
