@@ -100,6 +100,7 @@ impl HostStatusDirectory {
         let mut labels = Vec::new();
         let entries = fs::read_dir(&self.path)?;
         walk(entries, &mut labels, &mut |path, host| {
+            let Some(host) = host else { return };
             let Ok(file) = File::open(path) else { return };
             let Some(record) = read_record(&file) else {
                 return;
@@ -114,24 +115,22 @@ impl HostStatusDirectory {
         Ok(found)
     }
 
-    /// Removes the files that were last written before `oldest` (seconds since 1970), whatever is in them.
+    /// Removes the files that were last written before `oldest` (seconds since 1970), whatever is
+    /// in them, and empty folders to or from which nothing came or went since then.
+    /// Observed: 8.17.1.9.
     ///
     /// # Errors
     /// The folder itself cannot be read.
     pub fn purge(&self, oldest: i64) -> io::Result<()> {
         let entries = fs::read_dir(&self.path)?;
-        walk(entries, &mut Vec::new(), &mut |path, _| {
+        walk(entries, &mut Vec::new(), &mut |path, host| {
             let changed = FileFacts::at_link(path).map(|facts| facts.modified.seconds());
             if changed.is_ok_and(|changed| changed <= oldest) {
-                let _ = fs::remove_file(path);
-                // Folders go when they are empty.
-                let mut folder = path.parent();
-                while let Some(parent) = folder.filter(|parent| **parent != self.path) {
-                    if fs::remove_dir(parent).is_err() {
-                        break;
-                    }
-                    folder = parent.parent();
-                }
+                // A folder that is not empty stays.
+                let _ = match host {
+                    Some(_) => fs::remove_file(path),
+                    None => fs::remove_dir(path),
+                };
             }
         });
         Ok(())
@@ -206,8 +205,12 @@ fn read_record(file: &File) -> Option<HostRecord> {
     HostRecord::parse(&text)
 }
 
-/// Visits all files below, depth first, with the host name their place stands for.
-fn walk(entries: fs::ReadDir, labels: &mut Vec<Vec<u8>>, visit: &mut dyn FnMut(&Path, Vec<u8>)) {
+/// Visits all files below with the host names their places stand for, and each folder after its files.
+fn walk(
+    entries: fs::ReadDir,
+    labels: &mut Vec<Vec<u8>>,
+    visit: &mut dyn FnMut(&Path, Option<Vec<u8>>),
+) {
     for entry in entries.flatten() {
         let name = entry.file_name().as_bytes().to_vec();
         let Ok(kind) = entry.file_type() else {
@@ -219,9 +222,10 @@ fn walk(entries: fs::ReadDir, labels: &mut Vec<Vec<u8>>, visit: &mut dyn FnMut(&
                 labels.push(label.to_vec());
                 walk(below, labels, visit);
                 labels.pop();
+                visit(&entry.path(), None);
             }
         } else if kind.is_file() {
-            visit(&entry.path(), host_of(labels, &name));
+            visit(&entry.path(), Some(host_of(labels, &name)));
         }
     }
 }
@@ -277,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn old_files_are_purged_with_their_folders() {
+    fn old_files_are_purged_and_later_their_folders() {
         let folder = tempfile::tempdir().unwrap();
         let directory = HostStatusDirectory::new(folder.path().to_path_buf());
         directory.store(b"a.old.test", &record(5)).unwrap();
@@ -286,7 +290,13 @@ mod tests {
         let file = File::open(folder.path().join("test./old./a")).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
         directory.purge(10).unwrap();
-        assert!(!folder.path().join("test./old.").exists());
+        assert_eq!(directory.load(b"a.old.test"), None);
+        let emptied = folder.path().join("test./old.");
+        assert!(emptied.exists());
+        let opened = File::open(&emptied).unwrap();
+        opened.set_modified(std::time::UNIX_EPOCH).unwrap();
+        directory.purge(10).unwrap();
+        assert!(!emptied.exists());
         assert_eq!(directory.load(b"b.new.test"), Some(record(50)));
     }
 
