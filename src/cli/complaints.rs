@@ -78,6 +78,23 @@ pub fn left_a_failure(config: &Config) -> bool {
     messages.any(|message| message.kind == DiagnosticKind::UserError)
 }
 
+/// Logs that this host has a name without a domain that no resolver knows.
+///
+/// The reference waits for a minute before it says so, in the hope that the resolver comes up;
+/// who sends mail is not kept waiting here.
+pub fn log_short_name(config: &Config, arguments: &Arguments) {
+    let Some(name) = &config.short_name else {
+        return;
+    };
+    if arguments.mode != OperationMode::Test {
+        let log = MailLog::new(config.options.running.log_level);
+        let name = escape_for_display(name);
+        let text =
+            format_args!("unable to qualify my own domain name ({name}) -- using short name");
+        log.syslog(0, Severity::Critical, None, text);
+    }
+}
+
 /// Logs what the caller may have tried: line ends in arguments, another name in the log.
 pub fn log_attacks(config: &Config, arguments: &Arguments) {
     let log = MailLog::new(config.options.running.log_level);

@@ -294,6 +294,7 @@ pub fn load_config(
             let log_level = config.options.running.log_level;
             complaints::warn_of_writable(&config.path, log_level);
             complaints::tell(&config.diagnostics, arguments, log_level, debug);
+            complaints::log_short_name(&config, arguments);
             watch(&mut config, arguments);
             process::set_time_zone(tell_mailers_the_zone(&mut config).as_deref());
             match config.diagnostics.status() {

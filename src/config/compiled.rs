@@ -27,6 +27,8 @@ use super::watcher::{Unwatched, Watcher};
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
+    /// The name of this host, if it has no domain and nobody knows one.
+    pub short_name: Option<Vec<u8>>,
     /// Level of the V line; zero without one.
     pub level: u8,
     /// All options.
@@ -175,6 +177,7 @@ impl Config {
     pub(super) fn empty(path: &Path) -> Config {
         Config {
             path: path.to_path_buf(),
+            short_name: None,
             level: 0,
             options: Options::default(),
             names: MacroNames::new(),

@@ -61,7 +61,9 @@ pub fn set_defaults(
         out.trace(text);
     }
     define(MacroId::V, VERSION.as_bytes(), out);
-    set_host_names(config, source, out);
+    let full = set_host_names(config, source, out);
+    config.short_name =
+        (!full.contains(&b'.') && source.host_entry(&full).is_none()).then_some(full);
     if out.traces(35, 9) {
         // It is known again and again later; only here it is told.
         let now = crate::text::date::rfc5322_date(source.now());
@@ -116,7 +118,8 @@ pub fn add_default_words(config: &mut Config, out: &mut Diagnostics) {
     }
 }
 
-fn set_host_names(config: &mut Config, source: &dyn FileSource, out: &mut Diagnostics) {
+/// Sets the names of this host, and returns the whole one.
+fn set_host_names(config: &mut Config, source: &dyn FileSource, out: &mut Diagnostics) -> Vec<u8> {
     let node = source.host_name();
     let entry = source.host_entry(&node);
     let full = match &entry {
@@ -152,6 +155,7 @@ fn set_host_names(config: &mut Config, source: &dyn FileSource, out: &mut Diagno
             classes.insert(HOST_NAMES, &literal);
         }
     }
+    full
 }
 
 /// How further names of this host are told.
@@ -218,8 +222,34 @@ pub fn probe_interfaces(
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::{FixedSource, OwnAddress};
+    use super::super::source::{FixedSource, HostNames, OwnAddress};
     use super::*;
+
+    #[test]
+    fn a_name_without_a_domain_is_noted_unless_somebody_knows_it() {
+        let mut source = FixedSource::with_file("/x.cf", b"");
+        let overrides = Overrides::only_file("/x.cf");
+        for (name, is_known, noted) in [
+            ("vm", false, Some(b"vm".to_vec())),
+            ("vm", true, None),
+            ("vm.example", false, None),
+        ] {
+            source.host_name = name.into();
+            source.hosts = Vec::new();
+            if is_known {
+                let canonical = name.into();
+                source.hosts.push(HostNames {
+                    canonical,
+                    aliases: Vec::new(),
+                    addresses: Vec::new(),
+                });
+            }
+            let mut config = Config::empty(&overrides.path);
+            let mut out = Diagnostics::default();
+            set_defaults(&mut config, &overrides, &source, &mut out);
+            assert_eq!(config.short_name, noted, "{name} {is_known}");
+        }
+    }
 
     #[test]
     fn names_and_addresses_of_the_host_are_known() {
