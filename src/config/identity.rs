@@ -36,6 +36,7 @@ pub const FEATURES: &[&str] = &[
     "TLS_VRFY_PER_CTX",
     "USERDB",
     "USE_LDAP_INIT",
+    "XDEBUG",
 ];
 
 /// Parts of the reference in its order. What this program lacks is not shown, but lines break as if

@@ -17,6 +17,7 @@ use crate::mta::routing::{ExpansionFlags, Routing};
 use crate::mta::{Mta, Workspace};
 use crate::queue::LockedEnvelope;
 use crate::smtp::{EnhancedStatus, ExitStatus};
+use crate::sys::process::check_standard_descriptors;
 use crate::text::bytes::printable;
 use crate::text::quoted::strip_quotes;
 
@@ -58,8 +59,18 @@ pub fn deliver(
     message: LockedEnvelope,
     occasion: Occasion,
 ) -> Finished {
+    check_descriptors(mta, &message.envelope);
     let finish = deliver_one(mta, workspace, message, occasion);
     deliver_reports(mta, workspace, finish)
+}
+
+/// Makes sure that mailers get three descriptors that are open, and logs it when they were not.
+fn check_descriptors(mta: &Mta, envelope: &Envelope) {
+    for number in check_standard_descriptors().into_iter().flatten() {
+        let id = Some(envelope.id_for_log());
+        let text = format_args!("SYSERR(root): fill_fd: deliver: fd {number} not open");
+        mta.log.syslog(0, Severity::Critical, id, text);
+    }
 }
 
 /// Reports what failed already and delivers the reports; what is left stays in the queue.

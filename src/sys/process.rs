@@ -221,6 +221,28 @@ pub fn fill_standard_descriptors() -> io::Result<()> {
     }
 }
 
+/// Returns which of the descriptors 0 to 2 are closed, after opening `/dev/null` on them.
+///
+/// They never are, once the program has begun; whoever finds one has found a fault of this
+/// program before a file of the queue takes its place (built in by XDEBUG in the reference).
+///
+/// # Errors
+/// `/dev/null` cannot be opened.
+pub fn check_standard_descriptors() -> io::Result<Vec<i32>> {
+    let closed = closed_among(0..=2);
+    if !closed.is_empty() {
+        fill_standard_descriptors()?;
+    }
+    Ok(closed)
+}
+
+fn closed_among(numbers: std::ops::RangeInclusive<i32>) -> Vec<i32> {
+    numbers
+        // SAFETY: asks for flags only, of a number that may be closed.
+        .filter(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) } == -1)
+        .collect()
+}
+
 /// Puts `/dev/null` on descriptors 0, 1 and 2, whatever they were.
 ///
 /// # Errors
@@ -439,6 +461,16 @@ fn argument_area(stat: &str) -> Option<(usize, usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn closed_descriptors_are_found() {
+        let far = 1 << 20;
+        assert_eq!(closed_among(far..=far + 1), [far, far + 1]);
+        let open = File::open("/dev/null").unwrap();
+        let number = open.as_raw_fd();
+        assert_eq!(closed_among(number..=number), []);
+        assert_eq!(check_standard_descriptors().unwrap(), []);
+    }
 
     #[test]
     fn a_process_knows_itself() {
