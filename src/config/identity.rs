@@ -270,7 +270,7 @@ mod tests {
         let text = version(&DebugFlags::parse(b"0.1"));
         assert!(text.starts_with(&format!("Version {VERSION}\n Compiled with: DNSMAP ")));
         assert!(text.lines().all(|line| line.len() <= LINE_WIDTH));
-        assert!(text.contains("\n\t\t") && text.ends_with("USE_LDAP_INIT"));
+        assert!(text.contains("\n\t\t") && text.ends_with("XDEBUG"));
         assert!(version(&DebugFlags::parse(b"0.10")).contains(" HASFLOCK"));
     }
 
@@ -282,7 +282,7 @@ mod tests {
             "\n\t\tLDAP_REFERRALS LOG MAP_REGEX MATCHGECOS MAXDAEMONS=64 MILTER\n",
             "\n\t\tMIME7TO8 MIME8TO7 NAMED_BIND NETINET NETINET6 NETUNIX NEWDB=5.3\n",
             "\n\t\tPIPELINING SASLv2 SCANF SOCKETMAP STARTTLS\n",
-            "\n\t\tTCPWRAPPERS TLS_EC TLS_VRFY_PER_CTX USERDB USE_LDAP_INIT\n",
+            "\n\t\tTCPWRAPPERS TLS_EC TLS_VRFY_PER_CTX USERDB USE_LDAP_INIT XDEBUG\n",
             "\n\t\tSM_CONF_STDDEF_H SM_CONF_SYS_CDEFS_H SM_CONF_UID_GID\n",
             "\n\t\tDO_NOT_USE_STRCPY SM_OS=sm_os_linux SM_VA_STD\n",
             "\n   FFR Defines: _FFR_BADRCPT_SHUTDOWN _FFR_MAIL_MACRO\n",

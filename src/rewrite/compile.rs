@@ -102,6 +102,7 @@ impl RuleBook {
         let rest = text.get(tab..).unwrap_or_default();
         let right_start = rest.iter().take_while(|&&c| c == b'\t').count();
         let right = rest.get(right_start..).unwrap_or(b"");
+        let has_remark = right.contains(&b'\t');
         let right = up_to_tab(right);
         let left = up_to_tab(text);
 
@@ -111,8 +112,9 @@ impl RuleBook {
         // The tab that ends a side would have been the name.
         let mut right_errors = Vec::new();
         let right_text = expanded(right, source, &mut right_errors);
-        for (side, mut found) in [(left, left_errors), (right, right_errors)] {
-            if wants_name(side) {
+        let sides = [(left, left_errors, true), (right, right_errors, has_remark)];
+        for (side, mut found, ends_in_tab) in sides {
+            if ends_in_tab && wants_name(side) {
                 found.retain(|text| text != b"Name required for macro/class");
             }
             errors.append(&mut found);
