@@ -61,9 +61,7 @@ pub fn set_defaults(
         out.trace(text);
     }
     define(MacroId::V, VERSION.as_bytes(), out);
-    let full = set_host_names(config, source, out);
-    config.short_name =
-        (!full.contains(&b'.') && source.host_entry(&full).is_none()).then_some(full);
+    set_host_names(config, source, out);
     if out.traces(35, 9) {
         // It is known again and again later; only here it is told.
         let now = crate::text::date::rfc5322_date(source.now());
@@ -118,8 +116,7 @@ pub fn add_default_words(config: &mut Config, out: &mut Diagnostics) {
     }
 }
 
-/// Sets the names of this host, and returns the whole one.
-fn set_host_names(config: &mut Config, source: &dyn FileSource, out: &mut Diagnostics) -> Vec<u8> {
+fn set_host_names(config: &mut Config, source: &dyn FileSource, out: &mut Diagnostics) {
     let node = source.host_name();
     let entry = source.host_entry(&node);
     let full = match &entry {
@@ -155,7 +152,7 @@ fn set_host_names(config: &mut Config, source: &dyn FileSource, out: &mut Diagno
             classes.insert(HOST_NAMES, &literal);
         }
     }
-    full
+    config.short_name = (entry.is_none() && !full.contains(&b'.')).then_some(full);
 }
 
 /// How further names of this host are told.
