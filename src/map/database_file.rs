@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::berkeley::{Database, Fault, Layout};
 use super::class::MapClass;
 use super::definition::MapDefinition;
-use super::file_version::{FileVersion, MAX_RESIDENT_BYTES, RESIDENT_AFTER, SETTLED_AFTER};
+use super::file_version::{FileVersion, MAX_RESIDENT_BYTES, RESIDENT_AFTER, SettledAfter};
 use super::flags::MapFlags;
 use super::lookup::{LookupContext, LookupHost, Map, MapAnswer};
 use super::open::{OpenFault, open_file};
@@ -61,7 +61,7 @@ pub struct DatabaseFile {
     /// Whether keys are tried without and with a closing NUL; the first hit decides for the other.
     key_forms: AtomicU8,
     /// How long the file must have been as it is before it is kept in memory.
-    settled_after: Duration,
+    settled_after: SettledAfter,
 }
 
 impl DatabaseFile {
@@ -107,7 +107,7 @@ impl DatabaseFile {
             looked: LastLook::new(services.moments.clone()),
             handle: RwLock::new(Arc::new(handle)),
             key_forms: AtomicU8::new(forms),
-            settled_after: SETTLED_AFTER,
+            settled_after: SettledAfter::USUAL,
         })
     }
 
@@ -403,7 +403,7 @@ mod tests {
         let path = place.path().join("resident.db");
         std::fs::write(&path, file("first")).unwrap();
         let mut map = open(&path);
-        map.settled_after = Duration::ZERO;
+        map.settled_after = SettledAfter::always(Duration::ZERO);
         for _ in 0..=RESIDENT_AFTER {
             assert!(!is_resident(&map));
             assert_eq!(map.stored(b"key").unwrap().unwrap(), b"first");
@@ -424,7 +424,7 @@ mod tests {
         std::fs::write(&path, file("value")).unwrap();
         let mut map = open(&path);
         // As good as now, however slow this machine is.
-        map.settled_after = Duration::MAX;
+        map.settled_after = SettledAfter::always(Duration::MAX);
         for _ in 0..3 * RESIDENT_AFTER {
             assert_eq!(map.stored(b"key").unwrap().unwrap(), b"value");
             assert!(!is_resident(&map));

@@ -8,9 +8,8 @@ use std::io::{Read, Result};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use super::file_version::{FileVersion, RESIDENT_AFTER, SETTLED_AFTER};
+use super::file_version::{FileVersion, RESIDENT_AFTER, SettledAfter};
 use crate::sys::file::path_of;
 use crate::sys::moment::{LastLook, Moments};
 use crate::token::buffer::{HASH_START, hash_more};
@@ -23,7 +22,7 @@ pub(super) struct KeptText {
     lookups: AtomicU32,
     looked: LastLook,
     /// How long the file must have been as it is before it is kept.
-    settled_after: Duration,
+    settled_after: SettledAfter,
 }
 
 /// One state of the file.
@@ -74,7 +73,7 @@ impl KeptText {
             kept: RwLock::new(None),
             lookups: AtomicU32::new(0),
             looked: LastLook::new(moments),
-            settled_after: SETTLED_AFTER,
+            settled_after: SettledAfter::USUAL,
         }
     }
 
@@ -162,6 +161,7 @@ fn index(text: &[u8], key_of: impl Fn(&[u8]) -> Option<Range<usize>>) -> Vec<Lin
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use super::*;
 
@@ -182,7 +182,7 @@ mod tests {
     }
 
     /// A file that holds `text`, kept as soon as it did not change for so long.
-    fn file(text: &str, settled_after: Duration) -> (tempfile::TempDir, PathBuf, KeptText) {
+    fn file(text: &str, settled_after: SettledAfter) -> (tempfile::TempDir, PathBuf, KeptText) {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("text");
         std::fs::write(&path, text).unwrap();
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_text_asked_often_is_kept_until_it_changes() {
         let content = "key first\nkey second\nother third";
-        let (_place, path, text) = file(content, Duration::ZERO);
+        let (_place, path, text) = file(content, SettledAfter::always(Duration::ZERO));
         for _ in 0..RESIDENT_AFTER {
             assert_eq!(ask(&text, b"key"), (false, Some(b"key first".to_vec())));
         }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_text_that_changed_just_now_is_not_kept() {
         // As good as now, however slow this machine is.
-        let (_place, _path, text) = file("key value", Duration::MAX);
+        let (_place, _path, text) = file("key value", SettledAfter::always(Duration::MAX));
         for _ in 0..3 * RESIDENT_AFTER {
             assert_eq!(ask(&text, b"key"), (false, Some(b"key value".to_vec())));
         }
