@@ -1,9 +1,9 @@
 //! How the reference shows a mailer in a listing.
 
 use super::compiled::Config;
-use crate::macros::{MacroId, MacroNames, Template};
+use crate::macros::{MacroNames, Template};
 use crate::mailer::{Mailer, MailerId};
-use crate::token::{RulesetId, print_marked};
+use crate::token::RulesetId;
 
 /// Gives the line that shows a mailer: `=M` of test mode, and `-d0.15`.
 pub fn mailer_line(config: &Config, id: MailerId, mailer: &Mailer) -> Vec<u8> {
@@ -72,9 +72,5 @@ pub fn mailer_line(config: &Config, id: MailerId, mailer: &Mailer) -> Vec<u8> {
 fn print_template(names: &MacroNames, template: &Template, out: &mut Vec<u8>) {
     let mut marked = Vec::new();
     template.push_marked(&mut marked);
-    print_marked(
-        &marked,
-        &|number| names.name(MacroId::from_number(number)),
-        out,
-    );
+    crate::token::print_template(&marked, names, out);
 }

@@ -5,7 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::macros::{ClassId, MacroId, MacroValue};
+use crate::macros::{ClassId, MacroId, MacroNames, MacroValue};
+use crate::token::Mark;
+use crate::token::print::{print_mark, print_symbol};
 
 use super::class_line::ClassSink;
 use super::compiled::Config;
@@ -39,6 +41,8 @@ pub fn set_defaults(
     source: &dyn FileSource,
     out: &mut Diagnostics,
 ) {
+    let shows_octets = out.debug().shows_symbols_as_octets();
+    config.names.show_octets(shows_octets);
     let delivery_mode = config.options.queueing.delivery_mode.letter();
     config.define(
         MacroId::DELIVERY_MODE,
@@ -49,7 +53,7 @@ pub fn set_defaults(
         out.trace("inittimeouts(<NULL>)");
     }
     if out.traces(35, 9) {
-        tell_symbols(out);
+        tell_symbols(&config.names, out);
     }
     let mut define = |id, text: &[u8], out: &mut Diagnostics| {
         config.define(id, MacroValue::Text(text.to_vec()), out);
@@ -74,11 +78,16 @@ pub fn set_defaults(
 /// Tells of the symbols that rules may use: they are macros of their own name.
 ///
 /// Observed: 8.17.1.9.
-fn tell_symbols(out: &mut Diagnostics) {
+fn tell_symbols(names: &MacroNames, out: &mut Diagnostics) {
     const SYMBOLS: &[u8] = b"*+-=~#@:>?|.[]()&0123456789";
     for &symbol in SYMBOLS {
-        let symbol = char::from(symbol);
-        out.trace(format!("define({symbol} as ${symbol})"));
+        let mut line = [b"define(", [symbol].as_slice(), b" as "].concat();
+        match Mark::from_character(symbol) {
+            Some(mark) => print_mark(mark, names, &mut line),
+            None => print_symbol(Mark::Position, u16::from(symbol), names, &mut line),
+        }
+        line.push(b')');
+        out.trace(line);
     }
 }
 

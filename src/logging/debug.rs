@@ -100,6 +100,11 @@ impl DebugFlags {
         self.level(category) >= level
     }
 
+    /// Says whether symbols of rules are shown as the octets that stand for them (`-d84.1`).
+    pub fn shows_symbols_as_octets(&self) -> bool {
+        self.is_on(84, 1)
+    }
+
     /// Says whether any category is on.
     pub fn is_any_on(&self) -> bool {
         self.levels.iter().any(|&level| level > 0) || !self.named.is_empty()

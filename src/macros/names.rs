@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::id::{FIRST_LONG, MacroId, WELL_KNOWN};
 use super::told::{LineSymbols, told, told_marked};
+use crate::token::SymbolNames;
 use crate::token::mark::is_special;
 
 /// Longest name in characters.
@@ -27,6 +28,25 @@ pub struct MacroNames {
     /// Long names in the order in which they were met, the program's own not before their time.
     met: Vec<MacroId>,
     by_name: HashMap<Vec<u8>, u16>,
+    shows_octets: bool,
+}
+
+impl SymbolNames for MacroNames {
+    fn name_of_number(&self, number: u16) -> Vec<u8> {
+        self.name(MacroId::from_number(number))
+    }
+
+    fn name_of_octet(&self, octet: u8) -> Vec<u8> {
+        MacroNames::name_of_octet(self, octet)
+    }
+
+    fn octet_of_number(&self, number: u16) -> u8 {
+        self.octet_of(MacroId::from_number(number))
+    }
+
+    fn shows_octets(&self) -> bool {
+        self.shows_octets
+    }
 }
 
 impl Default for MacroNames {
@@ -42,6 +62,7 @@ impl MacroNames {
             long: Vec::new(),
             met: Vec::new(),
             by_name: HashMap::new(),
+            shows_octets: false,
         };
         for name in WELL_KNOWN {
             names.intern(name.as_bytes());
@@ -50,6 +71,11 @@ impl MacroNames {
             names.meet(*id);
         }
         names
+    }
+
+    /// Shows symbols as the octets that stand for them, or not. Observed: 8.17.1.9 (`-d84.1`).
+    pub fn show_octets(&mut self, shows: bool) {
+        self.shows_octets = shows;
     }
 
     /// Returns the number of a name written without braces, and makes one if it is new.

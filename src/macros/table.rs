@@ -10,8 +10,8 @@ use super::names::MacroNames;
 use super::template::Template;
 use crate::token::ClassSet;
 use crate::token::mark::push_plain;
-use crate::token::print::{MacroNaming, print_word};
-use crate::token::print_marked;
+use crate::token::print::print_word;
+use crate::token::print_template;
 
 /// The value of one macro.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,19 +58,14 @@ impl MacroValue {
 
     /// Appends the value unexpanded, as test mode shows it.
     pub fn print(&self, names: &MacroNames, out: &mut Vec<u8>) {
-        let by_number = |number| names.name(MacroId::from_number(number));
         match self {
             MacroValue::Text(text) => {
-                let naming = MacroNaming {
-                    by_number: &by_number,
-                    by_octet: &|octet| names.name_of_octet(octet),
-                };
-                print_word(text, &naming, out);
+                print_word(text, names, out);
             }
             MacroValue::Template(template) => {
                 let mut marked = Vec::new();
                 template.push_marked(&mut marked);
-                print_marked(&marked, &by_number, out);
+                print_template(&marked, names, out);
             }
         }
     }

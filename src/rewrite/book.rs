@@ -11,9 +11,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::gate::Gate;
-use crate::macros::{MacroId, MacroNames};
+use crate::macros::MacroNames;
 use crate::text::quoted::strip_quotes;
-use crate::token::print::{MacroNaming, print_symbol, print_word};
+use crate::token::print::{print_symbol, print_word};
 use crate::token::{Mark, RulesetId, Token};
 
 /// First number that only named rulesets get.
@@ -351,15 +351,10 @@ impl RuleBook {
 
     /// Appends one side of a rule as test mode shows it: a blank behind each token.
     pub fn print_side(&self, side: &[Token], names: &MacroNames, out: &mut Vec<u8>) {
-        let name = |number| names.name(MacroId::from_number(number));
-        let naming = MacroNaming {
-            by_number: &name,
-            by_octet: &|octet| names.name_of_octet(octet),
-        };
         for token in side {
             match token.mark() {
-                Some(mark) => print_symbol(mark, token.argument(), &name, out),
-                None => print_word(token.bytes_in(b"", &self.text), &naming, out),
+                Some(mark) => print_symbol(mark, token.argument(), names, out),
+                None => print_word(token.bytes_in(b"", &self.text), names, out),
             }
             out.push(b' ');
         }

@@ -7,7 +7,7 @@
 
 use super::book::{Found, Rule, RuleBook};
 use super::gate::Gate;
-use crate::macros::{MacroId, MacroNames, Macros, Template};
+use crate::macros::{MacroNames, Macros, Template};
 use crate::smtp::Reply;
 use crate::text::bytes::shorten;
 use crate::token::mark::end_after;
@@ -261,11 +261,7 @@ pub(crate) const NULL_TOKEN: &[u8] = b"prescan: null leading token";
 /// Observed: 8.17.1.9 (`prescan: $* <@>`).
 pub(crate) fn text_line(marked: &[u8], names: &MacroNames) -> Vec<u8> {
     let mut line = b"prescan: ".to_vec();
-    print_marked(
-        marked,
-        &|number| names.name(MacroId::from_number(number)),
-        &mut line,
-    );
+    print_marked(marked, names, &mut line);
     line
 }
 

@@ -10,7 +10,7 @@ use crate::mailer::MailerTable;
 use crate::map::{LookupHost, LookupMode, MapSet};
 use crate::message::address::PhraseRules;
 use crate::token::mark::{end_after, push_plain};
-use crate::token::print::{MacroNaming, print_word};
+use crate::token::print::print_word;
 use crate::token::{
     AddressSyntax, Complaint, Mark, NoTokens, Reading, Token, TokenizeOptions, join, join_within,
     tokenize_into,
@@ -146,12 +146,7 @@ impl RewriteContext<'_> {
         let mut line = match reading {
             Reading::Plain => {
                 let mut line = b"prescan: ".to_vec();
-                let name = |number| self.names.name(MacroId::from_number(number));
-                let naming = MacroNaming {
-                    by_number: &name,
-                    by_octet: &|octet| self.names.name_of_octet(octet),
-                };
-                print_word(text, &naming, &mut line);
+                print_word(text, self.names, &mut line);
                 line
             }
             Reading::Marked | Reading::Value => text_line(text, self.names),

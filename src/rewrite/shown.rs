@@ -5,7 +5,7 @@
 use super::book::NAME_WIDTH;
 use super::context::RewriteContext;
 use crate::macros::MacroId;
-use crate::token::print::{MacroNaming, print_symbol, print_word};
+use crate::token::print::{print_symbol, print_word};
 use crate::token::{RulesetId, Token};
 
 /// What terminals take for reverse video and its end (ECMA-48).
@@ -155,12 +155,7 @@ impl RewriteContext<'_> {
     }
 
     fn push_symbols(&self, tokens: &[Token], line: &mut Vec<u8>) {
-        let name = |number| self.names.name(MacroId::from_number(number));
         let reverses = self.trace.reverses_symbols();
-        let naming = MacroNaming {
-            by_number: &name,
-            by_octet: &|octet| self.names.name_of_octet(octet),
-        };
         for token in tokens {
             line.push(b' ');
             let word = self.word(token);
@@ -171,11 +166,11 @@ impl RewriteContext<'_> {
             match token.mark() {
                 Some(mark) if reverses => {
                     line.extend_from_slice(REVERSE_VIDEO);
-                    print_symbol(mark, token.argument(), &name, line);
+                    print_symbol(mark, token.argument(), self.names, line);
                     line.extend_from_slice(USUAL_VIDEO);
                 }
-                Some(mark) => print_symbol(mark, token.argument(), &name, line),
-                None => print_word(word, &naming, line),
+                Some(mark) => print_symbol(mark, token.argument(), self.names, line),
+                None => print_word(word, self.names, line),
             }
         }
     }

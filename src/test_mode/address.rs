@@ -4,7 +4,6 @@
 
 use super::command::split_word;
 use super::session::TestMode;
-use crate::macros::MacroId;
 use crate::mailer::MailerTriple;
 use crate::message::address::AddressTemplate;
 use crate::rewrite::rename::{Renaming, Surroundings};
@@ -12,8 +11,8 @@ use crate::rewrite::resolve::{ErrorSource, Resolved, Resolving};
 use crate::rewrite::{Place, Resolution, Role, RuleError, Trace};
 use crate::smtp::ExitStatus;
 use crate::text::bytes::skip_spaces;
-use crate::token::Complaint;
-use crate::token::print::{MacroNaming, print_word};
+use crate::token::print::print_word;
+use crate::token::{Complaint, Mark};
 
 /// What is told when a map could not answer while an address was parsed.
 const TRANSIENT: &[u8] = b"450 Transient parse error -- message queued for future delivery";
@@ -95,14 +94,10 @@ impl TestMode<'_> {
 
     /// `/parse`: resolves an address.
     pub(super) fn parse_address(&mut self, address: &[u8]) {
-        let cracked = AddressTemplate::of(address, &self.phrases()).apply(b"$g");
+        let cracked =
+            AddressTemplate::of(address, &self.phrases()).apply(&[Mark::Macro.octet(), b'g']);
         let mut line = b"Cracked address = ".to_vec();
-        let names = &self.config.names;
-        let naming = MacroNaming {
-            by_number: &|number| names.name(MacroId::from_number(number)),
-            by_octet: &|octet| names.name_of_octet(octet),
-        };
-        print_word(&cracked, &naming, &mut line);
+        print_word(&cracked, &self.config.names, &mut line);
         self.printed.line(&line);
         let kind = self.kind_of_address();
         self.printed

@@ -171,7 +171,11 @@ impl<'a> TestMode<'a> {
             Command::AddToClass(text) => self.add_to_class(text),
             Command::ShowRules(name) => self.show_rules(name),
             Command::ShowMailers => self.show_mailers(),
-            Command::Debug(flags) => self.printed.debug.add(flags),
+            Command::Debug(flags) => {
+                self.printed.debug.add(flags);
+                let shows_octets = self.printed.debug.shows_symbols_as_octets();
+                self.config.names.show_octets(shows_octets);
+            }
             Command::ShowMacro(name) => self.show_macro(name),
             Command::ShowClass(name) => self.show_class(name),
             Command::Mx(host) => self.mx(host),

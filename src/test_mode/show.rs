@@ -77,7 +77,7 @@ impl TestMode<'_> {
         match (self.macro_value(id), symbol) {
             (Some(value), _) => value.print(&self.config.names, &mut text),
             (None, Some((Mark::Position, digit))) => {
-                print_symbol(Mark::Position, digit, &|_| Vec::new(), &mut text);
+                print_symbol(Mark::Position, digit, &self.config.names, &mut text);
             }
             (None, Some((mark, _))) => text.extend_from_slice(&[b'$', mark.character()]),
             (None, None) => text.extend_from_slice(b"Undefined"),

@@ -27,7 +27,7 @@ pub use buffer::{Token, TokenBuffer};
 pub use class::ClassSet;
 pub use join::{join, join_within};
 pub use mark::Mark;
-pub use print::print_marked;
+pub use print::{SymbolNames, print_marked, print_template};
 pub use ruleset_id::RulesetId;
 pub use syntax::AddressSyntax;
 pub use tokenizer::{
