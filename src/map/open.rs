@@ -136,8 +136,12 @@ fn open_implicit(
 }
 
 /// Opens a file of a map, judged by the rules for maps.
+///
+/// A name without a slash in front is one of the directory the process is in.
+/// Observed: 8.17.1.9.
 pub(super) fn open_file(services: &MapServices, path: &[u8]) -> Result<Opened, OpenError> {
-    let request = OpenRequest::read(path_of(path)).rules(services.file_rules);
+    let path = std::path::absolute(path_of(path))?;
+    let request = OpenRequest::read(path).rules(services.file_rules);
     services.privileged.open_as(&request)
 }
 
