@@ -346,6 +346,7 @@ pub fn caller() -> Vec<u8> {
 fn overrides(arguments: &Arguments) -> Overrides {
     Overrides {
         path: config_path(arguments),
+        names_file: matches!(arguments.configuration, ConfigurationChoice::File(_)),
         settings: arguments.settings.clone(),
         afterwards: arguments.afterwards.clone(),
         caller_is_root: real_user() == 0,

@@ -120,12 +120,7 @@ impl Builder<'_> {
     /// Puts `$m` in class `m`, and what the interfaces are called in class `w`.
     pub fn add_host_names(&mut self) {
         self.out.clear_place();
-        if self.out.traces(35, 9) {
-            // Clients and messages have values of their own; only the trace is like theirs.
-            let caller = MacroValue::Text(self.overrides.caller.clone());
-            let line = caller.definition_line(MacroId::UNDERSCORE, true, &self.config.names);
-            self.out.trace(line);
-        }
+        self.tell_caller();
         let domain = self.config.expanded_macro(MacroId::M);
         let which = self.config.options.running.dont_probe_interfaces;
         let mut classes = self.config.classes_told(&mut self.out);
@@ -140,6 +135,22 @@ impl Builder<'_> {
         if self.out.traces(0, 1) {
             let text = identity::system(&self.config, self.out.debug());
             self.out.trace(text);
+        }
+    }
+
+    /// Tells who runs the program and with whose rights.
+    fn tell_caller(&mut self) {
+        let run_as = self.config.options.security.run_as_user.as_ref();
+        startup::tell_privileges_after(run_as, self.overrides, &mut self.out);
+        if self.out.traces(9, 1) {
+            let caller = [b"getauthinfo: ".as_slice(), &self.overrides.caller].concat();
+            self.out.trace(caller);
+        }
+        if self.out.traces(35, 9) {
+            // Clients and messages have values of their own; only the trace is like theirs.
+            let caller = MacroValue::Text(self.overrides.caller.clone());
+            let line = caller.definition_line(MacroId::UNDERSCORE, true, &self.config.names);
+            self.out.trace(line);
         }
     }
 

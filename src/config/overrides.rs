@@ -44,6 +44,8 @@ impl OverrideSetting {
 pub struct Overrides {
     /// The configuration file.
     pub path: PathBuf,
+    /// Whether the command line names the file, which keeps nobody's rights but the caller's.
+    pub names_file: bool,
     /// Options and macros in the order they were given.
     pub settings: Vec<OverrideSetting>,
     /// Settings that come after the file and change what it says (`-v`).
@@ -65,6 +67,7 @@ impl Overrides {
     pub fn only_file(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            names_file: false,
             settings: Vec::new(),
             afterwards: Vec::new(),
             caller_is_root: true,

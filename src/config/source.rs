@@ -99,8 +99,8 @@ pub trait FileSource {
     /// Gives the time.
     fn now(&self) -> Timestamp;
 
-    /// Gives the load average, in whole numbers.
-    fn load_average(&self) -> u32;
+    /// Gives the load average.
+    fn load_average(&self) -> f64;
 }
 
 /// The system this program runs on.
@@ -245,10 +245,8 @@ impl FileSource for SystemSource {
         SystemClock.now()
     }
 
-    fn load_average(&self) -> u32 {
-        let load = host::load_average().unwrap_or(0.0).round();
-        // A load average is small and never negative.
-        load as u32
+    fn load_average(&self) -> f64 {
+        host::load_average().unwrap_or(0.0)
     }
 }
 
@@ -391,7 +389,7 @@ impl FileSource for FixedSource {
         Timestamp::from_seconds(0)
     }
 
-    fn load_average(&self) -> u32 {
-        0
+    fn load_average(&self) -> f64 {
+        0.0
     }
 }

@@ -13,9 +13,10 @@ use super::class_line::ClassSink;
 use super::compiled::Config;
 use super::diagnostics::Diagnostics;
 use super::identity;
-use super::options::ProbeInterfaces;
+use super::options::{AccountSpec, ProbeInterfaces};
 use super::overrides::Overrides;
 use super::source::FileSource;
+use crate::sys::process;
 
 /// Version of this program, what `$v` expands to.
 ///
@@ -71,8 +72,57 @@ pub fn set_defaults(
         let now = crate::text::date::rfc5322_date(source.now());
         out.trace(format!("define(b as {now})"));
     }
-    let load = source.load_average().to_string();
+    let load = source.load_average();
+    if out.traces(3, 1) {
+        out.trace(format!("getla(): {load:.2}"));
+    }
+    let load = format!("{:.0}", load.round());
     config.define(MacroId::LOAD_AVG, MacroValue::Text(load.into_bytes()), out);
+    if overrides.names_file {
+        let own = real_ids();
+        tell_privileges(true, effective_ids(), own, overrides, out);
+    }
+}
+
+/// Tells whose rights the process has when the file is read (`-d47.1`).
+pub fn tell_privileges_after(
+    run_as: Option<&AccountSpec>,
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) {
+    let effective = match overrides.names_file {
+        true => real_ids(),
+        false => effective_ids(),
+    };
+    let run_as = run_as.map_or_else(real_ids, |account| (account.uid, account.gid));
+    tell_privileges(overrides.mode == b't', effective, run_as, overrides, out);
+}
+
+fn real_ids() -> (u32, u32) {
+    (process::real_user(), process::real_group())
+}
+
+fn effective_ids() -> (u32, u32) {
+    (process::effective_user(), process::effective_group())
+}
+
+/// Only root is told: of others the reference tells more, because it is installed set-group-id.
+/// Observed: 8.17.1.9.
+fn tell_privileges(
+    gives_up: bool,
+    effective: (u32, u32),
+    run_as: (u32, u32),
+    overrides: &Overrides,
+    out: &mut Diagnostics,
+) {
+    if !overrides.caller_is_root || !out.traces(47, 1) {
+        return;
+    }
+    let (uid, gid) = real_ids();
+    out.trace(format!(
+        "drop_privileges({}): Real[UG]id={uid}:{gid}, get[ug]id={uid}:{gid}, gete[ug]id={}:{}, RunAs[UG]id={}:{}",
+        u8::from(gives_up), effective.0, effective.1, run_as.0, run_as.1,
+    ));
 }
 
 /// Tells of the symbols that rules may use: they are macros of their own name.

@@ -67,6 +67,9 @@ pub struct TestMode<'a> {
     workspace: RewriteWorkspace,
 }
 
+/// Stands in traces for the address of the envelope in memory, which nobody needs to know.
+const ENVELOPE_PLACE: u64 = 0x5555_0000_0000;
+
 impl<'a> TestMode<'a> {
     /// Makes a session on `config`, which its commands may change, that prints to `output`.
     pub fn new(
@@ -103,7 +106,15 @@ impl<'a> TestMode<'a> {
             (MacroId::QUARANTINE, b"".as_slice()),
             (MacroId::DELIVERY_MODE, b"i"),
             (MacroId::I, queue_id.as_str().as_bytes()),
-            (MacroId::QUARANTINE, b""),
+        ] {
+            self.define(id, MacroValue::Text(value.to_vec()));
+        }
+        if self.printed.debug.is_on(7, 1) {
+            let line = format!("assign_queueid: assigned id {queue_id}, e={ENVELOPE_PLACE:#x}\n");
+            self.printed.write(line.as_bytes());
+        }
+        for (id, value) in [
+            (MacroId::QUARANTINE, b"".as_slice()),
             (MacroId::DELIVERY_MODE, &mode),
         ] {
             self.define(id, MacroValue::Text(value.to_vec()));
